@@ -1,0 +1,74 @@
+"""ganlab trains generative image models from a recipe and ships the generator."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganlab.errors import ArtefactError as ArtefactError
+    from ganlab.errors import DataError as DataError
+    from ganlab.errors import GanlabError as GanlabError
+    from ganlab.errors import Interrupted as Interrupted
+    from ganlab.errors import PluginError as PluginError
+    from ganlab.errors import RecipeError as RecipeError
+    from ganlab.errors import RunError as RunError
+    from ganlab.events import RunInfo as RunInfo
+    from ganlab.events import Snapshot as Snapshot
+    from ganlab.events import Tick as Tick
+    from ganlab.events import hookimpl as hookimpl
+    from ganlab.durable import replacing_file as replacing_file
+    from ganlab.generator import Generator as Generator
+    from ganlab.generator import load_generator as load_generator
+    from ganlab.interfaces import Batch as Batch
+    from ganlab.interfaces import Dataset as Dataset
+    from ganlab.interfaces import Exporter as Exporter
+    from ganlab.interfaces import ImageSpec as ImageSpec
+    from ganlab.interfaces import Iteration as Iteration
+    from ganlab.interfaces import Loss as Loss
+    from ganlab.interfaces import Model as Model
+    from ganlab.interfaces import Observer as Observer
+    from ganlab.interfaces import Source as Source
+    from ganlab.interfaces import Update as Update
+    from ganlab.pictures import grid as grid
+    from ganlab.pictures import to_uint8 as to_uint8
+    from ganlab.run import train as train
+
+# Resolved on first use: importing ganlab imports neither torch nor a plugin.
+_HOMES = {
+    **dict.fromkeys(
+        ("ArtefactError", "DataError", "GanlabError", "Interrupted", "PluginError", "RecipeError", "RunError"),
+        "ganlab.errors",
+    ),
+    **dict.fromkeys(("RunInfo", "Snapshot", "Tick", "hookimpl"), "ganlab.events"),
+    **dict.fromkeys(
+        (
+            "Batch",
+            "Dataset",
+            "Exporter",
+            "ImageSpec",
+            "Iteration",
+            "Loss",
+            "Model",
+            "Observer",
+            "Source",
+            "Update",
+        ),
+        "ganlab.interfaces",
+    ),
+    **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator"),
+    **dict.fromkeys(("grid", "to_uint8"), "ganlab.pictures"),
+    "replacing_file": "ganlab.durable",
+    "train": "ganlab.run",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ganlab' has no attribute {name!r}")
+    return import_module(_HOMES[name]).__dict__[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,84 @@
+"""Files that appear complete or not at all: written beside their place, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ganlab.errors import RunError
+
+TEMPORARY = ".tmp-"
+"""Prefix of what a killed process may leave behind, followed by its process id."""
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; it becomes `path` when the block ends without an error.
+
+    Raises `RunError` where the disk refuses; an earlier `path` is then still there, untouched.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_special(path)
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())  # some libraries write their files for the owner alone
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _refused(path, error) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def replacing_directory(path: Path) -> Iterator[Path]:
+    """Yield a temporary directory to fill; it becomes `path`, which must not exist, when the block ends well."""
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        yield temporary
+        for file in sorted(temporary.iterdir()):
+            _flush(file)
+        _flush(temporary)
+        os.rename(temporary, path)
+        _flush(path.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise _refused(path, error) from error
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _refused(path: Path, error: OSError) -> RunError:
+    reason = error.strerror or str(error)
+    return RunError(f"cannot write {path}: {reason}; what was there before is untouched")
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse to replace a device, pipe or directory by a file."""
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} exists and is not a file")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

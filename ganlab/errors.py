@@ -1,0 +1,45 @@
+"""The only errors a user should see: each says what is wrong, where, and what to do instead."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GanlabError(Exception):
+    """A mistake with a known remedy. The command line prints it without a traceback and exits with `exit_code`."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class RecipeError(GanlabError):
+    """One or more mistakes in a recipe, all found at once, one per line: `file:line: key: what, what instead`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class PluginError(GanlabError):
+    """A component that is not installed, cannot be loaded, or breaks a rule of its interface."""
+
+
+class DataError(GanlabError):
+    """Pictures that are missing, unreadable or of a shape that cannot be trained on."""
+
+
+class ArtefactError(GanlabError):
+    """A generator file, checkpoint or cache that is not what it should be."""
+
+
+class RunError(GanlabError):
+    """A run or an export that failed by itself: non-finite loss, full disk, a graph that differs from torch."""
+
+    exit_code = 1
+
+
+class Interrupted(GanlabError):
+    """A run stopped by a signal after its state was saved; `exit_code` is 128 plus the signal's number."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number

@@ -1,0 +1,218 @@
+"""What a plugin implements: a Component is a frozen table of options and the methods that the host calls."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from PIL import Image
+    from torch import Tensor, nn
+
+API = 1
+"""The version of these interfaces. A component states the version it was written for as `api = 1`."""
+
+Size = PositiveInt | tuple[PositiveInt, PositiveInt]
+"""One number for a square, or `[height, width]`, in pixels."""
+
+Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+"""A colour as `#rrggbb`."""
+
+
+class Options(BaseModel):
+    """A table of a recipe: its fields are its keys, types, bounds, defaults and documentation at once."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+
+class Component(Options, ABC):
+    """A class that a recipe can name. Its fields are its options; its docstring's first sentence describes it."""
+
+    api: ClassVar[int]
+
+
+class ImageSpec(NamedTuple):
+    """The shape of the pictures, written once, by the data."""
+
+    channels: int
+    height: int
+    width: int
+    classes: int = 0
+    """Number of class labels; 0 where the data has none, or where they are not known yet."""
+
+
+class Batch(NamedTuple):
+    """What a loss draws for one update."""
+
+    real: Tensor
+    """Pictures `(N, C, H, W)`, float32 in [-1, 1]."""
+    z: Tensor
+    """Latents `(N, latent_dim)`, float32, from the model's latent distribution."""
+    condition: tuple[Tensor, ...]
+    """`()`, or `(labels,)` with labels `(N,)` int64 for a conditional model: `G(z, *condition)`, `D(x, *condition)`."""
+
+
+class Iteration(NamedTuple):
+    """Where in the training an iteration stands."""
+
+    phase: int
+    """The iteration's index modulo the loss's `period`."""
+    progress: Tensor
+    """How much of the training is done, a scalar from 0 to 1 on the device."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One optimizer step that a loss asks for: the host differentiates `loss` and steps the named networks."""
+
+    networks: str | tuple[str, ...]
+    """The network whose weights the loss moves, or all of them where one loss moves several."""
+    loss: Tensor
+    """A scalar; logged as `loss_<network>`."""
+    stats: Mapping[str, Tensor] = field(default_factory=dict)
+    """Scalars to log beside the loss, such as `{"D(x)": ...}`; the host detaches and averages them."""
+
+
+class Model(Component):
+    """Networks for pictures of a given shape."""
+
+    networks: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
+    """The names that `build` returns; `"generator"` is required."""
+    conditional: ClassVar[bool] = False
+    """Whether the networks take class labels after their first argument."""
+
+    latent_dim: PositiveInt = 100
+    """Length of the latent vector z."""
+    latent: Literal["normal", "uniform"] = "normal"
+    """Distribution of z: standard normal, or uniform on [-1, 1]."""
+
+    @abstractmethod
+    def check(self, images: ImageSpec) -> None:
+        """Raise `ValueError` with a remedy where no network can be built for `images`. Runs without torch."""
+
+    @abstractmethod
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        """Return the networks by name. The generator maps z `(N, latent_dim)` to `(N, C, H, W)` in [-1, 1].
+
+        Initial weights are drawn from torch's default generator, which the host has seeded.
+        """
+
+
+class Loss(Component):
+    """The algorithm of one training iteration."""
+
+    networks: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
+    """The networks that the loss needs from the model."""
+    period: ClassVar[int] = 1
+    """Number of different iterations that take turns, such as 16 for a penalty every 16th iteration."""
+
+    @abstractmethod
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        """Yield the updates of one iteration in order; the host steps the optimizer between them.
+
+        `batches` never ends: each `next` draws new pictures and latents.
+        """
+
+
+class Source(ABC):
+    """A sized collection of pictures, read once, by several threads at a time, when a dataset is packed."""
+
+    classes: int = 0
+    """Number of class labels; 0 where the data has none."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+
+    @abstractmethod
+    def image(self, index: int) -> Image.Image | np.ndarray[Any, np.dtype[np.uint8]]:
+        """Return a picture: a PIL image of any mode, or uint8 `(H, W)` or `(H, W, C)`. Raise what reading raises."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """Return what a person would call the picture: a path, or `archive.zip/member.jpg`."""
+
+    def label(self, index: int) -> int:
+        """Return the picture's class, 0 to `classes - 1`. Called only where `classes` is not 0."""
+        raise NotImplementedError(f"{type(self).__name__} states {self.classes} classes and must define label()")
+
+
+class Dataset(Component):
+    """Pictures and how they become training data: the host crops, resizes and packs what `open` yields."""
+
+    resolution: Size = 64
+    """Height and width of the training pictures, in pixels: one number, or `[height, width]`."""
+    channels: PositiveInt = 3
+    """1 for greyscale, 3 for RGB."""
+    crop: Literal["center", "none"] | Size = "center"
+    """`"center"`: the largest centred box of the target's proportions; `"none"`: the whole picture, stretched;
+    a number or `[height, width]`: a centred box of that many pixels."""
+    flip: bool = False
+    """Mirror each picture left to right with probability 1/2, anew in each epoch."""
+    background: Colour = "#ffffff"
+    """Colour that shows through transparent pixels, as `#rrggbb`."""
+    on_bad: Literal["error", "skip"] = "error"
+    """What an unreadable picture does: stop with a list, or be left out and counted."""
+    max_pixels: PositiveInt = 64_000_000
+    """Pictures that claim more pixels than this are refused before they are decoded."""
+
+    @abstractmethod
+    def sources(self) -> Iterable[Path]:
+        """Return the files and folders that the packed data depends on; a change in one packs it anew."""
+
+    @abstractmethod
+    def open(self) -> Source:
+        """Find the pictures. Raise `DataError` that says where they were sought and how they must lie."""
+
+
+class Exporter(Component):
+    """A file format for generators. It writes, then runs what it wrote: the host compares the two with torch."""
+
+    suffix: ClassVar[str]
+    """The file's ending, such as `".onnx"`."""
+
+    @abstractmethod
+    def export(self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
+        """Write `generator`, in eval mode on the CPU, to the one file `path`, with `metadata` inside.
+
+        `inputs` are example inputs in the order of the generator's arguments: `z (N, latent_dim)` and, for a
+        conditional model, `labels (N,)`. Their first dimension is dynamic.
+        """
+
+    @abstractmethod
+    def run(
+        self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the pictures `(N, C, H, W)` in [-1, 1] that the written file makes of `inputs`."""
+
+
+class Observer(Component):
+    """Watches a run: its methods marked `@hookimpl` are called at the events they are named after (`ganlab.events`).
+
+    State belongs into private attributes (`_count: int = 0`), which frozen components may set.
+    """
+
+
+def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return `(height, width)` of a `Size`."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def image_spec(dataset: Dataset, classes: int = 0) -> ImageSpec:
+    """Return the shape of the pictures that `dataset` will give."""
+    return ImageSpec(dataset.channels, *size_pair(dataset.resolution), classes)

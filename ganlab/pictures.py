@@ -1,0 +1,30 @@
+"""Pictures for people: pixels from a generator's output, and grids of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Pictures = np.ndarray[Any, np.dtype[np.uint8]]
+
+GAP = 2
+"""Pixels between the pictures of a grid."""
+
+
+def to_uint8(images: np.ndarray[Any, Any]) -> Pictures:
+    """Turn images `(N, C, H, W)` in [-1, 1] into pixels `(N, H, W, C)`, 0 to 255; what lies outside is clamped."""
+    pixels = np.rint((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+
+
+def grid(pictures: Pictures, columns: int) -> Pictures:
+    """Lay pictures `(N, H, W, C)` out in rows of `columns`; return one picture `(H', W', C)` on white."""
+    count, height, width, channels = pictures.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels), 255, np.uint8)
+    for index, picture in enumerate(pictures):
+        top, left = GAP + index // columns * (height + GAP), GAP + index % columns * (width + GAP)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
