@@ -6,6 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ganlab.artefact import read_metadata as read_metadata
+    from ganlab.artefact import seal as seal
+    from ganlab.artefact import write_generator as write_generator
     from ganlab.errors import ArtefactError as ArtefactError
     from ganlab.errors import DataError as DataError
     from ganlab.errors import GanlabError as GanlabError
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from ganlab.events import Tick as Tick
     from ganlab.events import hookimpl as hookimpl
     from ganlab.durable import replacing_file as replacing_file
+    from ganlab.folding import fold_batchnorm as fold_batchnorm
     from ganlab.generator import Generator as Generator
     from ganlab.generator import load_generator as load_generator
     from ganlab.interfaces import Batch as Batch
@@ -30,7 +34,9 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Observer as Observer
     from ganlab.interfaces import Source as Source
     from ganlab.interfaces import Update as Update
+    from ganlab.metadata import Metadata as Metadata
     from ganlab.pictures import grid as grid
+    from ganlab.pictures import save_png as save_png
     from ganlab.pictures import to_uint8 as to_uint8
     from ganlab.run import train as train
 
@@ -56,8 +62,11 @@ _HOMES = {
         ),
         "ganlab.interfaces",
     ),
+    **dict.fromkeys(("read_metadata", "seal", "write_generator"), "ganlab.artefact"),
+    "fold_batchnorm": "ganlab.folding",
     **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator"),
-    **dict.fromkeys(("grid", "to_uint8"), "ganlab.pictures"),
+    "Metadata": "ganlab.metadata",
+    **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.pictures"),
     "replacing_file": "ganlab.durable",
     "train": "ganlab.run",
 }

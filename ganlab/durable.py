@@ -25,7 +25,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_special(path)
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())  # some libraries write their files for the owner alone
+        os.chmod(temporary, 0o666 & ~_umask())  # safetensors writes its files for the owner alone
         _flush(temporary)
         os.replace(temporary, path)
         _flush(path.parent)
@@ -47,6 +47,7 @@ def replacing_directory(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         for file in sorted(temporary.iterdir()):
+            os.chmod(file, 0o666 & ~_umask())
             _flush(file)
         _flush(temporary)
         os.rename(temporary, path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
 
 
 class GanlabError(Exception):
     """A mistake with a known remedy. The command line prints it without a traceback and exits with `exit_code`."""
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
 
 class RecipeError(GanlabError):
@@ -38,8 +38,9 @@ class RunError(GanlabError):
 
 
 class Interrupted(GanlabError):
-    """A run stopped by a signal after its state was saved; `exit_code` is 128 plus the signal's number."""
+    """A run stopped by a signal. `directory` is where its state was saved, or None where nothing had begun."""
 
-    def __init__(self, message: str, signal_number: int) -> None:
+    def __init__(self, message: str, signal_number: int, directory: Path | None = None) -> None:
         super().__init__(message)
-        self.signal_number = signal_number
+        self.signal_number, self.directory = signal_number, directory
+        self.exit_code = 128 + signal_number

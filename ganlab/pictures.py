@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,3 +29,14 @@ def grid(pictures: Pictures, columns: int) -> Pictures:
         top, left = GAP + index // columns * (height + GAP), GAP + index % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = picture
     return sheet
+
+
+def save_png(path: Path, picture: Pictures) -> None:
+    """Write one picture `(H, W, C)` as PNG: greyscale, RGB or RGBA; of any other channels, the first as greyscale."""
+    from PIL import Image
+
+    from ganlab.durable import replacing_file
+
+    pixels = picture if picture.shape[2] in (3, 4) else picture[:, :, 0]
+    with replacing_file(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")

@@ -1,0 +1,282 @@
+"""The file a generator is shipped in, safetensors or ONNX: how it is written, sealed, and read without believing it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from ganlab.durable import replacing_file
+from ganlab.errors import ArtefactError, PluginError, RunError
+from ganlab.metadata import UNSEALED, Metadata, listed, parse_object, shown
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+KEY = "ganlab"
+"""The one metadata key: with two, the safetensors library writes them in an order that changes from run to run."""
+HEADER_LIMIT = 1_000_000
+"""Bytes; the header of a DCGAN has about 4,000."""
+TENSOR_LIMIT = 10_000
+FIELD_LIMIT = 10_000
+"""Outermost fields of an ONNX file; ours have about 10."""
+ONNX_LIMIT = 2**31
+"""Bytes; no protobuf file is longer."""
+
+
+class Artefact(NamedTuple):
+    """A generator file whose structure, checksum and metadata have been checked."""
+
+    path: Path
+    kind: Literal["safetensors", "onnx"]
+    metadata: Metadata
+    data: bytes
+
+
+def write_generator(path: Path, generator: nn.Module, metadata: Metadata) -> None:
+    """Write the generator's weights and buffers with `metadata` inside: the same bytes for the same weights.
+
+    Tensors that are tied are stored once. Raises `RunError` for weights that are not finite, and where the disk
+    refuses.
+    """
+    import torch
+    from safetensors.torch import save
+
+    tensors = {
+        # A copy each, for the library refuses tensors that lie in one storage, as slices of a flat buffer do.
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in distinct_tensors(generator).items()
+    }
+    broken = _not_finite(tensors)
+    if broken:
+        raise RunError(f"{path} is not written: the generator's weights are not finite: {listed(broken)}")
+    text = metadata.model_copy(update={"digest": UNSEALED}).to_json()
+    data = seal(save(tensors, {KEY: text}))
+    if (length := int.from_bytes(data[:8], "little")) > HEADER_LIMIT:
+        raise RunError(
+            f"{path} is not written: its header has {length} bytes, more than the {HEADER_LIMIT} that are read"
+        )
+    with replacing_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_artefact(path: Path) -> Artefact:
+    """Read a generator file, or a run's `generator.safetensors`, without believing it.
+
+    What it is, is told from its bytes. Nothing in it is executed, and time and memory are bounded by its size.
+    Raises `ArtefactError` where it is anything but an undamaged generator.
+    """
+    path = _regular_file(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(512)
+            kind = _kind(path, start)
+            file.seek(0)
+            if kind == "safetensors":
+                text: str | bytes = _safetensors_metadata(path, file.read(8 + HEADER_LIMIT), size)
+                file.seek(0)
+                data = file.read()
+            else:
+                if size > ONNX_LIMIT:
+                    raise ArtefactError(f"{path}: has {size} bytes; an ONNX file has at most {ONNX_LIMIT}")
+                data = file.read()
+                text = _onnx_metadata(path, data)
+    except OSError as error:
+        raise ArtefactError(f"{path}: cannot be read: {error.strerror}") from error
+    metadata = Metadata.from_json(text, str(path))
+    unsealed = data.replace(metadata.digest.encode(), UNSEALED.encode())
+    if data.count(metadata.digest.encode()) != 1 or metadata.digest != _digest(unsealed):
+        raise ArtefactError(
+            f"{path}: its checksum does not fit: it is damaged, or another program has changed it; "
+            "copy or export it again"
+        )
+    return Artefact(path, kind, metadata, data)
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Return what a generator file says about itself, once its checksum has been compared. Needs no torch."""
+    return read_artefact(path).metadata
+
+
+def read_tensors(artefact: Artefact) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors artefact. Raise `ArtefactError` where one is not finite."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    if artefact.kind != "safetensors":
+        raise ArtefactError(
+            f"{artefact.path}: is an ONNX file, and its weights cannot be taken out again; "
+            "name the run or its generator.safetensors"
+        )
+    try:
+        tensors = load(artefact.data)
+        broken = _not_finite(tensors)
+    # A table of tensors that does not add up, or a type that torch cannot compute with.
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise ArtefactError(f"{artefact.path}: is not a valid safetensors file: {str(error)[:200]}") from error
+    if broken:
+        raise ArtefactError(f"{artefact.path}: holds weights that are not finite: {listed(broken)}")
+    return tensors
+
+
+def distinct_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return the module's state by name, of tied tensors only the first name."""
+    from torch import Tensor
+
+    distinct: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if not isinstance(tensor, Tensor):
+            raise PluginError(
+                f"{type(module).__name__} keeps state that is no tensor, {name}; make it an option of the model"
+            )
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            distinct[name] = tensor
+    return distinct
+
+
+def seal(data: bytes) -> bytes:
+    """Return a file's bytes with the `digest` of its metadata filled in, so that a later change of any bit is found.
+
+    `data` holds the metadata as the host gave it, uncompressed and once, else `ValueError` is raised.
+    """
+    if data.count(UNSEALED.encode()) != 1:
+        raise ValueError("the file must hold the metadata exactly once, uncompressed and as it was given")
+    return data.replace(UNSEALED.encode(), _digest(data).encode())
+
+
+def _digest(unsealed: bytes) -> str:
+    return f"sha256:{hashlib.sha256(unsealed).hexdigest()}"
+
+
+def _regular_file(path: Path) -> Path:
+    if path.is_dir():
+        if not (path / "generator.safetensors").is_file():
+            raise ArtefactError(f"{path}: holds no generator.safetensors; name a run that has been trained, or a file")
+        path = path / "generator.safetensors"
+    if not path.exists():
+        raise ArtefactError(f"{path}: there is no such file; name a run's directory, a .safetensors or an .onnx file")
+    if not path.is_file():
+        raise ArtefactError(f"{path}: is not a regular file")
+    return path
+
+
+def _kind(path: Path, start: bytes) -> Literal["safetensors", "onnx"]:
+    """Tell from its first bytes what a file is. Raise `ArtefactError` that says what else it seems to be."""
+    if start[4:9] == b"\0\0\0\0{":  # the upper half of the header's length, and the header
+        return "safetensors"
+    if start[:1] == b"\x08":  # ModelProto.ir_version
+        return "onnx"
+    advice = "name a run's directory, a .safetensors or an .onnx file that ganlab wrote"
+    text = start.lstrip().lower()
+    if not start:
+        what = f"is empty; {advice}"
+    elif start[:2] == b"PK" or (start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5")):
+        what = (
+            f"is a PyTorch pickle or a zip archive; ganlab never loads pickles, for they can run any program; {advice}"
+        )
+    elif text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        what = "is a web page: the download gave an error page instead of the file; download it again"
+    elif start.startswith(b"version https://git-lfs"):
+        what = "is a Git LFS pointer, not the file itself; fetch it with git lfs pull"
+    else:
+        what = f"is neither a safetensors nor an ONNX file; {advice}"
+    raise ArtefactError(f"{path}: {what}")
+
+
+def _safetensors_metadata(path: Path, start: bytes, size: int) -> str:
+    """Return our metadata from a safetensors file of `size` bytes that begins with `start`, if it is within limits.
+
+    The library takes 20 seconds and a gigabyte for a header of 17 MB, so it never sees one.
+    """
+    length = int.from_bytes(start[:8], "little")
+    if length > HEADER_LIMIT:
+        raise ArtefactError(f"{path}: its header claims {length} bytes, the limit is {HEADER_LIMIT}: not a generator")
+    if length > size - 8:
+        raise ArtefactError(f"{path}: is cut short: it has {size} bytes, its header alone claims {length}")
+    header = parse_object(start[8 : 8 + length], f"{path}: its header")
+    end = max(_ends(path, header), default=0) + 8 + length
+    if end != size:
+        problem = "is cut short" if end > size else "has something behind its end"
+        raise ArtefactError(f"{path}: {problem}: it has {size} bytes, its header promises {end}")
+    match header.get("__metadata__"):
+        case {"ganlab": str(text)}:
+            return text
+        case _:
+            raise ArtefactError(
+                f'{path}: is a safetensors file without "{KEY}" in its metadata: ganlab did not write it'
+            )
+
+
+def _ends(path: Path, header: Mapping[str, Any]) -> list[int]:
+    """Return where each tensor ends."""
+    if len(header) > TENSOR_LIMIT:
+        raise ArtefactError(f"{path}: holds {len(header)} tensors, the limit is {TENSOR_LIMIT}: not a generator")
+    ends = []
+    for name, entry in header.items():
+        match entry:
+            case {"data_offsets": [int(), int(end)]}:
+                ends.append(end)
+            case _ if name != "__metadata__":
+                raise ArtefactError(f"{path}: its header does not say where tensor {shown(name)} lies")
+    return ends
+
+
+def _onnx_metadata(path: Path, data: bytes) -> bytes:
+    """Return our metadata from an ONNX file, reading its outermost fields only."""
+    found = []
+    try:
+        for number, value in _fields(memoryview(data)):
+            if number == 14:  # ModelProto.metadata_props: field 1 is the key, field 2 the value
+                entry = {key: bytes(content[:HEADER_LIMIT]) for key, content in _fields(value)}
+                if entry.get(1) == KEY.encode():
+                    found.append(entry.get(2, b""))
+    except ValueError as error:
+        raise ArtefactError(f"{path}: is a damaged ONNX file, or none: {error}; copy or export it again") from error
+    if len(found) != 1:
+        count = f'"{KEY}" twice' if found else f'no "{KEY}"'
+        raise ArtefactError(f"{path}: is an ONNX file with {count} in its metadata: ganlab did not write it")
+    return found[0]
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield number and content of a protobuf message's length-delimited fields. Raise `ValueError` where it is none."""
+    position = 0
+    for _ in range(FIELD_LIMIT):
+        if position >= len(message):
+            return
+        tag, position = _varint(message, position)
+        match tag & 7:
+            case 0:
+                length = _varint(message, position)[1] - position
+            case 1:
+                length = 8
+            case 2:
+                length, position = _varint(message, position)
+            case 5:
+                length = 4
+            case _:
+                raise ValueError(f"no field begins at byte {position}")
+        if length > len(message) - position:
+            raise ValueError(f"a field of {length} bytes ends behind the end")
+        if tag & 7 == 2:
+            yield tag >> 3, message[position : position + length]
+        position += length
+    raise ValueError(f"it has more than {FIELD_LIMIT} fields")
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    """Return a number of up to ten bytes and the position behind it."""
+    value = 0
+    for index, byte in enumerate(message[position : position + 10]):
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return value, position + index + 1
+    raise ValueError(f"a number at byte {position} does not end")
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    return [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]

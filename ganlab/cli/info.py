@@ -1,0 +1,30 @@
+"""`ganlab info`: what a generator file or a run says about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("source", required=False, type=click.Path(path_type=Path))
+def info(source: Path | None) -> None:
+    """Show what a generator is: its model, options, pictures, latent and training. Without SOURCE, the newest run's."""
+    import json
+
+    from ganlab.artefact import read_metadata
+    from ganlab.cli.source import generator_source
+
+    path = generator_source(source)
+    metadata = read_metadata(path)
+    click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    for section, value in json.loads(metadata.to_json()).items():
+        for key, item in _flat(section, value):
+            click.echo(f"  {key:<28} {item}")
+
+
+def _flat(prefix: str, value: object) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [row for key, item in value.items() for row in _flat(f"{prefix}.{key}", item)]
+    return [(prefix, str(value))]

@@ -1,0 +1,72 @@
+"""`ganlab recipes`: the recipes that ganlab ships, and checks of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def recipes(context: click.Context) -> None:
+    """List the shipped recipes; check, show or copy one."""
+    if context.invoked_subcommand is not None:
+        return
+    from ganlab.recipe import shipped_recipes
+
+    shipped = shipped_recipes()
+    width = max((len(path.stem) for path in shipped), default=0)
+    for path in shipped:
+        click.echo(f"{path.stem:<{width}}  {_first_comment(path)}")
+
+
+_overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value first.")
+
+
+@recipes.command()
+@click.argument("recipe")
+@_overrides
+def check(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Find every mistake in RECIPE without training anything, and without importing torch."""
+    from ganlab.recipe import find_recipe, load_recipe
+
+    path = find_recipe(recipe)
+    load_recipe(path, overrides)
+    click.echo(f"{path}: no mistakes found")
+
+
+@recipes.command()
+@click.argument("recipe")
+@_overrides
+def show(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Print RECIPE with every default written out."""
+    from ganlab.recipe import find_recipe, load_recipe
+
+    click.echo(load_recipe(find_recipe(recipe), overrides).dump(), nl=False)
+
+
+@recipes.command()
+@click.argument("name")
+@click.argument("destination", type=click.Path(path_type=Path), default=Path())
+def copy(name: str, destination: Path) -> None:
+    """Copy a shipped recipe to DESTINATION, a directory or a file, to change it there."""
+    from ganlab.durable import replacing_file
+    from ganlab.errors import GanlabError
+    from ganlab.recipe import find_recipe
+
+    source = find_recipe(name)
+    target = destination / source.name if destination.is_dir() else destination
+    if target.exists():
+        raise GanlabError(f"{target} exists; name another file")
+    with replacing_file(target) as temporary:
+        temporary.write_bytes(source.read_bytes())
+    click.echo(f"{target}: edit it, then ganlab run {target}")
+
+
+def _first_comment(path: Path) -> str:
+    """Return the recipe's own description: the first line of its opening comment."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") and not line.startswith("#:"):
+            return line.lstrip("# ").rstrip()
+    return ""

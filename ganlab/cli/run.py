@@ -1,0 +1,98 @@
+"""`ganlab run`: train what a recipe says."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("recipe")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Make DIR the run's directory; the same command again continues the run in it exactly.",
+)
+@click.option("--resume", is_flag=True, help="Continue the newest run of this recipe, or start one.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, as in train.epochs=5. Repeatable."
+)
+@click.option("--device", metavar="NAME", help="Short for --set train.device=NAME: auto, cpu, cuda, cuda:1 or mps.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "rich", "plain", "json", "off"]),
+    help="How progress is shown. auto: live on a terminal, else a plain line every few seconds.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be trained and what it would take; train nothing.")
+def run(
+    recipe: str,
+    out: Path | None,
+    resume: bool,
+    overrides: tuple[str, ...],
+    device: str | None,
+    progress: str | None,
+    dry_run: bool,
+) -> None:
+    """Train what RECIPE says: a TOML file, or the name of a shipped recipe (ganlab recipes).
+
+    Every run has a directory with its samples, metrics, checkpoints and generator: DIR, or a new one below runs/.
+    Ctrl-C saves before it stops.
+    """
+    from ganlab.errors import Interrupted
+    from ganlab.recipe import find_recipe, load_recipe
+
+    if device is not None:
+        overrides += (f"train.device={device}",)
+    if progress is not None:
+        overrides += (f"observers.terminal.mode={progress}",)
+    loaded = load_recipe(find_recipe(recipe), overrides)
+    if dry_run:
+        from ganlab.preview import preview
+
+        click.echo(preview(loaded))
+        return
+
+    from ganlab.run import train
+
+    try:
+        trained = train(loaded, out=out, resume=resume)
+    except Interrupted as error:
+        if error.directory is not None:
+            again = ["ganlab", "run", recipe, "--out", str(error.directory)]
+            again += [word for override in overrides for word in ("--set", override)]
+            raise Interrupted(f"{error}\ngo on with: {shlex.join(again)}", error.signal_number) from None
+        raise
+    if trained.already_done:
+        click.echo(
+            f"The run in {trained.directory} was finished before: {trained.iterations:,} iterations. "
+            f"Train it longer with --set train.epochs=..., or start a new one with another --out."
+        )
+    else:
+        click.echo(
+            f"Trained {trained.iterations:,} iterations on {trained.images:,} pictures in {_duration(trained.seconds)}."
+        )
+    click.echo(_where_things_lie(trained.directory))
+
+
+def _where_things_lie(directory: Path) -> str:
+    rows = [
+        ("samples", "samples"),
+        ("progress", "progress.gif"),
+        ("losses", "losses.png"),
+        ("metrics", "metrics.jsonl"),
+        ("generator", "generator.safetensors"),
+    ]
+    lines = [f"  {label:<10} {directory / name}" for label, name in rows if (directory / name).exists()]
+    lines += ["Next:", "  ganlab sample --count 64 --seed 7", "  ganlab export --onnx"]
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,40 @@
+"""The file or run that a verb works on: the one that is named, or the newest that has a generator."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+
+def generator_source(source: Path | None) -> Path:
+    """Return the path of a generator: `source` itself, the one in the run `source`, or the newest run's.
+
+    Says on stderr which run was taken where none was named, and how old it is.
+    """
+    from ganlab.errors import GanlabError
+    from ganlab.rundir import RunDirectory, newest_run
+
+    if source is None:
+        entry = newest_run(lambda run: run.generator.is_file(), "a generator")
+        path = entry.directory.generator
+        click.echo(f"newest run: {entry.directory.path} ({entry.recipe}, {_age(path)})", err=True)
+        return path
+    if not source.exists():
+        raise GanlabError(f"{source} does not exist; name a generator file or a run's directory")
+    if source.is_dir():
+        generator = RunDirectory(source).generator
+        if not generator.is_file():
+            raise GanlabError(f"{source} has no {generator.name}; name a run's directory or a generator file")
+        return generator
+    return source
+
+
+def _age(path: Path) -> str:
+    seconds = max(0.0, time.time() - path.stat().st_mtime)
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"saved {count} {unit}{'s' if count > 1 else ''} ago"
+    return "saved just now"

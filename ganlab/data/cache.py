@@ -1,0 +1,155 @@
+"""Where packed pictures are kept, whether they are still those of their sources, and who may write them."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+from weakref import WeakKeyDictionary
+
+from ganlab.durable import TEMPORARY
+from ganlab.errors import DataError, RunError
+from ganlab.interfaces import Dataset
+
+WITHOUT_EFFECT = {"flip"}
+"""Options of every dataset that change nothing in the packed pixels."""
+UNLISTED = "__MACOSX"
+"""The folder that macOS adds to archives."""
+_UNFILED: WeakKeyDictionary[type[Dataset], str] = WeakKeyDictionary()
+"""A state for each class that was typed into a notebook: what it makes is never taken for another's."""
+
+
+class Place(NamedTuple):
+    """Where the packed pictures of a dataset belong."""
+
+    path: Path
+    """Depends on the dataset, its options and where its sources lie."""
+    sources: str
+    """The state of the sources: names, sizes and times, hashed. The file at `path` must have been made from it."""
+
+
+def place(dataset: Dataset, name: str) -> Place:
+    """Return where the packed pictures of `dataset` belong, and the state of its sources."""
+    roots = [Path(os.path.realpath(os.path.expanduser(path))) for path in dataset.sources()]
+    what = {
+        "dataset": [name, type(dataset).__module__, type(dataset).__qualname__],
+        "options": dataset.model_dump(mode="json", exclude=WITHOUT_EFFECT | _paths(dataset)),
+        "sources": [str(root) for root in roots],
+    }
+    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    word = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip(".-")
+    return Place(directory() / f"{word}-{key}.safetensors", _state(roots) if roots else _state_of_code(dataset))
+
+
+def directory() -> Path:
+    """Return the cache's directory: `$GANLAB_CACHE`, else `$XDG_CACHE_HOME/ganlab`, else `~/.cache/ganlab`."""
+    try:
+        if own := os.environ.get("GANLAB_CACHE"):
+            return Path(own).expanduser().absolute()
+        shared = os.environ.get("XDG_CACHE_HOME", "")
+        # The XDG specification: a relative path is to be ignored.
+        return (Path(shared) if os.path.isabs(shared) else Path.home() / ".cache") / "ganlab"
+    except RuntimeError as error:
+        raise DataError(
+            "there is no home directory to keep packed pictures in; set GANLAB_CACHE to a folder for them"
+        ) from error
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the right to write `path`; call `waiting` several times a second while another process has it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The lock file stays: deleting it would let a third process lock a file that a second one still waits for.
+        lock = path.with_suffix(".lock").open("a")
+    except OSError as error:
+        raise RunError(
+            f"cannot write to {path.parent}, where packed pictures are kept: {error.strerror}; "
+            "set GANLAB_CACHE to a folder that can be written"
+        ) from error
+    with lock:
+        while not _try_lock(lock):
+            waiting()
+            time.sleep(0.2)
+        yield
+
+
+def prepare(path: Path, needed: int, name: str) -> None:
+    """Remove what killed processes left of `path`; raise `RunError` where the disk lacks `needed` bytes.
+
+    Call it with the lock held: whoever wrote the remains held it before.
+    """
+    for remains in path.parent.glob(f"{TEMPORARY}*-{path.name}"):
+        remains.unlink(missing_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise RunError(
+            f'the packed pictures of dataset "{name}" need {needed:,} bytes in {path.parent}, where {free:,} are free; '
+            "free some space, or set GANLAB_CACHE to a folder on another disk"
+        )
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        # A file system without locks: two processes may then do the same work, and the rename keeps either whole.
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+    return True
+
+
+def _paths(dataset: Dataset) -> set[str]:
+    """Return the options that are paths: the sources stand for them, so `data` and `./data` are the same data."""
+    return {option for option, value in dataset if isinstance(value, Path)}
+
+
+def _state(roots: Iterable[Path]) -> str:
+    """Return a hash of the names, sizes and times of all files in `roots`; one that is missing counts as such."""
+    digest = hashlib.sha256()
+    for root in roots:
+        files = _files(str(root)) if root.is_dir() else [str(root)]
+        lines = [f"{root}\n", *(_line(file) for file in files)]
+        digest.update("".join(lines).encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _files(root: str) -> Iterator[str]:
+    """Yield the files below `root` in a fixed order, hidden ones left out. Linked folders are followed, each once."""
+    seen = set()
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != UNLISTED)
+        yield from (f"{folder}/{name}" for name in sorted(files) if not name.startswith("."))
+
+
+def _line(file: str) -> str:
+    try:
+        status = os.stat(file)
+    except OSError as error:
+        return f"{file}\0{error.errno}\n"
+    return f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n"
+
+
+def _state_of_code(dataset: Dataset) -> str:
+    """Return the state of the module that makes pictures out of nothing; of the class itself where it has no file."""
+    module = sys.modules.get(type(dataset).__module__)
+    file = None if module is None else vars(module).get("__file__")
+    return _state([Path(file)]) if file else _UNFILED.setdefault(type(dataset), secrets.token_hex(32))

@@ -1,0 +1,218 @@
+"""A dataset as one array of pixels: taken from the cache, or decoded by all cores and kept there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ganlab.data import cache, storage
+from ganlab.data.decode import Target, UnfitError, decode, target_of
+from ganlab.data.storage import Packed as Packed
+from ganlab.durable import replacing_file
+from ganlab.errors import DataError, GanlabError
+from ganlab.interfaces import Dataset, Source, image_spec
+
+Report = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is, 0 where that is not known."""
+
+REPORT_SECONDS = 0.2
+CHUNK_PICTURES = 32
+"""The most pictures of one task of one thread: few, so that Ctrl-C is quick even among large photographs."""
+CHUNK_BYTES = 4 << 20
+"""The most bytes of one task's result, so that memory is bounded at any resolution."""
+SETTLING = 4
+"""How often files that are just changing are looked at again."""
+LISTED = 10
+"""How many bad pictures an error names."""
+
+
+class Chunk(NamedTuple):
+    """Some consecutive pictures of a source, decoded."""
+
+    taken: int
+    """How many pictures of the source these were, the bad ones included."""
+    pixels: np.ndarray[Any, np.dtype[np.uint8]]
+    """`(n, C, H, W)`."""
+    labels: list[int]
+    bad: list[tuple[str, str]]
+    """Name and reason."""
+
+
+def pack(dataset: Dataset, name: str, report: Report) -> Packed:
+    """Return the packed pictures: from the cache when sources and options are unchanged, else built.
+
+    `name` is the dataset's in messages; `report` is called a few times a second. Raise `DataError` where there are
+    no pictures or bad ones, `RunError` where the disk refuses.
+    """
+    images = image_spec(dataset)
+    place = cache.place(dataset, name)
+    try:
+        return storage.read(place.path, images, place.sources)
+    except storage.UnusableError:
+        search = f"looking for the pictures of {name}"
+        report(search, 0, 0)
+    source, place = _settled(dataset, name, place)
+    report(search, len(source), len(source))
+    images = images._replace(classes=source.classes)
+    with cache.locked(place.path, partial(report, f"waiting for another process that packs {name}", 0, 0)):
+        try:
+            return storage.read(place.path, images, place.sources)  # what that process has just packed
+        except storage.UnusableError as reason:
+            work = f"packing {name}" + ("" if isinstance(reason, storage.NotPackedError) else f" again ({reason})")
+        cache.prepare(place.path, storage.size_bytes(len(source), images), name)
+        progress = _Progress(report, work, len(source))
+        with replacing_file(place.path) as temporary, temporary.open("wb") as file:
+            _build(source, dataset, name, storage.Writer(file, images), place.sources, progress)
+        progress.end()
+        return storage.read(place.path, images, place.sources)
+
+
+def _settled(dataset: Dataset, name: str, place: cache.Place) -> tuple[Source, cache.Place]:
+    """Open the dataset until its sources are the same before and after: a download or a copy changes them."""
+    for _ in range(SETTLING):
+        source = _opened(dataset, name)
+        before, place = place, cache.place(dataset, name)
+        if place == before:
+            return source, place
+    raise DataError(f'the files of dataset "{name}" keep changing; start again when nothing writes to them any more')
+
+
+def _opened(dataset: Dataset, name: str) -> Source:
+    source: object = dataset.open()
+    if not isinstance(source, Source):
+        raise DataError(
+            f'dataset "{name}" opens a {type(source).__name__}, which has no length to rely on; '
+            "it must open a ganlab.Source, which says how many pictures there are"
+        )
+    if len(source) == 0:
+        raise DataError(f'dataset "{name}" has no pictures')
+    return source
+
+
+def _build(
+    source: Source, dataset: Dataset, name: str, writer: storage.Writer, sources: str, progress: _Progress
+) -> None:
+    """Decode all pictures and write them in the order of the source."""
+    target = target_of(dataset)
+    step = max(1, min(CHUNK_PICTURES, CHUNK_BYTES // (target.channels * target.height * target.width)))
+    spans = (range(start, min(start + step, len(source))) for start in range(0, len(source), step))
+    bad: list[tuple[str, str]] = []
+    with warnings.catch_warnings():
+        # What PIL warns of either makes a picture bad, and is then reported here, or does no harm.
+        warnings.filterwarnings("ignore", module="PIL")
+        with closing(_in_order(partial(_decode_chunk, source, target, name), spans, progress.beat)) as chunks:
+            for chunk in chunks:
+                writer.add(chunk.pixels, chunk.labels)
+                bad += chunk.bad
+                progress.advance(chunk.taken)
+    if len(bad) == len(source) or (bad and dataset.on_bad == "error"):
+        raise DataError(_bad_pictures(bad, len(source), name))
+    writer.finish(bad, sources)
+
+
+def _decode_chunk(source: Source, target: Target, name: str, span: range) -> Chunk:
+    pixels = np.empty((len(span), target.channels, target.height, target.width), np.uint8)
+    labels: list[int] = []
+    bad: list[tuple[str, str]] = []
+    good = 0
+    for index in span:
+        try:
+            pixels[good] = decode(source.image(index), target)
+            label = source.label(index) if source.classes else 0
+        # A stranger's file, and the parsers of PIL: there is no list of what they raise.
+        except Exception as error:  # noqa: BLE001
+            bad.append((source.name(index), _reason(error)))
+            continue
+        good += 1
+        if source.classes:
+            labels.append(_checked(label, source, index, name))
+    return Chunk(len(span), pixels[:good], labels, bad)
+
+
+def _checked(label: int, source: Source, index: int, name: str) -> int:
+    if not 0 <= label < source.classes:
+        raise DataError(
+            f'dataset "{name}": the label of {source.name(index)} is {label}, '
+            f"but there are {source.classes} classes, 0 to {source.classes - 1}"
+        )
+    return int(label)
+
+
+def _reason(error: Exception) -> str:
+    """Return on one line why a picture is bad."""
+    if isinstance(error, UnfitError | GanlabError):
+        text = str(error)
+    elif isinstance(error, OSError):
+        text = error.strerror or str(error)
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:200]
+
+
+def _bad_pictures(bad: list[tuple[str, str]], total: int, name: str) -> str:
+    head = f'{len(bad):,} of the {total:,} pictures of dataset "{name}" cannot be used:'
+    lines = [f"  {picture}: {reason}" for picture, reason in bad[:LISTED]]
+    rest = [f"  and {len(bad) - LISTED:,} more"] if len(bad) > LISTED else []
+    remedy = "repair or remove them"
+    if len(bad) < total:
+        remedy += ', or set dataset.on_bad = "skip" to leave them out'
+    return "\n".join([head, *lines, *rest, remedy])
+
+
+def _in_order(
+    work: Callable[[range], Chunk], spans: Iterator[range], beat: Callable[[], None]
+) -> Generator[Chunk, None, None]:
+    """Yield what `work` makes of each span, in order, done by all cores; call `beat` often while that takes long."""
+    threads = _cores()
+    pool = ThreadPoolExecutor(threads, "ganlab-packing")
+    try:
+        # A bounded number of chunks is under way, so a slow disk or a large picture cannot fill the memory.
+        waiting = deque(pool.submit(work, span) for span in islice(spans, 2 * threads))
+        while waiting:
+            while not wait([waiting[0]], REPORT_SECONDS).done:
+                beat()
+            chunk = waiting.popleft().result()
+            waiting.extend(pool.submit(work, span) for span in islice(spans, 1))
+            yield chunk
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Progress:
+    """Reports how much of a piece of work is done, not more often than a person can read."""
+
+    def __init__(self, report: Report, work: str, total: int) -> None:
+        self._report, self._work, self._total = report, work, total
+        self._done, self._reported = 0, time.monotonic()
+        report(work, 0, total)
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        self.beat()
+
+    def beat(self) -> None:
+        now = time.monotonic()
+        if self._done < self._total and now - self._reported >= REPORT_SECONDS:
+            self._report(self._work, self._done, self._total)
+            self._reported = now
+
+    def end(self) -> None:
+        self._report(self._work, self._total, self._total)

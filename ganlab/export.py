@@ -1,0 +1,181 @@
+"""A trained generator in another format: written, run, compared with torch, and only then kept."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ganlab.artefact import KEY, Artefact, read_artefact
+from ganlab.durable import TEMPORARY, replacing_file
+from ganlab.errors import GanlabError, PluginError, RunError
+from ganlab.interfaces import Exporter
+from ganlab.latents import latents
+from ganlab.metadata import UNSEALED
+from ganlab.network import load_network
+from ganlab.providers import Provider
+from ganlab.recipe import make_component
+from ganlab.registry import registry
+from ganlab.toml import dump_value
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+BATCHES = (1, 2, 7)
+"""The batch sizes at which the written file is run: what is fixed or transposed by mistake differs at one of them."""
+TOLERANCE = 1e-5
+"""Largest difference from torch that is allowed, on pictures in [-1, 1]: a pixel is 0.008."""
+
+
+class Exported(NamedTuple):
+    """What an export has left."""
+
+    path: Path
+    bytes: int
+    max_difference: float
+    """From torch in float32, over all batches, on pictures in [-1, 1]."""
+    tolerance: float
+
+
+def export(
+    source: Path | str,
+    exporter: str,
+    options: Mapping[str, Any] | Sequence[str] = (),
+    path: Path | str | None = None,
+    report: Callable[[str], None] = lambda sentence: None,
+) -> Exported:
+    """Write the generator of a run or `generator.safetensors` with the named exporter; by default beside `source`.
+
+    `options` are the exporter's, as a table or as `"key=value"` texts.
+    The file is run at batches 1, 2 and 7 and compared with torch in float32. Beyond the tolerance, or where
+    anything else fails, `RunError` is raised and an earlier file is untouched. `report` hears what is being done.
+    """
+    artefact = read_artefact(Path(source))
+    provider = registry.provider("exporter", exporter)
+    if isinstance(options, Mapping):
+        options = [f"{key}={dump_value(value)}" for key, value in options.items()]
+    writer: Exporter = make_component("exporter", exporter, options)
+    target = artefact.path.with_suffix(writer.suffix) if path is None else Path(path)
+    if target.exists() and not target.is_file():
+        raise GanlabError(f"{target} is not a file; name one with --out")
+    generator = load_network(artefact)
+    checks = [_inputs(artefact, count) for count in BATCHES]
+    expected = [_compute(artefact, generator, inputs) for inputs in checks]
+    with _workplace(target) as written:
+        report(f"writing {target}")
+        with _blaming(provider, "cannot write"):
+            _write(writer, generator, artefact, written)
+        _check_written(provider, written)
+        difference = 0.0
+        for inputs, images in zip(checks, expected, strict=True):
+            report(f"comparing with torch at batch {len(images)}")
+            with _blaming(provider, "cannot run what it wrote"):
+                made = writer.run(written, inputs)
+            difference = max(difference, _difference(provider, made, images))
+        if target.exists() and target.samefile(artefact.path) and written.read_bytes() != artefact.data:
+            raise GanlabError(f"{target} is what is being exported; name another file with --out")
+        size = written.stat().st_size
+        with replacing_file(target) as temporary:
+            os.replace(written, temporary)
+    return Exported(target, size, difference, TOLERANCE)
+
+
+def _inputs(artefact: Artefact, count: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return inputs in the order of the generator's arguments; other seeds for each batch size."""
+    latent, images = artefact.metadata.latent, artefact.metadata.images
+    seeds = range(100 * count, 101 * count)
+    inputs: dict[str, np.ndarray[Any, Any]] = {"z": latents(seeds, latent.dim, latent.distribution)}
+    if artefact.metadata.conditional:
+        inputs["labels"] = np.arange(count, dtype=np.int64) % images.classes
+    return inputs
+
+
+def _compute(artefact: Artefact, generator: nn.Module, inputs: Arrays) -> Floats:
+    """Return torch's images, having made sure that they are worth comparing with."""
+    import torch
+
+    tensors = [torch.from_numpy(array) for array in inputs.values()]
+    with torch.inference_mode():
+        images: Floats = generator(*tensors).float().numpy()
+        again: Floats = generator(*tensors).float().numpy()
+    expected = (len(inputs["z"]), *artefact.metadata.images[:3])
+    if images.shape != expected or not np.isfinite(images).all():
+        raise RunError(
+            f"{artefact.path}: its generator makes {_described(images)} instead of finite arrays of shape {expected}"
+        )
+    if np.abs(images - again).max() > TOLERANCE:
+        raise PluginError(
+            f"{artefact.path}: its generator makes other pictures of the same z each time, so no export can be "
+            "compared; a forward that draws noise must do so in training mode only, or take it out of z"
+        )
+    return images
+
+
+def _write(writer: Exporter, generator: nn.Module, artefact: Artefact, path: Path) -> None:
+    import copy
+
+    import torch
+
+    text = artefact.metadata.model_copy(update={"digest": UNSEALED}).to_json()
+    examples = {name: torch.from_numpy(array) for name, array in _inputs(artefact, 2).items()}
+    # A copy: what the exporter does to its generator must not reach the one that it is compared with.
+    writer.export(copy.deepcopy(generator), examples, {KEY: text}, path)
+
+
+def _check_written(provider: Provider, written: Path) -> None:
+    if not written.is_file() or list(written.parent.iterdir()) != [written]:
+        raise PluginError(f"{provider.title} must write exactly one file, the path that it is given")
+
+
+def _difference(provider: Provider, made: object, images: np.ndarray[Any, Any]) -> float:
+    """Return the largest difference of a file's images from torch's. Raise `RunError` beyond the tolerance."""
+    if not isinstance(made, np.ndarray) or made.shape != images.shape or not np.isfinite(made).all():
+        raise RunError(
+            f"{provider.title} wrote a file that makes {_described(made)} "
+            f"instead of finite arrays of shape {images.shape}; it was not kept"
+        )
+    difference = float(np.abs(made.astype(np.float64) - images).max())
+    if difference > TOLERANCE:
+        raise RunError(
+            f"{provider.title} wrote a file that differs from torch by {difference:.1e} at batch {len(images)}, "
+            f"more than the {TOLERANCE:.0e} allowed; it was not kept"
+        )
+    return difference
+
+
+@contextmanager
+def _workplace(target: Path) -> Iterator[Path]:
+    """Yield the path of a file to be written, in an empty directory beside `target` that is removed afterwards."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f"{TEMPORARY}{os.getpid()}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent, ignore_cleanup_errors=True) as folder:
+            yield Path(folder) / target.name
+    except OSError as error:
+        raise RunError(f"cannot write {target}: {error.strerror}; name another file with --out") from error
+
+
+@contextmanager
+def _blaming(provider: Provider, what: str) -> Iterator[None]:
+    """Turn whatever an exporter raises into one sentence that names it."""
+    try:
+        yield
+    except GanlabError:
+        raise
+    except OSError as error:
+        raise RunError(f"{provider.title} {what}: {error.strerror or error}") from error
+    # A stranger's code.
+    except Exception as error:
+        raise PluginError(f"{provider.title} {what}: {type(error).__name__}: {error}") from error
+
+
+def _described(made: object) -> str:
+    return f"{made.dtype} of shape {made.shape}" if isinstance(made, np.ndarray) else type(made).__name__

@@ -1,0 +1,256 @@
+"""A trained generator as a callable on numpy arrays, from safetensors or, without torch, from ONNX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ganlab.artefact import Artefact, read_artefact
+from ganlab.errors import ArtefactError, GanlabError
+from ganlab.latents import checked_seed, latents
+from ganlab.metadata import Metadata
+from ganlab.pictures import Pictures, to_uint8
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Labels = np.ndarray[Any, np.dtype[np.int64]]
+Compute = Callable[[Floats, Labels | None], Floats]
+"""From z `(N, latent_dim)` and, for a conditional generator, labels `(N,)` to images `(N, C, H, W)`."""
+
+BATCH = 64
+"""Pictures computed at once."""
+
+
+class Generator:
+    """A trained generator: latents in, images out, numpy in, numpy out, whatever file it came from."""
+
+    def __init__(self, name: str, metadata: Metadata, compute: Compute) -> None:
+        """`name` is what messages call it; `compute` gets and returns arrays of the right type and shape."""
+        self._name, self._metadata, self._compute = name, metadata, compute
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says about itself."""
+        return self._metadata
+
+    def __call__(self, z: np.ndarray[Any, Any], labels: np.ndarray[Any, Any] | None = None) -> Floats:
+        """Return the images `(N, C, H, W)`, float32 in [-1, 1], of latents `(N, latent_dim)`.
+
+        A conditional generator takes integer labels `(N,)`. Raises `ArtefactError` for inputs that do not fit.
+        """
+        inputs = self._checked_z(z)
+        classes = self._checked_labels(labels, len(inputs))
+        images = self._metadata.images
+        made = np.empty((len(inputs), images.channels, images.height, images.width), np.float32)
+        for start in range(0, len(inputs), BATCH):
+            part = slice(start, start + BATCH)
+            made[part] = self._run(inputs[part], None if classes is None else classes[part])
+        return made
+
+    def latents(self, seeds: Iterable[int]) -> Floats:
+        """Return the latents `(N, latent_dim)` of seeds from 0 to 2**32 - 1: the same for every file and device."""
+        try:
+            return latents(seeds, self._metadata.latent.dim, self._metadata.latent.distribution)
+        except ValueError as error:
+            raise ArtefactError(f"{self._name}: {error}") from error
+
+    def sample(self, seeds: Iterable[int], label: int | None = None, batch_size: int = BATCH) -> Pictures:
+        """Return one picture a seed, `(N, H, W, C)` uint8.
+
+        A conditional generator draws the class `label`; without one the seed decides: its remainder by the number
+        of classes.
+        """
+        if batch_size < 1:
+            raise ArtefactError(f"{self._name}: batch_size must be at least 1, not {batch_size}")
+        chosen, images = list(seeds), self._metadata.images
+        pictures = np.empty((len(chosen), images.height, images.width, images.channels), np.uint8)
+        for start in range(0, len(chosen), batch_size):
+            part = chosen[start : start + batch_size]
+            z = self.latents(part)
+            labels = self._checked_labels(self._labels(part, label), len(part))
+            pictures[start : start + batch_size] = to_uint8(self._run(z, labels))
+        return pictures
+
+    def _labels(self, seeds: list[int], label: int | None) -> np.ndarray[Any, Any] | None:
+        if label is not None:
+            return np.full(len(seeds), label)
+        if self._metadata.conditional:
+            return np.array([checked_seed(seed) % self._metadata.images.classes for seed in seeds], np.int64)
+        return None
+
+    def _run(self, z: Floats, labels: Labels | None) -> Floats:
+        """Compute one batch, and believe neither the file nor the model that it names."""
+        images = self._compute(z, labels)
+        expected = (len(z), *self._metadata.images[:3])
+        if images.shape != expected:
+            raise ArtefactError(f"{self._name}: makes arrays of shape {images.shape} instead of {expected}")
+        if not np.isfinite(images).all():
+            raise ArtefactError(f"{self._name}: makes pictures that are not finite; train or export it again")
+        return images
+
+    def _checked_z(self, z: np.ndarray[Any, Any]) -> Floats:
+        dim, array = self._metadata.latent.dim, np.asarray(z)
+        if array.ndim != 2 or array.shape[1] != dim or array.dtype.kind != "f":
+            raise ArtefactError(
+                f"{self._name}: z must be floats of shape (N, {dim}), not {array.dtype} of shape {array.shape}"
+            )
+        inputs = np.ascontiguousarray(array, np.float32)
+        if not np.isfinite(inputs).all():
+            raise ArtefactError(f"{self._name}: z holds values that are not finite")
+        return inputs
+
+    def _checked_labels(self, labels: np.ndarray[Any, Any] | None, count: int) -> Labels | None:
+        classes = self._metadata.images.classes
+        if not self._metadata.conditional:
+            if labels is not None:
+                raise ArtefactError(f"{self._name}: takes no labels: its model is not conditional")
+            return None
+        if labels is None:
+            raise ArtefactError(f"{self._name}: needs labels from 0 to {classes - 1}, one a latent")
+        array = np.asarray(labels)
+        if array.shape != (count,) or array.dtype.kind not in "iu":
+            raise ArtefactError(
+                f"{self._name}: labels must be integers of shape ({count},), not {array.dtype} of shape {array.shape}"
+            )
+        # onnxruntime takes negative labels for classes counted from the end.
+        wrong = array[(array < 0) | (array >= classes)]
+        if len(wrong):
+            raise ArtefactError(f"{self._name}: label {wrong[0]} is none of its classes, 0 to {classes - 1}")
+        return np.ascontiguousarray(array, np.int64)
+
+
+def load_generator(path: Path | str, device: str = "auto") -> Generator:
+    """Load a generator from a run's directory, a `.safetensors` or an `.onnx` file; its bytes tell which it is.
+
+    `device` is `"auto"`, `"cpu"`, `"cuda"`, `"cuda:N"` or `"mps"`. An ONNX file needs numpy, pydantic and
+    onnxruntime only. Raises `ArtefactError` for a file that is anything but an undamaged generator, `PluginError`
+    where its model is not installed.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
+        raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
+    artefact = read_artefact(Path(path))
+    load = _with_torch if artefact.kind == "safetensors" else _with_onnxruntime
+    return Generator(str(artefact.path), artefact.metadata, load(artefact, device))
+
+
+def _with_torch(artefact: Artefact, device: str) -> Compute:
+    try:
+        import torch
+    except ImportError as error:
+        raise GanlabError(f"{artefact.path}: needs torch; an exported .onnx file does without it") from error
+
+    from ganlab.network import load_network
+
+    target = torch.device(_torch_device(artefact, device))
+    network = load_network(artefact).to(target)
+
+    def compute(z: Floats, labels: Labels | None) -> Floats:
+        arrays = [z] if labels is None else [z, labels]
+        with torch.inference_mode(), _exact_arithmetic(target):
+            images = network(*(torch.from_numpy(array).to(target) for array in arrays))
+            return np.asarray(images.float().cpu().numpy())
+
+    return compute
+
+
+def _torch_device(artefact: Artefact, device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    kind, _, index = device.partition(":")
+    if int(index or 0) >= there[kind]:
+        raise GanlabError(f"{artefact.path}: there is no device {device} here; use cpu or auto")
+    return device
+
+
+@contextmanager
+def _exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """Keep TF32, which drops 13 of 23 bits, out of the pictures: a seed is the same picture on every device."""
+    import torch
+
+    if device.type != "cuda":
+        yield
+        return
+    convolution: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # torch's annotations leave it out
+    settings = [convolution, torch.backends.cuda.matmul]
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        for setting in settings:
+            setting.fp32_precision = "ieee"
+        yield
+    finally:
+        for setting, precision in zip(settings, before, strict=True):
+            setting.fp32_precision = precision
+
+
+def _with_onnxruntime(artefact: Artefact, device: str) -> Compute:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise GanlabError(f"{artefact.path}: needs onnxruntime: pip install onnxruntime") from error
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised as well, and said below
+    # A generator is one file. Weights that it claims to keep in others are sought below itself, where nothing can be.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(artefact.path / "none")
+    )
+    providers = _onnx_providers(artefact, device, onnxruntime.get_available_providers())
+    try:
+        session = onnxruntime.InferenceSession(artefact.data, options, providers=providers)
+    # onnxruntime's exceptions have no common class.
+    except Exception as error:
+        raise ArtefactError(f"{artefact.path}: onnxruntime refuses it: {_first_line(error)}") from error
+    if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
+        raise GanlabError(f"{artefact.path}: onnxruntime cannot use {device} here; use cpu or auto")
+    _check_signature(artefact, session)
+
+    def compute(z: Floats, labels: Labels | None) -> Floats:
+        feeds = {"z": z} if labels is None else {"z": z, "labels": labels}
+        try:
+            return np.asarray(session.run(["images"], feeds)[0])
+        except Exception as error:
+            raise ArtefactError(f"{artefact.path}: onnxruntime cannot run it: {_first_line(error)}") from error
+
+    return compute
+
+
+def _onnx_providers(artefact: Artefact, device: str, available: list[str]) -> list[Any]:
+    if device == "mps":
+        raise GanlabError(f"{artefact.path}: an ONNX file is computed on cpu or cuda; use cpu or auto")
+    cuda = "CUDAExecutionProvider" in available
+    if device.startswith("cuda") and not cuda:
+        raise GanlabError(f"{artefact.path}: this onnxruntime has no CUDA: pip install onnxruntime-gpu, or use cpu")
+    if device == "cpu" or not cuda:
+        return ["CPUExecutionProvider"]
+    index = int(device.partition(":")[2] or 0)
+    return [("CUDAExecutionProvider", {"device_id": index, "use_tf32": 0}), "CPUExecutionProvider"]
+
+
+def _check_signature(artefact: Artefact, session: Any) -> None:
+    """Refuse a graph whose inputs and outputs are not those that its metadata promises."""
+    metadata = artefact.metadata
+    expected = {"z": ("tensor(float)", [metadata.latent.dim])}
+    if metadata.conditional:
+        expected["labels"] = ("tensor(int64)", [])
+    found = {value.name: (value.type, value.shape[1:]) for value in session.get_inputs()}
+    dynamic = all(value.shape and not isinstance(value.shape[0], int) for value in session.get_inputs())
+    outputs = {value.name: value.type for value in session.get_outputs()}
+    if found != expected or not dynamic or outputs != {"images": "tensor(float)"}:
+        raise ArtefactError(
+            f"{artefact.path}: its graph is not what its metadata promises: "
+            f"it takes {sorted(found)} and makes {sorted(outputs)}, or their shapes differ; export it again"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return ascii(" ".join(str(error).split())[:200])[1:-1]

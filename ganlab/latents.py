@@ -1,0 +1,39 @@
+"""Latents for sampling: a seed is the same picture from any artefact, batch size and device."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+
+SEEDS = 2**32
+"""Seeds are 0 to this minus one: what numpy's `RandomState` takes."""
+
+
+def latents(
+    seeds: Iterable[int], dim: int, distribution: Literal["normal", "uniform"]
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Draw one latent a seed; return `(N, dim)` float32, standard normal or uniform on [-1, 1].
+
+    `RandomState` is the one generator whose stream numpy promises never to change. Raises `ValueError` for a seed
+    that is not a whole number from 0 to 2**32 - 1.
+    """
+    rows = []
+    stream = np.random.RandomState(0)
+    for seed in seeds:
+        stream.seed(checked_seed(seed))  # the stream of RandomState(seed), which costs 30 times as much to make
+        rows.append(stream.standard_normal(dim) if distribution == "normal" else stream.uniform(-1.0, 1.0, dim))
+    return np.array(rows, np.float32).reshape(len(rows), dim)
+
+
+def checked_seed(seed: object) -> int:
+    """Return `seed` as an int. Raise `ValueError` where it is not a whole number from 0 to 2**32 - 1."""
+    try:
+        number = operator.index(seed)  # type: ignore[arg-type]  # that is the question
+    except TypeError:
+        number = -1
+    if isinstance(seed, bool) or not 0 <= number < SEEDS:
+        raise ValueError(f"{str(seed)[:40]!r} is not a seed: seeds are whole numbers from 0 to {SEEDS - 1}")
+    return number

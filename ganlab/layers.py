@@ -1,0 +1,249 @@
+"""What a recipe's files and overrides say together, and where each value was written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+from ganlab.errors import RecipeError
+from ganlab.suggest import did_you_mean
+from ganlab.toml import MAX_BYTES, KeyPath, TOMLError, dump_value, parse, parse_key, parse_value
+
+MAX_BASES = 8
+"""How many recipes may extend one another in a row."""
+
+DEFAULT_NAMES = {"model": "dcgan", "loss": "bce"}
+"""The components of a recipe that names none. A dataset has no default."""
+
+ALTERNATIVES = {"train": ("epochs", "iterations"), "snapshot": ("every_epochs", "every_iterations")}
+"""Options of which one takes the other's place: what an upper layer says of one, it says of both."""
+
+
+class _MistakeError(Exception):
+    """What is wrong with one value; its place is known one level up."""
+
+
+class Written(NamedTuple):
+    """Nested tables as people wrote them, in one file, in several, or on the command line."""
+
+    table: dict[str, Any]
+    places: dict[KeyPath, str]
+    """Where a key was written, such as `faces.toml:12` or `--set train.epochs=1`."""
+    origin: str
+    """The file, or whatever else holds it all."""
+
+    def place(self, path: KeyPath) -> str:
+        """Return where a value, or the table that it belongs into, was written."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, self.origin)
+
+
+def read_layers(path: Path, overrides: Sequence[str] = ()) -> Written:
+    """Read a recipe, what it extends, and the overrides on top. Raise `RecipeError` where one is not even TOML."""
+    problems = []
+    layers = []
+    for read in (lambda: _extended(_file(path), path.parent, (path,)), lambda: read_overrides(overrides, str(path))):
+        try:
+            layers.append(read())
+        except RecipeError as error:
+            problems += error.problems
+    if problems:
+        raise RecipeError(problems)
+    base, top = layers
+    return _over(top, base)
+
+
+def read_tables(source: Mapping[str, Any] | str, name: str, overrides: Sequence[str] = ()) -> Written:
+    """Take a recipe from memory, as nested tables or TOML text; what it extends is sought in the current folder."""
+    if isinstance(source, str):
+        written = _parsed(source, name)
+    else:
+        written = Written(_plain(source), {}, name)
+    return _over(read_overrides(overrides, name), _extended(written, Path(), ()))
+
+
+def read_overrides(overrides: Sequence[str], origin: str) -> Written:
+    """Read `key=value` texts; a value that is not TOML is text. Raise `RecipeError` with all bad ones."""
+    written = Written({}, {}, origin)
+    problems = []
+    for text in overrides:
+        place = f"--set {text if len(text) <= 80 else text[:77] + '...'}"
+        try:
+            path, value = _override(text)
+            _insert(written.table, path, value)
+        except _MistakeError as error:
+            problems.append(f"{place}: {error}")
+        else:
+            written.places[path] = place
+    if problems:
+        raise RecipeError(problems)
+    return written
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """Return a recipe's path, given that or the name of a recipe that comes with ganlab. Raise `RecipeError`."""
+    path = Path(name_or_path)
+    name = path.name.removesuffix(".toml")
+    shipped = {recipe.stem: recipe for recipe in shipped_recipes()}
+    if path.parent == Path() and name in shipped and not os.path.isfile(path):
+        return shipped[name]
+    if os.path.exists(path):
+        return path
+    hint = f"; did you mean {name}?" if name in shipped else did_you_mean(name, shipped)
+    raise RecipeError([f"{_short(name_or_path)}: there is no such recipe{hint or _listed(shipped)}"])
+
+
+def shipped_recipes() -> list[Path]:
+    """Return the recipes that come with ganlab, in the order of their names."""
+    package = Path(__file__).parent
+    installed = package / "recipes"
+    return sorted((installed if installed.is_dir() else package.parent / "recipes").glob("*.toml"))
+
+
+def _file(path: Path) -> Written:
+    try:
+        # Neither a pipe, which would block, nor a device, which may have no end.
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise RecipeError([f"{path}: is not a file"])
+        with path.open("rb") as file:
+            return _parsed(file.read(MAX_BYTES + 1), str(path))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise RecipeError([f"{path}: cannot be read: {reason}"]) from error
+
+
+def _parsed(data: bytes | str, name: str) -> Written:
+    try:
+        document = parse(data)
+    except TOMLError as error:
+        place = name if error.line is None else f"{name}:{error.line}"
+        raise RecipeError([f"{place}: {error}"]) from error
+    return Written(document.table, {path: f"{name}:{line}" for path, line in document.lines.items()}, name)
+
+
+def _extended(written: Written, folder: Path, chain: tuple[Path, ...]) -> Written:
+    """Put what `written` says on top of the recipe that it extends, if it does."""
+    if "extends" not in written.table:
+        return written
+    extends = written.table.pop("extends")
+    try:
+        base = _base(extends, folder, chain)
+    except _MistakeError as error:
+        problem = f"{written.place(('extends',))}: extends = {shown(extends)}: {error}"
+        raise RecipeError([problem]) from error
+    return _over(written, _extended(_file(base), base.parent, (*chain, base)))
+
+
+def _base(extends: object, folder: Path, chain: tuple[Path, ...]) -> Path:
+    if not isinstance(extends, str) or "\0" in extends:
+        raise _MistakeError("must be the path of a recipe, or the name of one that comes with ganlab")
+    path = Path(os.path.normpath(folder / extends))
+    if not os.path.exists(path):
+        shipped = {recipe.stem: recipe for recipe in shipped_recipes()}
+        if extends.removesuffix(".toml") not in shipped:
+            nearby = [recipe.name for recipe in sorted(folder.glob("*.toml"))]
+            raise _MistakeError(f"there is no {path}{did_you_mean(PurePath(extends).name, [*nearby, *shipped])}")
+        path = shipped[extends.removesuffix(".toml")]
+    circle = [link for link in chain if os.path.samefile(link, path)]
+    if circle:
+        around = chain[chain.index(circle[0]) :]
+        raise _MistakeError(f"goes round in a circle: {' ▶ '.join(map(str, (*around, path)))}")
+    if len(chain) > MAX_BASES:
+        raise _MistakeError(f"is the {MAX_BASES + 1}th recipe in a row that extends another; {MAX_BASES} are allowed")
+    return path
+
+
+def _over(top: Written, base: Written) -> Written:
+    """Merge two layers: tables key by key, everything else as the upper one says."""
+    dropped: set[KeyPath] = set()
+    for kind in ("model", "dataset", "loss"):
+        name = _get(top.table, kind, "name")
+        before = _get(base.table, kind, "name") or DEFAULT_NAMES.get(kind)
+        if name is not None and before is not None and name != before:
+            # Options of another component: to inherit them would give this one values that nobody chose for it.
+            dropped |= {(kind, key) for key in base.table.get(kind, ())}
+    for section, alternatives in ALTERNATIVES.items():
+        if any(_get(top.table, section, key) is not None for key in alternatives):
+            dropped |= {(section, key) for key in alternatives}
+    table = {
+        key: {inner: item for inner, item in value.items() if (key, inner) not in dropped}
+        if isinstance(value, dict)
+        else value
+        for key, value in base.table.items()
+    }
+    places = {path: place for path, place in base.places.items() if path[:2] not in dropped}
+    return Written(_merged(table, top.table), places | top.places, top.origin)
+
+
+def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        before = merged.get(key)
+        merged[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _override(text: str) -> tuple[KeyPath, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise _MistakeError("must be of the form key=value, as in train.epochs=1")
+    try:
+        path = parse_key(key.strip())
+    except TOMLError as error:
+        raise _MistakeError(f"{_short(key)} is not a dotted key such as train.epochs") from error
+    if path[0] == "extends":
+        raise _MistakeError("only a file can extend another")
+    value = value.strip()
+    try:
+        return path, parse_value(value)
+    except TOMLError as error:
+        if value.startswith(("[", "{", '"', "'")):
+            raise _MistakeError(f"its value {error}") from error
+        return path, value  # so that a shell user need not quote twice
+
+
+def _insert(table: dict[str, Any], path: KeyPath, value: Any) -> None:
+    *tables, key = path
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise _MistakeError(f"contradicts another --set, which gives {name} a value")
+    before = table.get(key)
+    if isinstance(before, dict) and isinstance(value, dict):
+        value = _merged(before, value)
+    elif isinstance(before, dict) or (key in table and isinstance(value, dict)):
+        raise _MistakeError(f"contradicts another --set, which gives {key} otherwise")
+    table[key] = value
+
+
+def _plain(value: Any) -> Any:
+    """Return what TOML would hold for a value from Python; None is a key that was not written."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def _get(table: Mapping[str, Any], section: str, key: str) -> Any:
+    inner = table.get(section)
+    return inner.get(key) if isinstance(inner, dict) else None
+
+
+def _listed(names: Iterable[str]) -> str:
+    return f"; with ganlab come {', '.join(names)}" if names else ""
+
+
+def shown(value: Any) -> str:
+    """Return a value as a recipe would hold it, shortened."""
+    try:
+        return _short(dump_value(value))
+    except TypeError:
+        return _short(str(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

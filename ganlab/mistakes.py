@@ -1,0 +1,232 @@
+"""A recipe's tables ▶ options; what is wrong in them is collected, each mistake with its place and remedy."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import Any, NamedTuple, TypeVar, get_args
+
+from pydantic import ValidationError
+from pydantic_core.core_schema import ErrorType
+
+from ganlab.errors import RecipeError
+from ganlab.interfaces import Options
+from ganlab.layers import Written, shown
+from ganlab.options import choices, describe
+from ganlab.suggest import nearest
+from ganlab.toml import KeyPath, dump_key
+
+T = TypeVar("T", bound=Options)
+
+ALIASES = {
+    "batch": "batch_size",
+    "beta1": "betas",
+    "beta2": "betas",
+    "bs": "batch_size",
+    "critic_steps": "discriminator_steps",
+    "data_dir": "root",
+    "dataroot": "root",
+    "ema_decay": "decay",
+    "image_size": "resolution",
+    "img_size": "resolution",
+    "label_smoothing": "real_label",
+    "learning_rate": "lr",
+    "max_epochs": "epochs",
+    "n_critic": "discriminator_steps",
+    "n_epochs": "epochs",
+    "ndf": "base_channels",
+    "ngf": "base_channels",
+    "noise_dim": "latent_dim",
+    "num_epochs": "epochs",
+    "nz": "latent_dim",
+    "steps": "iterations",
+    "z_dim": "latent_dim",
+}
+"""What other projects call our options."""
+
+
+class Unknown(NamedTuple):
+    """A key that a table does not have. What was meant can be said when all tables are known."""
+
+    path: KeyPath
+    owner: str
+    cls: type[Options]
+    also: tuple[str, ...]
+
+
+class Mistakes:
+    """What is wrong in one recipe."""
+
+    def __init__(self, written: Written) -> None:
+        self._written = written
+        self._found: list[tuple[KeyPath, str]] = []
+        self._unknown: list[Unknown] = []
+        self._tables: dict[str, type[Options]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found or self._unknown)
+
+    def value(self, path: KeyPath, what: str) -> None:
+        """Note a mistake as `place: key = value: what`, or `place: key: what` for a table."""
+        value = _lookup(self._written.table, path)
+        given = "" if value is None or isinstance(value, dict) else f" = {shown(value)}"
+        self._note(path, f"{_dotted(path)}{given}: {what}")
+
+    def key(self, path: KeyPath, what: str) -> None:
+        """Note a mistake as `place: key what`."""
+        self._note(path, f"{_dotted(path)} {what}")
+
+    def raise_any(self) -> None:
+        """Raise `RecipeError` with all mistakes, in the order in which they were written, if there is one."""
+        for unknown in self._unknown:
+            self.key(unknown.path, f"is not an option of {unknown.owner}{self._meant(unknown)}")
+        self._unknown.clear()
+        if self._found:
+            order = {path: index for index, path in enumerate(self._written.places)}
+            self._found.sort(key=lambda found: order.get(found[0], len(order)))
+            raise RecipeError([problem for _, problem in self._found])
+
+    def read(
+        self, cls: type[T], table: Any, path: tuple[str, ...], owner: str = "", also: tuple[str, ...] = ()
+    ) -> T | None:
+        """Return the options that the table at `path` holds, or None after noting every mistake in it.
+
+        `owner` is what messages call the table, by default its header; `also` are the keys in it that are not its
+        options. Whatever else the class's validators raise comes through.
+        """
+        header = f"[{'.'.join(path)}]" if path else ""
+        self._tables.setdefault(header, cls)
+        owner = owner or header
+        if not isinstance(table, dict):
+            self.value(path, f"must be a table, {header}")
+            return None
+        table = {key: value for key, value in table.items() if key not in also}
+        foreign = {key for key in cls.model_fields if key in table and not _is_plain(table[key])}
+        for key in sorted(foreign):
+            limit = ", within 64 bits" if isinstance(table[key], int) else ""
+            self.value((*path, key), f"must be {describe(cls, key)}{limit}")
+        text = json.dumps({key: None if key in foreign else value for key, value in table.items()}, default=str)
+        try:
+            # As JSON: there, unlike in Python, an array is the tuple and a text the path that an option wants,
+            # while true is still no number and "3" no 3.
+            options = cls.model_validate_json(text)
+        except ValidationError as error:
+            for where, what, inner in _sentences(cls, error):
+                if where and where[0] in foreign:
+                    continue
+                if inner is not None:
+                    self._unknown.append(Unknown((*path, *where), owner, inner, also if len(where) == 1 else ()))
+                else:
+                    self._say(table, path, where, what)
+            return None
+        return None if foreign else options
+
+    def _say(self, table: Mapping[str, Any], path: KeyPath, where: KeyPath, what: str) -> None:
+        """Note a sentence about one option, or about several: then at one that it names."""
+        if where and _lookup(table, where) is None:
+            self.key((*path, *where), f"is missing; it {what}")
+            return
+        if not where:
+            where = tuple(key for key in table if re.search(rf"\b{re.escape(key)}\b", what))[:1]
+        self.value((*path, *where), what)
+
+    def _note(self, path: KeyPath, sentence: str) -> None:
+        self._found.append((path, f"{self._written.place(path)}: {sentence}"))
+
+    def _meant(self, unknown: Unknown) -> str:
+        """Return what to write instead of a key that does not exist."""
+        key, here = str(unknown.path[-1]), [*unknown.cls.model_fields, *unknown.also]
+        elsewhere: dict[str, str] = {}
+        for header, cls in self._tables.items():
+            if cls is not unknown.cls:
+                elsewhere |= {name: header for name in cls.model_fields if name not in elsewhere}
+        if key in elsewhere:
+            return f"; it is an option of {elsewhere[key] or 'the recipe, before its first table'}"
+        alias = ALIASES.get(key.lower())
+        for word in (nearest(key, here), alias):
+            if word in here:
+                return f"; did you mean {word}?"
+        for word in (alias, nearest(key, elsewhere)):
+            if word in elsewhere:
+                return f"; did you mean {word} in {elsewhere[word]}?"
+        return f"; its options are {', '.join(here)}" if here else "; it has none"
+
+
+def _sentences(cls: type[Options], error: ValidationError) -> Iterator[tuple[KeyPath, str, type[Options] | None]]:
+    """Yield one sentence for each wrong option; pydantic has an error for each branch of a union.
+
+    An unknown key comes with the class that does not have it.
+    """
+    of_pydantic = {*get_args(ErrorType)} - {"value_error", "assertion_error"}
+    sentences: dict[KeyPath, str] = {}
+    for detail in error.errors(include_url=False):
+        where, owner = _located(cls, detail["loc"])
+        if detail["type"] == "extra_forbidden" and where[-1] not in owner.model_fields:
+            yield where, "", owner
+        elif detail["type"] not in of_pydantic:  # a validator's own words
+            sentences[where] = str(detail.get("ctx", {}).get("error", detail["msg"]))
+        elif where:
+            accepted = describe(owner, str(where[-1]))
+            hint = _similar(detail["input"], choices(owner, str(where[-1])))
+            sentences.setdefault(where, f"must be {accepted}{hint}")
+        else:
+            sentences.setdefault(where, detail["msg"])
+    for where, what in sentences.items():
+        yield where, what, None
+
+
+def _located(cls: type[Options], location: tuple[int | str, ...]) -> tuple[KeyPath, type[Options]]:
+    """Return an option's path without pydantic's names for the branches of its type, and the table that holds it."""
+    path: KeyPath = ()
+    for key in location:
+        if path:
+            field = cls.model_fields.get(str(path[-1]))
+            inner = _table(field.annotation) if field is not None else None
+            if inner is None:
+                break
+            cls = inner
+        path += (key,)
+    return path, cls
+
+
+def _table(annotation: Any) -> type[Options] | None:
+    """Return the class of an option that is itself a table, or that or nothing."""
+    candidates = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
+    only = candidates[0] if len(candidates) == 1 else None
+    return only if isinstance(only, type) and issubclass(only, Options) else None
+
+
+def _similar(value: Any, names: list[str]) -> str:
+    found = nearest(value, names) if isinstance(value, str) else None
+    return f"; did you mean {shown(found)}?" if found is not None else ""
+
+
+def _lookup(table: Mapping[str, Any], path: KeyPath) -> Any:
+    value: Any = table
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(dump_key(str(key)) for key in path)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether JSON holds the value as well: no date, infinity, number beyond 64 bits or object of Python's."""
+    match value:
+        case bool() | None:
+            return True
+        case str():
+            return value.isprintable() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+        case int():
+            return -(2**63) <= value < 2**63
+        case float():
+            return isfinite(value)
+        case list():
+            return all(map(_is_plain, value))
+        case dict():
+            return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    return False

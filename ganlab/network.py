@@ -1,0 +1,174 @@
+"""A generator as a torch module: described for its artefact, and built again from one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ganlab.artefact import Artefact, distinct_tensors, read_tensors
+from ganlab.errors import ArtefactError, PluginError
+from ganlab.interfaces import ImageSpec, Model
+from ganlab.metadata import (
+    DataRecord,
+    LatentRecord,
+    Metadata,
+    ModelRecord,
+    RecipeRecord,
+    TrainingRecord,
+    VersionsRecord,
+    listed,
+    shown,
+)
+from ganlab.registry import HERE, registry
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def describe(
+    name: str, model: Model, images: ImageSpec, *, recipe: RecipeRecord, training: TrainingRecord, fingerprint: str
+) -> Metadata:
+    """Return the metadata of a generator that `model`, registered as `name`, has built for `images`."""
+    provider = registry.provider("model", name)
+    return Metadata(
+        model=ModelRecord(
+            name=provider.name,
+            options=json.loads(model.model_dump_json()),
+            distribution=provider.distribution,
+            version=provider.version,
+        ),
+        images=images,
+        latent=LatentRecord(dim=model.latent_dim, distribution=model.latent),
+        conditional=model.conditional,
+        recipe=recipe,
+        training=training,
+        data=DataRecord(fingerprint=fingerprint),
+        versions=VersionsRecord(ganlab=version("ganlab"), torch=version("torch")),
+    )
+
+
+def load_network(artefact: Artefact) -> nn.Module:
+    """Build the generator of a safetensors artefact and load its weights; return it in eval mode on the CPU.
+
+    The class comes from the registry and from nowhere else. Raises `PluginError` where the model is not installed,
+    `ArtefactError` where options or tensors do not fit it; nothing is loaded in part.
+    """
+    path, images = artefact.path, artefact.metadata.images
+    model = _model(artefact)
+    tensors = read_tensors(artefact)
+    # First without memory: what a hostile file claims must not be allocated before it is known to be in the file.
+    sketch = _sketch(model, images)
+    if sketch is not None:
+        _compare(artefact, distinct_tensors(sketch), tensors)
+    try:
+        generator = _build(model, images)
+    # A stranger's code.
+    except Exception as error:
+        raise PluginError(
+            f"{path}: {_called(artefact)} cannot build its generator: {type(error).__name__}: {error}"
+        ) from error
+    _compare(artefact, distinct_tensors(generator), tensors)
+    first: dict[int, str] = {}
+    state = generator.state_dict(keep_vars=True)
+    generator.load_state_dict({name: tensors[first.setdefault(id(tensor), name)] for name, tensor in state.items()})
+    return generator.eval().requires_grad_(False)
+
+
+def _model(artefact: Artefact) -> Model:
+    """Return the model that the artefact names, with the options that it holds."""
+    path, metadata = artefact.path, artefact.metadata
+    record = metadata.model
+    name = record.name if record.distribution in ("", HERE) else f"{record.distribution}:{record.name}"
+    try:
+        cls: type[Model] = registry.get("model", name)
+    except PluginError as error:
+        raise PluginError(f"{path}: needs {_called(artefact)}: {error}; install that plugin") from error
+    try:
+        model = cls.model_validate_json(json.dumps(record.options))
+        model.check(metadata.images)
+    except ValidationError as error:
+        problems = [
+            f"{shown('.'.join(str(part) for part in problem['loc']))}: {problem['msg']}, not {shown(problem['input'])}"
+            for problem in error.errors(include_url=False, include_context=False)
+        ]
+        raise ArtefactError(f"{path}: its options do not fit {_called(artefact)}: {listed(problems)}") from error
+    except ValueError as error:
+        raise ArtefactError(f"{path}: {_called(artefact)} refuses its pictures: {error}") from error
+    # A stranger's validators.
+    except Exception as error:
+        raise PluginError(
+            f"{path}: {_called(artefact)} broke down over its options: {type(error).__name__}: {error}"
+        ) from error
+    claims = (metadata.latent.dim, metadata.latent.distribution, metadata.conditional)
+    if claims != (model.latent_dim, model.latent, model.conditional):
+        raise ArtefactError(
+            f"{path}: its metadata contradicts itself: latent or conditional differs from model.options"
+        )
+    return model
+
+
+def _build(model: Model, images: ImageSpec) -> nn.Module:
+    """Build the generator without moving torch's random state."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        networks = model.build(images)
+    if "generator" not in networks:
+        raise PluginError(f'build() of {type(model).__name__} returns no "generator" but {sorted(networks)}')
+    return networks["generator"]
+
+
+def _sketch(model: Model, images: ImageSpec) -> nn.Module | None:
+    """Return the generator with shapes but without values; None for a model that reads values while it is built."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Undrawn(TorchFunctionMode):
+        """Leaves normal initialisation out: torch takes a second to import how it is done without memory."""
+
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if function.__name__.endswith("normal_"):
+                return args[0] if args else kwargs["tensor"]
+            return function(*args, **(kwargs or {}))
+
+    try:
+        with torch.device("meta"), Undrawn():
+            return _build(model, images)
+    # A stranger's code, in surroundings that it need not know of.
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def _compare(artefact: Artefact, expected: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are not exactly those of the generator."""
+    problems = []
+    if missing := [shown(name) for name in expected if name not in saved]:
+        problems.append(f"missing: {listed(missing)}")
+    if unknown := [shown(name) for name in saved if name not in expected]:
+        problems.append(f"not known: {listed(unknown)}")
+    both = [name for name in expected if name in saved]
+    if unlike := [
+        f"{shown(name)} is {_form(saved[name])} instead of {_form(expected[name])}"
+        for name in both
+        if _form(saved[name]) != _form(expected[name])
+    ]:
+        problems.append(f"unlike: {listed(unlike)}")
+    if problems:
+        raise ArtefactError(
+            f"{artefact.path}: its tensors are not those of {_called(artefact)}: {'. '.join(problems)}. "
+            "Install the version of the plugin that it was trained with"
+        )
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _called(artefact: Artefact) -> str:
+    record = artefact.metadata.model
+    origin = f" ({f'{record.distribution} {record.version}'.strip()})" if record.distribution else ""
+    return f'model "{record.name}"{origin}'

@@ -1,0 +1,125 @@
+"""Who offers components: read from the metadata of installed distributions, one by one, importing nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from typing import Literal, NamedTuple
+
+from ganlab.suggest import did_you_mean
+
+Kind = Literal["model", "dataset", "loss", "exporter", "observer"]
+
+GROUPS: dict[str, Kind] = {
+    "ganlab.models": "model",
+    "ganlab.datasets": "dataset",
+    "ganlab.losses": "loss",
+    "ganlab.exporters": "exporter",
+    "ganlab.observers": "observer",
+}
+"""The entry points' group of each kind."""
+
+NAME = re.compile(r"[a-z0-9_.-]{1,64}")
+NAME_RULE = "up to 64 of a-z, 0-9, _, . and -"
+
+_TARGET = re.compile(r"[\w.]+\s*:\s*[\w.]+")
+
+
+class Provider(NamedTuple):
+    """Who offers a component."""
+
+    kind: Kind
+    name: str
+    distribution: str
+    version: str
+    target: str
+    """`module:attribute`, where the class is."""
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version, for messages."""
+        return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def title(self) -> str:
+        """What messages call the component."""
+        return f'{self.kind} "{self.name}" ({self.origin})'
+
+
+class Broken(NamedTuple):
+    """A distribution that offers something unusable, and why."""
+
+    distribution: str
+    version: str
+    reason: str
+
+
+def installed(accept: Callable[[str], bool]) -> tuple[list[Provider], list[Broken]]:
+    """Read every accepted distribution by itself, so that a malformed one harms nobody else."""
+    names: dict[str, str] = {}
+    providers: list[Provider] = []
+    broken: list[Broken] = []
+    for distribution in metadata.distributions():
+        # Whatever lies on the path is a stranger's: no file of theirs may stop the others.
+        try:
+            # Only entry_points.txt is read of those that are not ours: METADATA costs a millisecond each.
+            if "ganlab." in (distribution.read_text("entry_points.txt") or ""):
+                name = distribution.metadata["Name"]
+                if not name:
+                    raise ValueError(f"no Name in the METADATA of a distribution in {distribution.locate_file('')}")
+                if accept(normalized(name)):
+                    names.setdefault(normalized(name), name)
+        except Exception as error:  # noqa: BLE001
+            broken.append(Broken("an unreadable distribution", "", f"{type(error).__name__}: {error}"))
+    for name in names.values():
+        try:
+            # Where a name lies on the path twice, Python imports the first, and so do we.
+            first = metadata.distribution(name)
+            version = str(first.version)
+            text = first.read_text("entry_points.txt") or ""
+        except Exception as error:  # noqa: BLE001
+            broken.append(Broken(name, "", f"{type(error).__name__}: {error}"))
+            continue
+        for item in _parsed(name, version, text):
+            if isinstance(item, Broken):
+                broken.append(item)
+            elif item[:3] in {provider[:3] for provider in providers}:
+                broken.append(Broken(name, version, f'offers {item.kind} "{item.name}" twice; the first counts'))
+            else:
+                providers.append(item)
+    return providers, broken
+
+
+def _parsed(distribution: str, version: str, text: str) -> Iterator[Provider | Broken]:
+    """Yield what a distribution's entry_points.txt offers, and a reason for every line that offers nothing."""
+    group = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith(("#", ";")):
+            continue
+        place = f"entry_points.txt:{number}"
+        if line.startswith("[") and line.endswith("]"):
+            group = line[1:-1].strip()
+            if group.startswith("ganlab.") and group not in GROUPS:
+                hint = did_you_mean(group, GROUPS)
+                yield Broken(distribution, version, f"{place}: this ganlab has no entry points [{group}]{hint}")
+            continue
+        if group not in GROUPS:
+            continue
+        name, equals, target = (part.strip() for part in line.partition("="))
+        if not equals or not _TARGET.fullmatch(target):
+            yield Broken(distribution, version, f"{place}: {shown(line)} is not of the form name = module:class")
+        elif not NAME.fullmatch(name):
+            yield Broken(distribution, version, f"{place}: {shown(name)} is not a name: {NAME_RULE}")
+        else:
+            yield Provider(GROUPS[group], name, distribution, version, target)
+
+
+def normalized(name: str) -> str:
+    """Return a distribution's name as the package index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def shown(text: str) -> str:
+    return f'"{text}"' if len(text) <= 80 else f'"{text[:77]}..."'

@@ -1,0 +1,84 @@
+"""The tables of a recipe that belong to ganlab itself: optimizer, training, moving average, snapshots."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from ganlab.interfaces import Options
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Device = Annotated[
+    str, Field(pattern="^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$", examples=["auto", "cpu", "cuda", "cuda:0", "mps"])
+]
+
+
+class Settings(Options):
+    """What stands on top of a recipe, before its first table."""
+
+    seed: NonNegativeInt = 0
+    """Decides the first weights, the order of the pictures, flips, latents and dropout: same seed, same run."""
+    extends: str | None = None
+    """Another recipe to start from: a path relative to this file, or the name of a recipe that comes with ganlab.
+    What this file says comes on top. A table that names another component starts from that one's defaults."""
+
+
+class Optimizer(Options):
+    """Adam. `[optimizer]` is for every network, `[optimizer.discriminator]` overrides it for one."""
+
+    lr: PositiveFloat = 2e-4
+    """Learning rate."""
+    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    """How much Adam's running means of the gradient and of its square keep at each step."""
+    eps: PositiveFloat = 1e-8
+    """Added to Adam's denominator."""
+    decay_from: Fraction | None = None
+    """From this fraction of the training on, the learning rate falls linearly, to 0 at the end. Unset: it stays."""
+
+
+class Train(Options):
+    """How long, on what and how exactly to train."""
+
+    batch_size: PositiveInt = 64
+    """Pictures in a batch, over all devices together."""
+    epochs: PositiveFloat | None = 25.0
+    """Passes over the data; parts of one are allowed. `iterations` replaces it."""
+    iterations: PositiveInt | None = None
+    """Iterations of the loss, instead of `epochs`."""
+    device: Device = "auto"
+    """Where to train: `"auto"` takes a CUDA or Apple GPU where there is one, else the CPU."""
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """Arithmetic: `"auto"` is bf16 on a CUDA device that has it, else fp32. `"fp32"` is the exact mode."""
+    deterministic: bool = False
+    """On CUDA, only algorithms that give the same bits each time: slower. The CPU does so anyway."""
+    tick_seconds: PositiveFloat = 2.0
+    """Seconds between two looks at the device, for the log and the metrics."""
+    threads: PositiveInt | None = None
+    """CPU threads. Unset: as many as torch takes by itself. The same number is needed for the same bits."""
+
+
+class MovingAverage(Options):
+    """The average of the generator's weights over training, which is what samples and exports show."""
+
+    enabled: bool = True
+    """Whether to keep one; without it, samples and exports show the generator as it is."""
+    decay: Fraction = 0.999
+    """How much the average keeps at each iteration."""
+    warm_up: bool = True
+    """Whether the average keeps less at the start: min(decay, (1 + t) / (10 + t)) at iteration t."""
+    statistics_batches: PositiveInt = 16
+    """Batches of latents from which BatchNorm statistics are estimated anew for the averaged weights."""
+
+
+class Snapshots(Options):
+    """When to draw a sample grid and save a checkpoint, and what to keep. The last iteration always does."""
+
+    every_epochs: PositiveFloat | None = 1.0
+    """Passes over the data between two snapshots. `every_iterations` replaces it."""
+    every_iterations: PositiveInt | None = None
+    """Iterations between two snapshots, instead of `every_epochs`."""
+    samples: PositiveInt = 64
+    """Pictures in the sample grid, always of the same latents."""
+    keep: Annotated[int, Field(ge=2)] = 2
+    """Checkpoints to keep: the newest, and at least one to fall back to."""

@@ -1,0 +1,177 @@
+"""Files of pictures where they lie: below a folder, or inside a zip, which is read in place and never extracted."""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import weakref
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from ganlab import DataError
+
+ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
+"""File names that are taken for pictures, in small or capital letters."""
+UNLISTED = "__MACOSX"
+"""The folder that macOS adds to archives."""
+LOCAL_HEADER = struct.Struct("<4s22xHH")
+"""What precedes a member in a zip: signature, then the lengths of the name and of the extra field that follow it."""
+ENCRYPTED = 0x1
+
+
+class Shelf(ABC):
+    """Named picture files, read by several threads at a time."""
+
+    path: Path
+    """The folder or archive."""
+    names: list[str]
+    """Relative paths of the files whose names end like a picture's, sorted; hidden ones are left out."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes. Raise `DataError` where it is no file, larger than the limit, or damaged."""
+
+
+class Folder(Shelf):
+    """The picture files below a folder; linked folders are followed, each once."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.path, self._limit = path, limit
+        self.names = _files_below(str(path))
+
+    def read(self, name: str) -> bytes:
+        path = self.path / name
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise DataError("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
+        _check_size(status.st_size, self._limit)
+        return path.read_bytes()
+
+
+class Archive(Shelf):
+    """The picture files in a zip. Of members with the same name the last counts, as for any unzip program."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.path, self._limit = path, limit
+        self._members = _members(path)
+        self.names = sorted(self._members)
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self, name: str) -> bytes:
+        member = self._members[name]
+        _check_size(max(member.file_size, member.compress_size), self._limit)
+        # Not ZipFile.open, which is one stream with one lock: threads read here without waiting for each other.
+        signature, name_bytes, extra_bytes = LOCAL_HEADER.unpack(self._pread(LOCAL_HEADER.size, member.header_offset))
+        if signature != b"PK\3\4":
+            raise DataError("is not where the archive's directory says")
+        begin = member.header_offset + LOCAL_HEADER.size + name_bytes + extra_bytes
+        data = _inflate(self._pread(member.compress_size, begin), member)
+        if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
+            raise DataError("is damaged: its checksum is wrong")
+        return data
+
+    def _pread(self, count: int, offset: int) -> bytes:
+        data = os.pread(self._descriptor, count, offset)
+        while 0 < len(data) < count and (more := os.pread(self._descriptor, count - len(data), offset + len(data))):
+            data += more
+        if len(data) != count:
+            raise DataError("lies beyond the end of the archive")
+        return data
+
+
+def open_shelf(path: Path, limit: int) -> Shelf:
+    """Open the folder or zip at `path`; no file of more than `limit` bytes will be read. Raise `DataError`."""
+    if path.is_dir():
+        return Folder(path, limit)
+    if path.is_file():
+        return Archive(path, limit)
+    raise DataError(f"{path} does not exist" if not path.exists() else f"{path} is neither a folder nor a file")
+
+
+def web_page(data: bytes) -> bool:
+    """Whether the beginning of a file is that of a web page, as saved where a download was refused."""
+    return (
+        data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html", b"<head", b"<?xml"))
+    )
+
+
+def _files_below(root: str) -> list[str]:
+    names, suspects, seen = [], [], set()
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = [name for name in subfolders if _is_listed(name)]
+        below = os.path.relpath(folder, root)
+        prefix = "" if below == "." else f"{below}/"
+        names += [prefix + name for name in files if _is_listed(name) and _is_picture(name)]
+        suspects += [prefix + name for name in subfolders if _is_picture(name)]
+    # A folder called x.jpg that holds no pictures is a bad picture, which is to be named and not passed over.
+    names += [suspect for suspect in suspects if not any(name.startswith(f"{suspect}/") for name in names)]
+    return sorted(names)
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+
+def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
+        raise DataError(f"{path} {_what_it_is(path)}") from error
+    members = {info.filename: info for info in infos if not info.is_dir() and _is_picture(info.filename)}
+    members = {name: info for name, info in members.items() if all(map(_is_listed, folders(name, whole=True)))}
+    if locked := next((name for name, info in members.items() if info.flag_bits & ENCRYPTED), None):
+        raise DataError(
+            f"{path} is encrypted ({locked}); unpack it with its password and set dataset.root to the folder"
+        )
+    return members
+
+
+def folders(name: str, *, whole: bool = False) -> list[str]:
+    """Return the folders on the way to a file, with the file where `whole`; Windows' separators are understood."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    return parts if whole else parts[:-1]
+
+
+def _what_it_is(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(512)
+    if web_page(start):
+        return "is a web page, not a zip: a download was answered by a page such as a quota notice; download it again"
+    if start.startswith(b"PK\3\4"):
+        return f"is a zip that was cut off or damaged ({path.stat().st_size:,} bytes); download it again"
+    return "is neither a folder nor a zip"
+
+
+def _inflate(data: bytes, member: zipfile.ZipInfo) -> bytes:
+    if member.compress_type == zipfile.ZIP_STORED:
+        return data
+    if member.compress_type != zipfile.ZIP_DEFLATED:
+        raise DataError(f"is compressed by method {member.compress_type}; only stored and deflated members are read")
+    try:
+        # Never more than the directory says, which has been compared with the limit.
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.file_size + 1)
+    except zlib.error as error:
+        raise DataError("is damaged: it cannot be decompressed") from error
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise DataError(f"has {size:,} bytes, more than any picture within dataset.max_pixels")
+
+
+def _is_listed(name: str) -> bool:
+    return not name.startswith(".") and name != UNLISTED
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)

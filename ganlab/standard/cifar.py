@@ -1,0 +1,102 @@
+"""The "python" batches of CIFAR-10: pickles, which are read here as lists of opcodes and never loaded.
+
+torchvision's reader unpickles them, which runs whatever a file says. Here nothing is imported, built or called.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import tarfile
+import zlib
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ganlab import DataError
+
+FOLDER = "cifar-10-batches-py"
+ARCHIVE = "cifar-10-python.tar.gz"
+TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
+TEST = ("test_batch",)
+
+SHAPE = (3, 32, 32)
+PICTURE_BYTES = 3 * 32 * 32
+LARGEST_BATCH_BYTES = 64 << 20
+"""Twice what a batch of 10,000 pictures takes."""
+MOST_OPCODES = 1_000_000
+"""A batch of 10,000 pictures has about 40,000."""
+KEYS = {"data", "labels", "filenames", "batch_label"}
+NUMBERS = {"BININT", "BININT1", "BININT2"}
+
+Batch = tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]
+"""Pictures `(N, 32, 32, 3)` and labels `(N,)`."""
+
+
+def read_cifar(path: Path, names: Sequence[str]) -> Batch:
+    """Return the named batches, one after the other, from their folder or their tar archive. Raise `DataError`."""
+    try:
+        data = _from_folder(path, names) if path.is_dir() else _from_archive(path, names)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is cut off or damaged ({error}); delete it, and it can be fetched again") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    batches = []
+    for name in names:
+        if name not in data:
+            raise DataError(f"{path} does not contain {name}")
+        try:
+            batches.append(_read_batch(data[name]))
+        except ValueError as error:
+            raise DataError(f"{path}: {name} is not a batch of CIFAR-10: {error}") from error
+    return np.concatenate([pixels for pixels, _ in batches]), np.concatenate([labels for _, labels in batches])
+
+
+def _from_folder(path: Path, names: Sequence[str]) -> dict[str, bytes]:
+    found = {name: path / name for name in names if (path / name).is_file()}
+    for name, file in found.items():
+        _check_size(file.stat().st_size, path, name)
+    return {name: file.read_bytes() for name, file in found.items()}
+
+
+def _from_archive(path: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """Read members in place: nothing is extracted, so no name and no link in the archive leads anywhere."""
+    data = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            _check_size(member.size, path, member.name)
+            name = PurePosixPath(member.name).name
+            file = archive.extractfile(member) if member.isreg() and name in names else None
+            if file is not None:
+                data[name] = file.read()
+    return data
+
+
+def _check_size(size: int, path: Path, name: str) -> None:
+    if size > LARGEST_BATCH_BYTES:
+        raise DataError(f"{path}: {name} has {size:,} bytes, more than any file of CIFAR-10")
+
+
+def _read_batch(data: bytes) -> Batch:
+    """Return the pictures and labels in a pickled `{"data": uint8 (N, 3072), "labels": [...], ...}`."""
+    key, last_flag = "", ""
+    pixels = b""
+    labels: list[int] = []
+    for opcode, argument, _ in islice(pickletools.genops(data), MOST_OPCODES):
+        if isinstance(argument, str) and argument in KEYS:
+            key = argument
+        elif key == "labels" and opcode.name in NUMBERS:
+            labels.append(argument)
+        elif key == "data" and opcode.name in ("NEWTRUE", "NEWFALSE"):
+            last_flag = opcode.name
+        elif key == "data" and isinstance(argument, str | bytes | bytearray) and len(argument) >= PICTURE_BYTES:
+            # Python 2 wrote bytes as a string, which is given as latin-1.
+            pixels = argument.encode("latin-1") if isinstance(argument, str) else bytes(argument)
+            if last_flag == "NEWTRUE":  # the array's last flag before its bytes
+                raise ValueError("the pictures are stored by columns")
+    if not labels or len(pixels) != len(labels) * PICTURE_BYTES:
+        raise ValueError(f"{len(labels):,} labels for {len(pixels):,} bytes of pictures")
+    planes = np.frombuffer(pixels, np.uint8).reshape(-1, *SHAPE)
+    return planes.transpose(0, 2, 3, 1), np.array(labels, np.int64)

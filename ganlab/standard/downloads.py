@@ -1,0 +1,79 @@
+"""Files from the network: complete, with the right checksum, or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Sequence
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import BinaryIO
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from ganlab import DataError, replacing_file
+from ganlab.standard.archives import web_page
+
+SILENCE_SECONDS = 20.0
+"""How long a server may say nothing."""
+LINE_SECONDS = 5.0
+LARGEST_BYTES = 1 << 30
+
+
+def download(urls: Sequence[str], md5: str, path: Path) -> None:
+    """Fetch `path` from the first of `urls` that has it. Raise `DataError` that says what each of them answered.
+
+    torchvision's own download waits without limit, falls back to plain http, and leaves a bad file in its place.
+    """
+    answers = []
+    for url in urls:
+        print(f"downloading {url} to {path.parent}", file=sys.stderr, flush=True)
+        try:
+            with replacing_file(path) as temporary, temporary.open("wb") as file:
+                _receive(url, md5, file)
+        except DataError as error:
+            answers.append(f"  {url}: {error}")
+        else:
+            return
+    raise DataError("\n".join([f"cannot download {path.name}:", *answers]))
+
+
+def _receive(url: str, md5: str, file: BinaryIO) -> None:
+    digest = hashlib.md5(usedforsecurity=False)  # the checksum that the publishers give
+    start, received, told = b"", 0, time.monotonic()
+    try:
+        response: HTTPResponse = urlopen(Request(url, headers={"User-Agent": "ganlab"}), timeout=SILENCE_SECONDS)
+    except HTTPError as error:
+        error.close()
+        raise DataError(f"the server answered {error.code} {error.reason}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise DataError(_said(error)) from error
+    with response:
+        while block := _next_block(response):
+            start, received = start or block[:512], received + len(block)
+            if received > LARGEST_BYTES:
+                raise DataError(f"the server sends more than {LARGEST_BYTES:,} bytes")
+            digest.update(block)
+            file.write(block)
+            if time.monotonic() - told > LINE_SECONDS:
+                told = time.monotonic()
+                print(
+                    f"  {received >> 20} of {(response.length or 0) + received >> 20} MiB", file=sys.stderr, flush=True
+                )
+    if digest.hexdigest() != md5:
+        what = "a web page" if web_page(start) else f"{received:,} bytes with md5 {digest.hexdigest()}"
+        raise DataError(f"the server sent {what}, not the file with md5 {md5}")
+
+
+def _next_block(response: HTTPResponse) -> bytes:
+    """Read on; what goes wrong here is the network's fault, not the disk's."""
+    try:
+        return response.read(1 << 16)
+    except (OSError, HTTPException) as error:
+        raise DataError(f"the connection was lost ({_said(error)})") from error
+
+
+def _said(error: Exception) -> str:
+    reason = error.reason if isinstance(error, URLError) else error
+    return str(reason) or type(reason).__name__

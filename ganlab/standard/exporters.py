@@ -1,0 +1,174 @@
+"""The standard exporters: ONNX for onnxruntime and everything that reads ONNX, and safetensors for torch."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from ganlab import Exporter, Metadata, PluginError, RunError, fold_batchnorm, load_generator, seal, write_generator
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from torch import Tensor, nn
+
+
+class Safetensors(Exporter):
+    """The weights with everything needed to use them, as a run writes them: for torch, and for other tools."""
+
+    api = 1
+    suffix: ClassVar[str] = ".safetensors"
+
+    def export(
+        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
+    ) -> None:
+        """Write the file that `ganlab.load_generator` reads."""
+        write_generator(path, generator, Metadata.from_json(metadata["ganlab"], str(path)))
+
+    def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Load the file again and compute on the CPU."""
+        return load_generator(path, device="cpu")(*inputs.values())
+
+
+class ONNX(Exporter):
+    """A graph with weights and metadata in one file: z, and labels for a conditional model, in; images out.
+
+    The batch size is free, BatchNorm is folded, and nothing of the machine that wrote it is inside.
+    """
+
+    api = 1
+    suffix: ClassVar[str] = ".onnx"
+
+    opset: Annotated[int, Field(ge=16, le=25)] = 20
+    """Version of ONNX's operators. Older ones are read by older programs; torch cannot write below 16."""
+
+    def export(
+        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
+    ) -> None:
+        """Write the graph. Raise `PluginError` with the remedy where the generator cannot be expressed in ONNX."""
+        import onnx
+
+        model = _translate(fold_batchnorm(generator), inputs, self.opset)
+        _check(model, inputs, self.opset)
+        _strip(model)
+        model.producer_name, model.producer_version = "ganlab", ""
+        for key, value in metadata.items():
+            model.metadata_props.add(key=key, value=value)
+        try:
+            data = model.SerializeToString(deterministic=True)
+        except ValueError as error:  # protobuf's limit
+            raise RunError("the generator is larger than the 2 GB that one ONNX file can hold") from error
+        onnx.checker.check_model(data, full_check=True)
+        path.write_bytes(seal(data))
+
+    def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Compute with onnxruntime on the CPU."""
+        return load_generator(path, device="cpu")(*inputs.values())
+
+
+def _translate(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -> onnx.ModelProto:
+    """Return torch's ONNX graph of the generator."""
+    import torch
+
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                generator,
+                tuple(inputs.values()),
+                dynamo=True,
+                verbose=False,
+                external_data=False,
+                opset_version=opset,
+                input_names=list(inputs),
+                output_names=["images"],
+                dynamic_shapes=tuple({0: "batch"} for _ in inputs),
+            )
+    # torch raises its own errors, and whatever the model's forward raises while it is traced.
+    except Exception as error:
+        raise PluginError(f"torch cannot express the generator in ONNX: {_reason(error)}") from error
+    if program is None:
+        raise RunError("torch returned no ONNX graph")
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's progress, warnings and logs to itself: what matters about the graph is checked afterwards."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+_REMEDIES = {
+    r"data-dependent": "its forward decides by the values of tensors; replace `if` and `while` on them by torch.where",
+    r"static shape|specialized|ConstraintViolation": "its forward fixes the batch size; take it from z.shape[0]",
+    r"node %conv\w*.*sym_size": "a convolution with groups = batch size has no ONNX form; scale its input and output "
+    "by the style instead of its weights",
+    r"No ONNX function|No decompositions": "ONNX has no such operator; write it with operators that ONNX has",
+}
+"""What an error of torch's exporter says, and what to do about it."""
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first cause of torch's page-long error in one line, with a remedy where one is known."""
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    cause = chain[-1]
+    everything = "\n".join(str(link) for link in chain)
+    remedy = next((remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, everything)), None)
+    line = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
+    line = re.sub(r"\x1b\[[0-9;]*m", "", line)
+    return f"{type(cause).__name__}: {line[:200]}" + (f". {remedy[0].upper()}{remedy[1:]}" if remedy else "")
+
+
+def _check(model: onnx.ModelProto, inputs: Mapping[str, Tensor], opset: int) -> None:
+    """Refuse a graph that is not what was asked for: torch answers some wishes with a warning only."""
+    written = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    if written != {"ai.onnx": opset}:
+        found = ", ".join(f"{name} {number}" for name, number in written.items())
+        raise RunError(f"opset {opset} was asked for, but torch wrote {found}; choose another opset")
+    if model.functions:
+        raise RunError(f"torch wrote functions of its own into the graph: {', '.join(f.name for f in model.functions)}")
+    values = [*model.graph.input, *model.graph.output]
+    if [value.name for value in values] != [*inputs, "images"]:
+        raise RunError(f"torch named the graph's inputs and outputs {', '.join(value.name for value in values)}")
+    for value in values:
+        if not value.type.tensor_type.shape.dim[0].dim_param:
+            raise PluginError(
+                f"the batch size of {value.name} is fixed in the graph; take it from z.shape[0] in forward"
+            )
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove what torch says about the machine and the code: stack traces with paths, names of modules, notes."""
+    import onnx
+
+    model.doc_string = ""
+    del model.metadata_props[:]
+    graphs = [model.graph]
+    while graphs:
+        graph = graphs.pop()
+        graph.doc_string = ""
+        del graph.metadata_props[:], graph.value_info[:], graph.quantization_annotation[:]
+        for item in (*graph.input, *graph.output, *graph.initializer, *graph.node):
+            item.doc_string = ""
+            del item.metadata_props[:]
+        for node in graph.node:
+            for attribute in node.attribute:
+                attribute.doc_string = ""
+                graphs += [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else [*attribute.graphs]

@@ -1,0 +1,104 @@
+"""The losses that come with ganlab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from ganlab import Batch, Iteration, Loss, Update
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Label = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class BCE(Loss):
+    """Binary cross-entropy on logits, the loss of the first GAN (Goodfellow et al. 2014) and of DCGAN.
+
+    Logs D(x) and D(G(z)), the mean probabilities that the discriminator gives to real and generated pictures.
+    """
+
+    api = 1
+
+    generator_loss: Literal["non_saturating", "minimax"] = "non_saturating"
+    """What the generator minimises: `"non_saturating"`, -log D(G(z)), or `"minimax"`, log(1 - D(G(z)))."""
+    real_label: Label = 1.0
+    """What the discriminator is taught to say of real pictures; 0.9 is one-sided label smoothing."""
+    fake_label: Label = 0.0
+    """What the discriminator is taught to say of generated pictures; above 0 the smoothing is two-sided."""
+    discriminator_steps: PositiveInt = 1
+    """Discriminator updates in an iteration, each on new pictures: k of Goodfellow et al. 2014, algorithm 1."""
+    generator_first: bool = False
+    """Whether an iteration begins with the generator's update instead of ending with it."""
+
+    @model_validator(mode="after")
+    def _labels_in_order(self) -> BCE:
+        if self.real_label <= self.fake_label:
+            raise ValueError(
+                f"real_label = {self.real_label} must be greater than fake_label = {self.fake_label}: "
+                "the generator is taught to look real"
+            )
+        return self
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        """Yield `discriminator_steps` discriminator updates and, last or first, one generator update.
+
+        The generator's update uses the fakes of the discriminator update next to it, as the common implementations
+        do; algorithm 1 would draw new ones, at the cost of another forward pass.
+        """
+        G, D = networks["generator"], networks["discriminator"]
+        if self.generator_first:
+            batch = next(batches)
+            fake = G(batch.z, *batch.condition)
+            yield self._generator_update(D, batch, fake)
+            yield self._discriminator_update(D, batch, fake.detach())
+        for _ in range(self.discriminator_steps - 1):
+            batch = next(batches)
+            yield self._discriminator_update(D, batch, _without_graph(G, batch))
+        if not self.generator_first:
+            batch = next(batches)
+            fake = G(batch.z, *batch.condition)
+            yield self._discriminator_update(D, batch, fake.detach())
+            yield self._generator_update(D, batch, fake)
+
+    def _discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
+        # Real and generated pictures apart: each batch is normalised by its own BatchNorm statistics.
+        real_logits = D(batch.real, *batch.condition)
+        fake_logits = D(fake, *batch.condition)
+        loss = _cross_entropy(real_logits, self.real_label) + _cross_entropy(fake_logits, self.fake_label)
+        return Update("discriminator", loss, {"D(x)": _probability(real_logits), "D(G(z))": _probability(fake_logits)})
+
+    def _generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
+        logits = D(fake, *batch.condition)
+        # Never smoothed: smoothing regularises the discriminator (Salimans et al. 2016, section 3.4).
+        if self.generator_loss == "non_saturating":
+            return Update("generator", _cross_entropy(logits, 1.0))
+        return Update("generator", -_cross_entropy(logits, 0.0))
+
+
+def _cross_entropy(logits: Tensor, label: float) -> Tensor:
+    """Return the mean of -label log s(l) - (1 - label) log(1 - s(l)) over logits `(N,)`, s the logistic function."""
+    import torch
+    from torch.nn import functional
+
+    # In float32 under any autocast: bf16 has 8 significant bits, too few for logits that differ by little.
+    logits = logits.float()
+    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+
+def _probability(logits: Tensor) -> Tensor:
+    return logits.detach().float().sigmoid().mean()
+
+
+def _without_graph(G: nn.Module, batch: Batch) -> Tensor:
+    """Return fakes that only the discriminator learns from, without the memory of a graph."""
+    import torch
+
+    with torch.no_grad():
+        fake: Tensor = G(batch.z, *batch.condition)
+    return fake

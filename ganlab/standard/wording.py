@@ -1,0 +1,108 @@
+"""How the numbers of a run are put into words: in ASCII, so that every terminal, locale and font can show them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ganlab import RunInfo, Tick
+
+
+def duration(seconds: float) -> str:
+    """Name a span of time in its one or two largest units, such as `45 s`, `2 min 5 s` or `3 h 20 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def number(value: float) -> str:
+    """Write a statistic in a width that hardly changes from tick to tick."""
+    size = abs(value)
+    if not math.isfinite(value):
+        return str(value)
+    if 0 < size < 0.001:
+        return f"{value:.1e}"
+    if size < 1000:
+        return f"{value:.3f}"
+    return f"{value:,.0f}" if size < 1e6 else f"{value:.2e}"
+
+
+def rate(images_per_second: float) -> str:
+    """Write a speed: decimals matter only where it is slow."""
+    return f"{images_per_second:,.{1 if images_per_second < 10 else 0}f} images/s"
+
+
+def position(run: RunInfo, tick: Tick) -> str:
+    """Say how far the training is: of so many epochs where the recipe counts them, else in per cent."""
+    train = run.recipe.get("train")
+    epochs = train.get("epochs") if isinstance(train, Mapping) else None
+    if isinstance(epochs, int | float):
+        return f"epoch {tick.epoch:.2f}/{epochs:g}"
+    return f"epoch {tick.epoch:.2f} ({tick.progress:.0%})"
+
+
+def counters(run: RunInfo, tick: Tick) -> list[str]:
+    """Return position, iteration and speed, each a short text."""
+    fields = [position(run, tick), f"iteration {tick.iteration:,}"]
+    return [*fields, rate(tick.images_per_second)] if math.isfinite(tick.images_per_second) else fields
+
+
+def time_left(tick: Tick) -> str:
+    """Say how long the training will still take; nothing where that is not known yet, or at the end."""
+    known = math.isfinite(tick.seconds_left) and tick.progress < 1
+    return f"{duration(tick.seconds_left)} left" if known else ""
+
+
+def statistics(tick: Tick) -> list[str]:
+    """Return each mean with its name, in the loss's order."""
+    return [f"{name} {number(value)}" for name, value in tick.stats.items()]
+
+
+def tick_line(run: RunInfo, tick: Tick) -> str:
+    """Write a tick as one line for people."""
+    return "  ".join(field for field in [*counters(run, tick), time_left(tick), *statistics(tick)] if field)
+
+
+def phase_line(name: str, done: int, total: int, seconds: float) -> str:
+    """Write the state of a piece of work as one line, with its time where it has ended."""
+    if not total:
+        return f"{name}: {done:,}"
+    if done < total:
+        return f"{name}: {done:,} of {total:,} ({done / total:.0%})"
+    return f"{name}: {total:,} in {duration(seconds)}"
+
+
+def run_lines(run: RunInfo) -> list[str]:
+    """Introduce a run: where it lies, what it trains on which pictures, and from where it continues."""
+    images = run.images
+    lines = [
+        f"{run.name} in {run.directory}",
+        f"{run.dataset_size:,} pictures of {images.height}x{images.width}x{images.channels}; "
+        f"{run.device}, {run.precision}",
+        "parameters: " + ", ".join(f"{name} {count:,}" for name, count in run.parameters.items()),
+    ]
+    return [*lines, f"continues after iteration {run.first_iteration:,}"] if run.first_iteration else lines
+
+
+def note_line(text: str, level: str) -> str:
+    """Write a note for people; only a warning needs saying that it is one."""
+    return f"warning: {text}" if level == "warning" else text
+
+
+def printable(text: str) -> str:
+    """Escape what could move the cursor or colour the terminal: names of files come from anywhere."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def finite(value: object) -> object:
+    """Return `value`, or None for what JSON cannot write: infinities and nan."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,55 @@
+"""The name that someone probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that `word` is most likely a misspelling of, or None where none is close.
+
+    Close means at most two slips (a letter left out, added, wrong, or swapped with its neighbour), one in words
+    under five letters; capitals and `-` for `_` cost nothing. Of equally close ones the first letter decides, then
+    the order of `candidates`.
+    """
+    word = _plain(word[:100])
+    best: tuple[int, bool] | None = None
+    found = None
+    for candidate in candidates:
+        plain = _plain(candidate)
+        limit = 2 if max(len(word), len(plain)) >= 5 else 1
+        if abs(len(word) - len(plain)) > limit:
+            continue
+        slips = distance(word, plain)
+        key = (slips, word[:1] != plain[:1])
+        if slips <= limit and slips < len(plain) and (best is None or key < best):
+            best, found = key, candidate
+    return found
+
+
+def distance(first: str, second: str) -> int:
+    """Return how many letters must be left out, added, changed or swapped with a neighbour to turn one into the other.
+
+    This is the restricted Damerau-Levenshtein distance: no letter is touched twice.
+    """
+    before_last: list[int] = []
+    last = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        row = [i]
+        for j, b in enumerate(second, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == second[j - 2] and first[i - 2] == b:
+                cost = min(cost, before_last[j - 2] + 1)
+            row.append(cost)
+        before_last, last = last, row
+    return last[-1]
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """Return `"; did you mean X?"`, or nothing where no candidate is close."""
+    found = nearest(word, candidates)
+    return f"; did you mean {found}?" if found is not None else ""
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "_")

@@ -1,0 +1,1 @@
+"""Training: the loop, one iteration of a loss, the moving average, numerical health."""

@@ -1,0 +1,72 @@
+"""The moving average of the generator's weights, and the generator that is sampled and shipped."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from ganlab.settings import MovingAverage as Options
+
+
+class MovingAverage:
+    """An exponential moving average of a generator's parameters, with warm-up."""
+
+    def __init__(self, generator: nn.Module, options: Options) -> None:
+        self._options = options
+        self._names = [name for name, _ in generator.named_parameters()]
+        self._live = list(generator.parameters())
+        self._average = [parameter.detach().clone(memory_format=torch.preserve_format) for parameter in self._live]
+
+    @torch.no_grad()
+    def update(self, iteration: int) -> None:
+        """Move the average towards the weights after the iteration with this index, counted from 0."""
+        decay = self._options.decay
+        if self._options.warm_up:
+            decay = min(decay, (1 + iteration) / (10 + iteration))
+        torch._foreach_lerp_(self._average, self._live, 1 - decay)
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the averaged parameters by name."""
+        yield from zip(self._names, self._average, strict=True)
+
+    @torch.no_grad()
+    def copy_to(self, generator: nn.Module) -> None:
+        """Overwrite the parameters of a copy of the generator."""
+        for parameter, value in zip(generator.parameters(), self._average, strict=True):
+            parameter.copy_(value)
+
+
+def shipped_copy(generator: nn.Module, average: MovingAverage | None) -> nn.Module:
+    """Return a copy in eval mode, with averaged weights where there is an average; draws no random numbers."""
+    copied = copy.deepcopy(generator).eval().requires_grad_(False)
+    if average is not None:
+        average.copy_to(copied)
+    return copied
+
+
+@torch.no_grad()
+def reestimate_batchnorm(generator: nn.Module, inputs: Iterator[tuple[Tensor, ...]]) -> None:
+    """Set the running statistics of a generator's BatchNorm layers to their means over `inputs`, in place.
+
+    The statistics of the trained weights do not fit the averaged ones. Only BatchNorm layers are put into
+    training mode, so that dropout stays off.
+    """
+    layers = [layer for layer in generator.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    layers = [layer for layer in layers if layer.track_running_stats]
+    if not layers:
+        return
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a cumulative average: each batch weighs the same
+        layer.train()
+    for batch in inputs:
+        generator(*batch)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+        layer.eval()

@@ -1,0 +1,108 @@
+"""Where and how exactly a run computes: the device, the precision, and what makes the CPU fast."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from ganlab.errors import GanlabError
+
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` means here; refuse one that is not there."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(wanted)
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if count == 0:
+            raise GanlabError(f"train.device = {wanted}: this machine has no usable CUDA device; use cpu or auto")
+        if (device.index or 0) >= count:
+            raise GanlabError(f"train.device = {wanted}: this machine has {count} CUDA device(s), numbered from 0")
+        return torch.device("cuda", device.index or 0)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise GanlabError("train.device = mps: Apple's Metal is not available here; use cpu or auto")
+    return device
+
+
+def choose_precision(wanted: Literal["auto", "fp32", "tf32", "bf16"], device: torch.device) -> Precision:
+    """Return the precision that is fastest without a loss scaler, or the one asked for if it works here."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        if wanted == "bf16" and not native:
+            raise GanlabError("train.precision = bf16: this GPU has no bfloat16 arithmetic; use tf32, fp32 or auto")
+        if wanted == "auto":
+            return "bf16" if native else "fp32"
+        return wanted
+    if wanted in ("auto", "fp32"):
+        return "fp32"
+    if wanted == "bf16" and device.type == "cpu" and _cpu_has_bf16():
+        return "bf16"
+    raise GanlabError(
+        f"train.precision = {wanted}: this {device.type} has no {wanted} arithmetic, "
+        f"emulating it is up to 100 times slower than fp32; use fp32 or auto"
+    )
+
+
+def autocast(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[object]]:
+    """Return what to enter around each forward pass."""
+    if precision != "bf16":
+        return nullcontext
+    return lambda: torch.autocast(device.type, torch.bfloat16)
+
+
+@contextmanager
+def arithmetic(precision: Precision, deterministic: bool, threads: int | None) -> Iterator[None]:
+    """Set torch's process-wide arithmetic for the time of a run, and put it back afterwards."""
+    matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    benchmark, certain = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
+    thread_count = torch.get_num_threads()
+    try:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "fp32"
+        torch.backends.cudnn.benchmark = not deterministic
+        if deterministic:
+            # cuBLAS reads it when its handle is made, which is after this.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, convolution
+        torch.backends.cudnn.benchmark = benchmark
+        torch.use_deterministic_algorithms(certain)
+        torch.set_num_threads(thread_count)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep large freed blocks, which a training iteration asks for again at once.
+
+    Without it every iteration on the CPU returns its activations to the kernel and faults them in anew.
+    """
+    if sys.platform != "linux":
+        return
+    m_trim_threshold, m_mmap_max = -1, -4
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return  # another C library, such as musl: its allocator has no such setting
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def _cpu_has_bf16() -> bool:
+    """Tell whether the kernel lists bfloat16 instructions: AVX-512 or AMX on x86, BF16 on Arm."""
+    try:
+        words = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)

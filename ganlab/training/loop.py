@@ -1,0 +1,134 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from ganlab.errors import RunError
+from ganlab.events import Tick
+from ganlab.interfaces import Iteration
+from ganlab.seeds import Stream, stream_seed
+from ganlab.training.device import Precision, autocast
+from ganlab.training.iteration import run_iteration
+from ganlab.training.plan import Plan, learning_rate
+from ganlab.training.statistics import Statistics
+
+if TYPE_CHECKING:
+    from ganlab.data.batches import Batches
+    from ganlab.recipe import Recipe
+    from ganlab.training.state import State
+
+
+class Witness(Protocol):
+    """Who is told what the loop does, and who may ask it to stop."""
+
+    def tick(self, tick: Tick) -> None:
+        """Learn what the device has reported."""
+
+    def snapshot(self) -> None:
+        """Draw samples and save a checkpoint of the state as it is now."""
+
+    def stop_requested(self) -> bool:
+        """Tell whether the loop should end after this iteration."""
+
+
+def train_loop(
+    recipe: Recipe, state: State, batches: Batches, device: torch.device, precision: Precision, witness: Witness
+) -> bool:
+    """Train from `state` to the recipe's end; return whether it was reached. Raises `RunError` on a non-finite loss."""
+    plan = Plan(recipe, batches.per_epoch)
+    statistics = Statistics(device)
+    stopwatch = _Stopwatch(recipe.train.tick_seconds, plan.images(state), plan.progress(state))
+    batches.drawn = state.drawn
+    progress = torch.zeros((), device=device)
+    context = autocast(precision, device)
+
+    def tick() -> None:
+        means = statistics.read()
+        if found := statistics.non_finite():
+            raise RunError(_non_finite_message(found.name, found.iteration))
+        witness.tick(
+            Tick(
+                state.iteration,
+                plan.images(state),
+                plan.epoch(state),
+                plan.progress(state),
+                stats=means,
+                **stopwatch.lap(plan.images(state), plan.progress(state)),
+            )
+        )
+
+    while not plan.done(state):
+        # What layers draw depends on the iteration alone, so a run continues as if it had never stopped.
+        _seed_layers(recipe.seed, state.iteration, device)
+        done = plan.progress(state)
+        progress.fill_(done)
+        for name, optimizer in state.optimizers.items():
+            if recipe.optimizer[name].decay_from is not None:
+                optimizer.param_groups[0]["lr"] = learning_rate(recipe.optimizer[name], done)
+
+        # The loss's updates, then the moving average.
+        snapshots_before = plan.snapshots_due(state)
+        run_iteration(
+            recipe.loss,
+            state,
+            batches,
+            Iteration(state.iteration % recipe.loss.period, progress),
+            context,
+            lambda update: statistics.add(update, state.iteration),
+        )
+        if state.average is not None:
+            state.average.update(state.iteration)
+        state.iteration += 1
+        state.drawn = batches.drawn
+
+        # Only here the host looks at the device.
+        snapshot_due = plan.snapshots_due(state) > snapshots_before or plan.done(state)
+        if snapshot_due or stopwatch.tick_due():
+            tick()
+        if snapshot_due:
+            witness.snapshot()
+        if witness.stop_requested():
+            return plan.done(state)
+    return True
+
+
+def _seed_layers(seed: int, iteration: int, device: torch.device) -> None:
+    """Seed torch's default generators for one iteration."""
+    value = stream_seed(seed, Stream.LAYERS, iteration)
+    torch.default_generator.manual_seed(value)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index].manual_seed(value)
+    elif device.type == "mps":
+        torch.mps.manual_seed(value)
+
+
+def _non_finite_message(loss: str, iteration: int) -> str:
+    network = loss.removeprefix("loss_")
+    return (
+        f"the loss of the {network} became NaN or infinite at iteration {iteration}; nothing was saved after that. "
+        f"Lower optimizer.{network}.lr, or set train.precision to fp32, and continue from the last checkpoint"
+    )
+
+
+class _Stopwatch:
+    """The wall clock of this process's share of the training."""
+
+    def __init__(self, tick_seconds: float, images: int, progress: float) -> None:
+        self._tick_seconds, self._first_progress, self._last_images = tick_seconds, progress, images
+        self._start = self._last = time.perf_counter()
+
+    def tick_due(self) -> bool:
+        return time.perf_counter() - self._last >= self._tick_seconds
+
+    def lap(self, images: int, progress: float) -> dict[str, float]:
+        """Return `seconds`, `images_per_second` and `seconds_left`, and begin a new lap."""
+        now = time.perf_counter()
+        speed = (images - self._last_images) / max(now - self._last, 1e-9)
+        gained = progress - self._first_progress
+        left = (now - self._start) * (1.0 - progress) / gained if gained > 0 else 0.0
+        self._last, self._last_images = now, images
+        return {"seconds": now - self._start, "images_per_second": speed, "seconds_left": left}

@@ -1,0 +1,70 @@
+"""The generator as it is sampled and shipped at a snapshot, and the pictures it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganlab.interfaces import ImageSpec
+from ganlab.latents import latents
+from ganlab.pictures import Pictures, to_uint8
+from ganlab.seeds import Stream, stream_seed
+from ganlab.training.average import reestimate_batchnorm, shipped_copy
+
+if TYPE_CHECKING:
+    from ganlab.recipe import Recipe
+    from ganlab.training.state import State
+
+BATCH = 64
+"""Pictures drawn at once."""
+
+
+def shipped_generator(recipe: Recipe, state: State, images: ImageSpec, device: torch.device) -> nn.Module:
+    """Return the generator of this moment in eval mode: averaged weights with BatchNorm statistics that fit them.
+
+    A pure function of the weights and the recipe: the training's random state is neither read nor moved.
+    """
+    generator = shipped_copy(state.networks["generator"], state.average)
+    if state.average is not None:
+        reestimate_batchnorm(generator, _statistics_inputs(recipe, images, device))
+    return generator
+
+
+@torch.no_grad()
+def draw_samples(recipe: Recipe, generator: nn.Module, images: ImageSpec, device: torch.device) -> Pictures:
+    """Return the pictures `(N, H, W, C)` of a snapshot: seed i makes picture i, at every snapshot alike."""
+    model, count = recipe.model, recipe.snapshot.samples
+    z = torch.from_numpy(latents(range(count), model.latent_dim, model.latent))
+    condition = (_labels(images, count, sample_columns(recipe, images)),) if model.conditional else ()
+    pictures = []
+    for start in range(0, count, BATCH):
+        part = slice(start, start + BATCH)
+        made = generator(z[part].to(device), *(labels[part].to(device) for labels in condition))
+        pictures.append(to_uint8(made.float().cpu().numpy()))
+    return np.concatenate(pictures)
+
+
+def sample_columns(recipe: Recipe, images: ImageSpec) -> int:
+    """Return the columns of a sample grid: a square, or a row a class for a conditional model."""
+    count = recipe.snapshot.samples
+    if recipe.model.conditional:
+        return -(-count // images.classes)
+    return int(np.ceil(np.sqrt(count)))
+
+
+def _labels(images: ImageSpec, count: int, columns: int) -> Tensor:
+    return torch.arange(count) // columns % images.classes
+
+
+def _statistics_inputs(recipe: Recipe, images: ImageSpec, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+    model, size = recipe.model, recipe.train.batch_size
+    random = torch.Generator().manual_seed(stream_seed(recipe.seed, Stream.STATISTICS))
+    for _ in range(recipe.moving_average.statistics_batches):
+        z = torch.empty(size, model.latent_dim)
+        z = z.normal_(generator=random) if model.latent == "normal" else z.uniform_(-1.0, 1.0, generator=random)
+        condition = (torch.arange(size, device=device) % images.classes,) if model.conditional else ()
+        yield (z.to(device), *condition)

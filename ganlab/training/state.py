@@ -1,0 +1,103 @@
+"""Everything that training changes: networks, optimizers, the moving average and the place in the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.errors import PluginError
+from ganlab.interfaces import ImageSpec, Model
+from ganlab.seeds import Stream, stream_seed
+from ganlab.training.average import MovingAverage
+
+if TYPE_CHECKING:
+    from ganlab.recipe import Recipe
+    from ganlab.settings import Optimizer
+
+
+@dataclass
+class State:
+    """What a checkpoint holds; everything else of a run follows from the recipe and the data."""
+
+    networks: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Adam]
+    average: MovingAverage | None
+    iteration: int = 0
+    """Iterations done."""
+    drawn: int = 0
+    """Batches drawn."""
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield every tensor with a unique name; tensors that networks share come once, under their first name."""
+        seen: set[int] = set()
+        for network, module in self.networks.items():
+            for name, tensor in module.state_dict(keep_vars=True).items():
+                if id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield f"networks/{network}/{name}", tensor.detach()
+        for network, optimizer in self.optimizers.items():
+            for name, parameter in _trainable(self.networks[network]):
+                for key, value in optimizer.state[parameter].items():
+                    yield f"optimizers/{network}/{name}/{key}", value
+        if self.average is not None:
+            for name, value in self.average.tensors():
+                yield f"average/{name}", value
+
+
+def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> State:
+    """Build the networks on the CPU, so that a seed gives the same weights everywhere, and move them to `device`."""
+    torch.default_generator.manual_seed(stream_seed(recipe.seed, Stream.WEIGHTS))
+    networks = build_networks(recipe.model, images)
+    for network in networks.values():
+        network.to(device, memory_format=torch.channels_last)
+        network.train()
+    optimizers = {
+        name: _adam(network, recipe.optimizer[name], device)
+        for name, network in networks.items()
+        if name in recipe.loss.networks
+    }
+    average = MovingAverage(networks["generator"], recipe.moving_average) if recipe.moving_average.enabled else None
+    return State(networks, optimizers, average)
+
+
+def build_networks(model: Model, images: ImageSpec) -> dict[str, nn.Module]:
+    """Call `model.build` and hold it to what the model class says."""
+    kind = type(model).__name__
+    if model.conditional and images.classes == 0:
+        raise PluginError(f"model {kind} needs class labels, but this data has none; use a dataset with labels")
+    networks = model.build(images)
+    if set(networks) != set(model.networks) or not all(isinstance(network, nn.Module) for network in networks.values()):
+        raise PluginError(f"model {kind} states the networks {sorted(model.networks)}, but built {sorted(networks)}")
+    return {name: networks[name] for name in model.networks}
+
+
+def parameter_counts(networks: Mapping[str, nn.Module]) -> dict[str, int]:
+    """Return the number of trainable numbers of each network."""
+    return {name: sum(p.numel() for _, p in _trainable(network)) for name, network in networks.items()}
+
+
+def _trainable(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+
+
+def _adam(network: nn.Module, options: Optimizer, device: torch.device) -> torch.optim.Adam:
+    parameters = [parameter for _, parameter in _trainable(network)]
+    optimizer = torch.optim.Adam(
+        parameters,
+        lr=options.lr,
+        betas=options.betas,
+        eps=options.eps,
+        fused=device.type in ("cpu", "cuda"),
+    )
+    for parameter in parameters:
+        # As Adam itself would at the first step; made now so that a checkpoint always has the same tensors.
+        optimizer.state[parameter] = {
+            "step": torch.zeros((), dtype=torch.float32, device=device if device.type == "cuda" else "cpu"),
+            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+        }
+    return optimizer

@@ -1,0 +1,75 @@
+"""What a loss reports, averaged on the device and read by the host only when it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganlab.interfaces import Update
+
+
+class NonFinite(NamedTuple):
+    """The first loss that was not a number."""
+
+    name: str
+    iteration: int
+
+
+class Statistics:
+    """Sums of the logged scalars since they were last read, and the iteration at which each loss first broke.
+
+    Everything stays on the device: `add` never waits for it, `read` waits once.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._broken: dict[str, Tensor] = {}
+        """By loss: the index of the first iteration with a non-finite value, or -1."""
+
+    @torch.no_grad()
+    def add(self, update: Update, iteration: int) -> None:
+        """Add the loss and the stats of one update of the iteration with this index."""
+        name = loss_name(update)
+        self._add({name: update.loss, **update.stats})
+        first = self._broken.setdefault(name, torch.full((), -1, dtype=torch.int64, device=self._device))
+        finite = torch.isfinite(update.loss.detach())
+        first.copy_(torch.where(finite | (first >= 0), first, iteration))
+
+    def read(self) -> dict[str, float]:
+        """Return the means since the last call."""
+        if not self._sums:
+            return {}
+        totals = torch.stack(list(self._sums.values())).tolist()
+        means = {name: total / self._counts[name] for name, total in zip(self._sums, totals, strict=True)}
+        self._sums.clear()
+        self._counts.clear()
+        return means
+
+    def non_finite(self) -> NonFinite | None:
+        """Return the loss that was the first to be NaN or infinite, if any."""
+        if not self._broken:
+            return None
+        firsts = torch.stack(list(self._broken.values())).tolist()
+        broken = [NonFinite(name, first) for name, first in zip(self._broken, firsts, strict=True) if first >= 0]
+        return min(broken, key=lambda found: found.iteration, default=None)
+
+    def _add(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            scalar = value.detach().to(torch.float32)
+            self._sums[name] = self._sums[name] + scalar if name in self._sums else scalar
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+
+def loss_name(update: Update) -> str:
+    """Return the name that an update's loss is logged under."""
+    return "loss_" + "_".join(networks_of(update))
+
+
+def networks_of(update: Update) -> tuple[str, ...]:
+    """Return the names of the networks that an update moves."""
+    return (update.networks,) if isinstance(update.networks, str) else update.networks

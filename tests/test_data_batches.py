@@ -1,0 +1,113 @@
+"""Batches: every picture once an epoch, the same for the same seed, from any place at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ganlab import DataError, ImageSpec
+from ganlab.data.batches import Batches, Latent
+from ganlab.data.packing import Packed
+
+CPU = torch.device("cpu")
+
+
+def packed(count: int = 23, classes: int = 0) -> Packed:
+    """Pictures whose pixels all hold the picture's number, but for the left column, which holds 255."""
+    images = np.arange(count, dtype=np.uint8)[:, None, None, None].repeat(2, 2).repeat(4, 3)
+    images[:, :, :, 0] = 255
+    labels = np.arange(count, dtype=np.int64) % classes if classes else None
+    return Packed(images, labels, ImageSpec(1, 2, 4, classes), (), "fingerprint")
+
+
+def batches(data: Packed | None = None, **options: Any) -> Batches:
+    defaults: dict[str, Any] = {
+        "batch_size": 5, "conditional": False, "flip": False, "seed": 0, "device": CPU,
+    }  # fmt: skip
+    return Batches(data or packed(), Latent(3, options.pop("distribution", "normal")), **(defaults | options))
+
+
+def numbers(real: torch.Tensor) -> list[int]:
+    """Recover which pictures a batch holds, from a column that flips do not reach."""
+    return [round(value) for value in ((real[:, 0, 0, 1] + 1) * 127.5).tolist()]
+
+
+def test_an_epoch_holds_every_picture_at_most_once_and_drops_the_partial_batch() -> None:
+    source = batches()
+    assert source.per_epoch == 4
+    epochs = [[n for _ in range(4) for n in numbers(next(source).real)] for _ in range(3)]
+    for epoch in epochs:
+        assert len(set(epoch)) == 20
+        assert set(epoch) <= set(range(23))
+    assert epochs[0] != epochs[1]
+
+
+def test_pixels_are_scaled_to_minus_one_and_one_exactly() -> None:
+    real = next(batches()).real
+    assert real.dtype == torch.float32
+    assert real[:, :, :, 0].eq(1.0).all()
+    expected = np.float32(np.float64(numbers(real)) / 127.5 - 1.0)
+    np.testing.assert_allclose(real[:, 0, 0, 1].numpy(), expected, atol=1e-7)
+
+
+def test_the_nth_batch_depends_on_seed_and_n_alone() -> None:
+    walked, jumped, other = batches(flip=True), batches(flip=True), batches(flip=True, seed=1)
+    for _ in range(9):
+        next(walked)
+        next(other)
+    jumped.drawn = 9
+    a, b, c = next(walked), next(jumped), next(other)
+    assert torch.equal(a.real, b.real)
+    assert torch.equal(a.z, b.z)
+    assert not torch.equal(a.real, c.real)
+    assert not torch.equal(a.z, c.z)
+
+
+def test_flips_mirror_about_half_of_the_pictures_anew_each_epoch() -> None:
+    source = batches(packed(200), batch_size=200, flip=True)
+    flipped = []
+    for _ in range(2):
+        real = next(source).real
+        left, right = real[:, 0, 0, 0].eq(1.0), real[:, 0, 0, 3].eq(1.0)
+        assert (left | right).all()
+        by_number = dict(zip(numbers(real), (~left).tolist(), strict=True))
+        flipped.append([by_number[n] for n in sorted(by_number)])
+        assert 70 < sum(flipped[-1]) < 130
+    assert flipped[0] != flipped[1]
+
+
+@pytest.mark.parametrize(("distribution", "low", "high", "std"), [("normal", -6, 6, 1.0), ("uniform", -1, 1, 3**-0.5)])
+def test_latents_have_their_distribution(distribution: str, low: float, high: float, std: float) -> None:
+    source = batches(distribution=distribution)
+    z = torch.cat([next(source).z for _ in range(400)])
+    assert z.shape == (2000, 3)
+    assert low <= z.min() < z.max() <= high
+    assert z.mean().abs() < 0.05
+    assert z.std().item() == pytest.approx(std, rel=0.05)
+
+
+def test_labels_stay_with_their_pictures() -> None:
+    batch = next(batches(packed(classes=7), conditional=True))
+    (labels,) = batch.condition
+    assert labels.dtype == torch.int64
+    assert labels.tolist() == [n % 7 for n in numbers(batch.real)]
+    assert next(batches(packed(classes=7))).condition == ()
+
+
+def test_too_few_pictures_for_a_batch_is_an_error() -> None:
+    with pytest.raises(DataError, match=r"train.batch_size = 24, but the data has only 23 pictures; set .* to 23 or less"):
+        batches(batch_size=24)
+
+
+def test_the_mapping_of_the_cache_is_never_written() -> None:
+    data = packed()
+    before = data.images.copy()
+    data.images.flags.writeable = False
+    source = batches(dataclasses.replace(data), flip=True)
+    for _ in range(8):
+        next(source).real.zero_()
+    assert np.array_equal(data.images, before)

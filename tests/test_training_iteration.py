@@ -1,0 +1,195 @@
+"""One iteration against a DCGAN step written by hand, and what a loss must not do."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import torch
+from ganlab_dcgan import DCGAN
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from ganlab import Batch, ImageSpec, Iteration, Loss, PluginError, Update
+from ganlab.settings import Optimizer
+from ganlab.standard.losses import BCE
+from ganlab.training.device import autocast
+from ganlab.training.iteration import run_iteration
+from ganlab.training.state import State, _adam
+from ganlab.training.statistics import Statistics
+
+CPU = torch.device("cpu")
+IMAGES = ImageSpec(1, 8, 8)
+MODEL = DCGAN(base_channels=4, latent_dim=6, generator_dropout=0.2, discriminator_dropout=0.2)
+
+
+def fresh_state(model: DCGAN = MODEL, layout: torch.memory_format = torch.channels_last) -> State:
+    torch.manual_seed(0)
+    networks = model.build(IMAGES)
+    for network in networks.values():
+        network.to(memory_format=layout)
+    return State(networks, {name: _adam(net, Optimizer(lr=1e-3), CPU) for name, net in networks.items()}, None)
+
+
+def batches(seed: int = 1) -> Iterator[Batch]:
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        real = torch.rand(8, 1, 8, 8, generator=generator).mul(2).sub(1).to(memory_format=torch.channels_last)
+        yield Batch(real, torch.randn(8, 6, generator=generator), ())
+
+
+def train(state: State, loss: Loss, iterations: int) -> list[Update]:
+    seen: list[Update] = []
+    source = batches()
+    for index in range(iterations):
+        torch.manual_seed(100 + index)
+        run_iteration(loss, state, source, Iteration(0, torch.zeros(())), autocast("fp32", CPU), seen.append)
+    return seen
+
+
+def by_hand(networks: dict[str, nn.Module], iterations: int, fused: bool, k: int, generator_first: bool) -> list[float]:
+    """The textbook loop: two backward passes through everything, optimizers of torch's own making."""
+    G, D = networks["generator"], networks["discriminator"]
+    adam_g = torch.optim.Adam(G.parameters(), lr=1e-3, betas=(0.5, 0.999), fused=fused)
+    adam_d = torch.optim.Adam(D.parameters(), lr=1e-3, betas=(0.5, 0.999), fused=fused)
+    ones, zeros, losses = torch.ones(8), torch.zeros(8), []
+    source = batches()
+
+    def step_d(real: Tensor, fake: Tensor) -> None:
+        D.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(D(real), 0.9 * ones)
+        loss = loss + F.binary_cross_entropy_with_logits(D(fake.detach()), zeros)
+        loss.backward()
+        adam_d.step()
+        losses.append(loss.item())
+
+    def step_g(fake: Tensor) -> None:
+        G.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(D(fake), ones)
+        loss.backward()
+        adam_g.step()
+        losses.append(loss.item())
+
+    for index in range(iterations):
+        torch.manual_seed(100 + index)
+        if generator_first:
+            batch = next(source)
+            fake = G(batch.z)
+            step_g(fake)
+            step_d(batch.real, fake)
+        for step in range(k - generator_first):
+            batch = next(source)
+            fake = G(batch.z)
+            step_d(batch.real, fake)
+            if step == k - 1:
+                step_g(fake)
+    return losses
+
+
+@pytest.mark.parametrize(("k", "generator_first"), [(1, False), (3, False), (1, True), (3, True)])
+def test_ten_iterations_are_bit_identical_to_the_textbook(k: int, generator_first: bool) -> None:
+    state = fresh_state()
+    networks = copy.deepcopy(state.networks)
+    loss = BCE(real_label=0.9, discriminator_steps=k, generator_first=generator_first)
+    updates = train(state, loss, 10)
+    expected = by_hand(networks, 10, True, k, generator_first)
+    assert [update.loss.item() for update in updates] == expected
+    for name, network in networks.items():
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, state.networks[name].state_dict()[key]), f"{name}.{key}"
+
+
+def test_layout_and_fused_adam_change_nothing_but_rounding() -> None:
+    model = DCGAN(base_channels=4, latent_dim=6)
+    state, plain = fresh_state(model), fresh_state(model, torch.contiguous_format)
+    train(state, BCE(real_label=0.9), 3)
+    by_hand(plain.networks, 3, False, 1, False)
+    for name, network in plain.networks.items():
+        for key, value in network.named_parameters():
+            torch.testing.assert_close(value, dict(state.networks[name].named_parameters())[key], rtol=0, atol=2e-4)
+
+
+class Scripted(Loss):
+    """Yields what a test wants."""
+
+    api = 1
+
+    def updates(self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration) -> Any:
+        return SCRIPT[0](networks, batches)
+
+
+SCRIPT: list[Any] = [None]
+
+
+def run_script(script: Any) -> None:
+    SCRIPT[0] = script
+    train(fresh_state(), Scripted(), 1)
+
+
+def test_no_weight_gradient_is_computed_for_a_network_that_is_not_updated() -> None:
+    def script(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
+        yield Update("generator", networks["discriminator"](networks["generator"](next(batches).z)).mean())
+        gradients = [parameter.grad for network in networks.values() for parameter in network.parameters()]
+        assert gradients == [None] * len(gradients)
+
+    run_script(script)
+
+
+def test_one_loss_may_move_both_networks() -> None:
+    def script(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
+        before = {name: copy.deepcopy(network.state_dict()) for name, network in networks.items()}
+        output = networks["discriminator"](networks["generator"](next(batches).z))
+        yield Update(("generator", "discriminator"), output.square().mean())
+        for name, network in networks.items():
+            for key, parameter in network.named_parameters():
+                assert not torch.equal(before[name][key], parameter), f"{name}.{key}"
+
+    run_script(script)
+
+
+def leaves_no_grad(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
+    with torch.no_grad():
+        yield Update("generator", torch.ones((), requires_grad=True))
+
+
+def wrong_name(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
+    yield Update("critic", networks["generator"](next(batches).z).mean())
+
+
+def wrong_shape(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
+    yield Update("generator", networks["generator"](next(batches).z))
+
+
+def detached(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
+    yield Update("generator", networks["generator"](next(batches).z).mean().detach())
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (leaves_no_grad, "changed torch's grad or autocast mode across a yield"),
+        (wrong_name, "updates ['critic'], but states networks = ('generator', 'discriminator')"),
+        (wrong_shape, "yields a loss of shape (8, 1, 8, 8); it must be one number"),
+        (detached, "yields a loss for generator that depends on no trainable weight"),
+    ],
+)
+def test_a_loss_that_breaks_the_rules_is_told_so(script: Any, sentence: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        run_script(script)
+    assert sentence in str(caught.value)
+    assert "Scripted" in str(caught.value)
+    assert torch.is_grad_enabled()
+
+
+def test_statistics_are_means_and_remember_the_first_broken_iteration() -> None:
+    statistics = Statistics(CPU)
+    for index, value in enumerate([1.0, 3.0, float("nan"), float("inf")]):
+        statistics.add(Update("generator", torch.tensor(value), {"extra": torch.tensor(float(index))}), index)
+        if index == 1:
+            assert statistics.read() == {"loss_generator": 2.0, "extra": 0.5}
+            assert statistics.non_finite() is None
+    assert statistics.read()["extra"] == 2.5
+    assert statistics.non_finite() == ("loss_generator", 2)
+    assert statistics.read() == {}
