@@ -84,8 +84,8 @@ class Mistakes:
             self.key(unknown.path, f"is not an option of {unknown.owner}{self._meant(unknown)}")
         self._unknown.clear()
         if self._found:
-            order = {path: index for index, path in enumerate(self._written.places)}
-            self._found.sort(key=lambda found: order.get(found[0], len(order)))
+            order = {place: index for index, place in enumerate(self._written.places.values())}
+            self._found.sort(key=lambda found: order.get(self._written.place(found[0]), -1))
             raise RecipeError([problem for _, problem in self._found])
 
     def read(

@@ -41,7 +41,7 @@ class Option(NamedTuple):
     """Its documentation on one line."""
 
 
-def options(cls: type[Options]) -> Iterator[Option]:
+def options_of(cls: type[Options]) -> Iterator[Option]:
     """Yield the options of a table or component in the order of their definition."""
     for name, field in cls.model_fields.items():
         doc = " ".join((field.description or "").split())

@@ -287,24 +287,20 @@ class _Session:
         return self.packed.images[:REALS].transpose(0, 2, 3, 1)
 
     def _metadata(self) -> Metadata:
-        from ganlab import metadata as record
+        from ganlab.metadata import RecipeRecord, TrainingRecord
+        from ganlab.network import describe
 
-        recipe, state, table = self.recipe, self.state, self.recipe.table
-        provider = registry.provider("model", table["model"]["name"])
-        options = {key: value for key, value in table["model"].items() if key != "name"}
-        return record.Metadata(
-            model=record.ModelRecord(
-                name=provider.name, options=options, distribution=provider.distribution, version=provider.version
+        return describe(
+            self.recipe.table["model"]["name"],
+            self.recipe.model,
+            self.packed.spec,
+            recipe=RecipeRecord(name=self.recipe.name, sha256=self.recipe.sha256),
+            training=TrainingRecord(
+                iterations=self.state.iteration,
+                images=self.plan.images(self.state),
+                epochs=self.plan.epoch(self.state),
             ),
-            images=self.packed.spec,
-            latent=record.LatentRecord(dim=recipe.model.latent_dim, distribution=recipe.model.latent),
-            conditional=recipe.model.conditional,
-            recipe=record.RecipeRecord(name=recipe.name, sha256=recipe.sha256),
-            training=record.TrainingRecord(
-                iterations=state.iteration, images=self.plan.images(state), epochs=self.plan.epoch(state)
-            ),
-            data=record.DataRecord(fingerprint=self.packed.fingerprint),
-            versions=record.VersionsRecord(ganlab=version("ganlab"), torch=version("torch")),
+            fingerprint=self.packed.fingerprint,
         )
 
     def _raise_interrupted(self) -> None:

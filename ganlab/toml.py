@@ -141,6 +141,8 @@ def _lines(text: str) -> Iterator[tuple[KeyPath, int]]:
         if statement.startswith("["):
             header = _header(table, lengths)
             _bounded(header, line)
+            if header[-1] == 0:
+                yield header[:-1], line
             yield header, line
         else:
             for path in _paths(table, header, line):

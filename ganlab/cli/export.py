@@ -30,11 +30,10 @@ def export(
         raise GanlabError("--out names one file; export one format at a time")
     path = generator_source(source)
 
-    from ganlab.export import export as run_export
-    from ganlab.recipe import parse_settings
+    from ganlab.export import export as checked_export
 
     for name in names:
-        exported = run_export(path, name, parse_settings(settings), out)
+        exported = checked_export(path, name, settings, out)
         click.echo(
             f"{exported.path}  {exported.bytes / 1e6:.1f} MB, "
             f"differs from torch by at most {exported.max_difference:.1e} (allowed {exported.tolerance:.0e})"

@@ -66,15 +66,18 @@ def run(
             raise Interrupted(f"{error}\ngo on with: {shlex.join(again)}", error.signal_number) from None
         raise
     if trained.already_done:
-        click.echo(
+        summary = (
             f"The run in {trained.directory} was finished before: {trained.iterations:,} iterations. "
             f"Train it longer with --set train.epochs=..., or start a new one with another --out."
         )
     else:
-        click.echo(
+        summary = (
             f"Trained {trained.iterations:,} iterations on {trained.images:,} pictures in {_duration(trained.seconds)}."
         )
-    click.echo(_where_things_lie(trained.directory))
+    # With --progress json, stdout is for programs.
+    terminal = loaded.table["observers"].get("terminal")
+    for_programs = isinstance(terminal, dict) and terminal["mode"] == "json"
+    click.echo(f"{summary}\n{_where_things_lie(trained.directory)}", err=for_programs)
 
 
 def _where_things_lie(directory: Path) -> str:

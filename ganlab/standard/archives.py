@@ -85,11 +85,10 @@ class Archive(Shelf):
 
 def open_shelf(path: Path, limit: int) -> Shelf:
     """Open the folder or zip at `path`; no file of more than `limit` bytes will be read. Raise `DataError`."""
-    if path.is_dir():
-        return Folder(path, limit)
-    if path.is_file():
-        return Archive(path, limit)
-    raise DataError(f"{path} does not exist" if not path.exists() else f"{path} is neither a folder nor a file")
+    try:
+        return Folder(path, limit) if path.is_dir() else Archive(path, limit)
+    except OSError as error:
+        raise DataError(f"cannot read {path.absolute()}: {error.strerror or error}") from error
 
 
 def web_page(data: bytes) -> bool:

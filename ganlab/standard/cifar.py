@@ -8,19 +8,24 @@ from __future__ import annotations
 import pickletools
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ganlab import DataError
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    Batch = tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]
+
 FOLDER = "cifar-10-batches-py"
 ARCHIVE = "cifar-10-python.tar.gz"
-TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
-TEST = ("test_batch",)
+TRAIN = [f"data_batch_{number}" for number in range(1, 6)]
+TEST = ["test_batch"]
+BATCHES: Mapping[str, Sequence[str]] = {"train": TRAIN, "test": TEST, "all": [*TRAIN, *TEST]}
+"""The batches of each split."""
 
 SHAPE = (3, 32, 32)
 PICTURE_BYTES = 3 * 32 * 32
@@ -29,18 +34,31 @@ LARGEST_BATCH_BYTES = 64 << 20
 MOST_OPCODES = 1_000_000
 """A batch of 10,000 pictures has about 40,000."""
 KEYS = {"data", "labels", "filenames", "batch_label"}
+"""What a batch holds; the strings that say which value comes next."""
 NUMBERS = {"BININT", "BININT1", "BININT2"}
 
-Batch = tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]
-"""Pictures `(N, 32, 32, 3)` and labels `(N,)`."""
+
+def find(root: Path, names: Sequence[str]) -> Path | None:
+    """Return the folder with the named batches, or the archive; either may be `root` itself."""
+    if root.is_file():
+        return root
+    for folder in (root / FOLDER, root):
+        if any((folder / name).is_file() for name in names):
+            return folder
+    return root / ARCHIVE if (root / ARCHIVE).is_file() else None
 
 
-def read_cifar(path: Path, names: Sequence[str]) -> Batch:
-    """Return the named batches, one after the other, from their folder or their tar archive. Raise `DataError`."""
+def read(path: Path, names: Sequence[str]) -> Batch:
+    """Return pictures `(N, 32, 32, 3)` and labels `(N,)` of the named batches, from their folder or tar archive.
+
+    Raise `DataError` where a batch is missing or damaged.
+    """
+    import numpy as np
+
     try:
         data = _from_folder(path, names) if path.is_dir() else _from_archive(path, names)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is cut off or damaged ({error}); delete it, and it can be fetched again") from error
+        raise DataError(f"{path} is no tar archive, cut off, or damaged; delete it, and it can be fetched again") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     batches = []
@@ -48,7 +66,7 @@ def read_cifar(path: Path, names: Sequence[str]) -> Batch:
         if name not in data:
             raise DataError(f"{path} does not contain {name}")
         try:
-            batches.append(_read_batch(data[name]))
+            batches.append(read_batch(data[name]))
         except ValueError as error:
             raise DataError(f"{path}: {name} is not a batch of CIFAR-10: {error}") from error
     return np.concatenate([pixels for pixels, _ in batches]), np.concatenate([labels for _, labels in batches])
@@ -79,15 +97,17 @@ def _check_size(size: int, path: Path, name: str) -> None:
         raise DataError(f"{path}: {name} has {size:,} bytes, more than any file of CIFAR-10")
 
 
-def _read_batch(data: bytes) -> Batch:
+def read_batch(data: bytes) -> Batch:
     """Return the pictures and labels in a pickled `{"data": uint8 (N, 3072), "labels": [...], ...}`."""
+    import numpy as np
+
     key, last_flag = "", ""
     pixels = b""
     labels: list[int] = []
     for opcode, argument, _ in islice(pickletools.genops(data), MOST_OPCODES):
         if isinstance(argument, str) and argument in KEYS:
             key = argument
-        elif key == "labels" and opcode.name in NUMBERS:
+        elif key == "labels" and isinstance(argument, int) and opcode.name in NUMBERS:
             labels.append(argument)
         elif key == "data" and opcode.name in ("NEWTRUE", "NEWFALSE"):
             last_flag = opcode.name

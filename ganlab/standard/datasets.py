@@ -5,24 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import PositiveInt
 
 from ganlab import DataError, Dataset, Source
-from ganlab.standard import cifar
-from ganlab.standard.downloads import download
-from ganlab.standard.idx import read_idx
+from ganlab.standard import cifar, idx
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Split = Literal["train", "test", "all"]
 
 CLASSES = 10
 SHIPPED = Path(__file__).parent / "fashion_mnist"
 """The test split of Fashion-MNIST that comes with ganlab, with its licence."""
-PARTS = {"train": ("train",), "test": ("t10k",), "all": ("train", "t10k")}
-"""How the file names of the MNISTs begin."""
-BATCHES = {"train": cifar.TRAIN, "test": cifar.TEST, "all": (*cifar.TRAIN, *cifar.TEST)}
 
 
 class MNIST(Dataset):
@@ -35,7 +32,7 @@ class MNIST(Dataset):
     channels: PositiveInt = 1
     """1 for greyscale, 3 for RGB."""
     root: Path = Path("data")
-    """The folder that holds MNIST/raw/, as torchvision lays it out, or the four files themselves, gzipped or not."""
+    """The folder that holds MNIST/raw/, as torchvision lays it out, or the files themselves, gzipped or not."""
     split: Split = "train"
     """Which pictures: `"train"`, `"test"`, or `"all"`."""
     download: bool = True
@@ -43,20 +40,27 @@ class MNIST(Dataset):
 
     def sources(self) -> Iterable[Path]:
         """Return the files of the split."""
-        return _idx_files(self.root, "MNIST", self.split) or _idx_targets(self.root, "MNIST", self.split)
+        return _flat(self._found() or self._expected())
 
     def open(self) -> Source:
         """Read the files of the split, downloaded if need be."""
-        if files := _idx_files(self.root, "MNIST", self.split):
-            return _read_idx_files(files, "MNIST")
-        targets = _idx_targets(self.root, "MNIST", self.split)
-        remedy = _remedy(targets, "dataset.root")
-        if not self.download:
-            raise DataError(f"MNIST is not in {self.root}, and dataset.download is false; {remedy}")
-        from torchvision.datasets import MNIST as PUBLISHED
+        files = self._found()
+        if files is None:
+            files = self._expected()
+            remedy = _put(files, "dataset.root")
+            if not self.download:
+                raise _not_there("MNIST", self.root, remedy)
+            from torchvision import datasets as published
 
-        _download_idx(targets, PUBLISHED.mirrors, PUBLISHED.resources, remedy)
-        return _read_idx_files(targets, "MNIST")
+            _download(files, published.MNIST.mirrors, published.MNIST.resources, remedy)
+        return Arrays("MNIST", *idx.read(files))
+
+    def _found(self) -> idx.Files | None:
+        root = _expanded(self.root)
+        return idx.find([root / "MNIST/raw", root], self.split)
+
+    def _expected(self) -> idx.Files:
+        return idx.expected(_expanded(self.root) / "MNIST/raw", self.split)
 
 
 class FashionMNIST(Dataset):
@@ -69,37 +73,41 @@ class FashionMNIST(Dataset):
     channels: PositiveInt = 1
     """1 for greyscale, 3 for RGB."""
     root: Path = Path("data")
-    """The folder that holds FashionMNIST/raw/, as torchvision lays it out, or the four files themselves, gzipped or not."""
+    """The folder that holds FashionMNIST/raw/, as torchvision lays it out, or the files themselves, gzipped or not."""
     split: Literal["train", "test", "all", "shipped"] = "train"
-    """Which pictures: `"train"`, `"test"`, `"all"`, or `"shipped"`, the test pictures as they come with ganlab."""
+    """Which pictures: `"train"`, `"test"`, `"all"`, or `"shipped"`, the test pictures that come with ganlab."""
     download: bool = True
     """Fetch the files into `root` where they are missing."""
 
     def sources(self) -> Iterable[Path]:
         """Return the files of the split."""
-        return self._files() or _idx_targets(self.root, "FashionMNIST", self.split)
+        return _flat(self._found() or self._expected())
 
     def open(self) -> Source:
         """Read the files of the split, downloaded if need be."""
-        if files := self._files():
-            return _read_idx_files(files, "Fashion-MNIST")
-        targets = _idx_targets(self.root, "FashionMNIST", self.split)
-        remedy = (
-            'set dataset.split = "shipped" for the 10,000 pictures that come with ganlab, or '
-            + _remedy(targets, "dataset.root")
-            + " (Debian and Ubuntu have them as the package dataset-fashion-mnist)"
-        )
-        if not self.download:
-            raise DataError(f"Fashion-MNIST is not in {self.root}, and dataset.download is false; {remedy}")
-        from torchvision.datasets import FashionMNIST as PUBLISHED
+        files = self._found()
+        if files is None:
+            files = self._expected()
+            remedy = (
+                'set dataset.split = "shipped" for the 10,000 pictures that come with ganlab, or '
+                + _put(files, "dataset.root")
+                + " (Debian's package dataset-fashion-mnist has them)"
+            )
+            if not self.download:
+                raise _not_there("Fashion-MNIST", self.root, remedy)
+            from torchvision import datasets as published
 
-        _download_idx(targets, PUBLISHED.mirrors, PUBLISHED.resources, remedy)
-        return _read_idx_files(targets, "Fashion-MNIST")
+            _download(files, published.FashionMNIST.mirrors, published.FashionMNIST.resources, remedy)
+        return Arrays("Fashion-MNIST", *idx.read(files))
 
-    def _files(self) -> list[Path]:
+    def _found(self) -> idx.Files | None:
+        root = _expanded(self.root)
+        return self._expected() if self.split == "shipped" else idx.find([root / "FashionMNIST/raw", root], self.split)
+
+    def _expected(self) -> idx.Files:
         if self.split == "shipped":
-            return _idx_files(SHIPPED, "", "test")
-        return _idx_files(self.root, "FashionMNIST", self.split)
+            return idx.expected(SHIPPED, "test")
+        return idx.expected(_expanded(self.root) / "FashionMNIST/raw", self.split)
 
 
 class CIFAR10(Dataset):
@@ -118,60 +126,48 @@ class CIFAR10(Dataset):
 
     def sources(self) -> Iterable[Path]:
         """Return the batches of the split, or the archive that holds them."""
-        place = self._place()
-        if place is None or place.is_file():
-            return [place or _expanded(self.root) / cifar.ARCHIVE]
-        return [place / name for name in BATCHES[self.split]]
+        place = self._found() or self._expected()
+        return [place / name for name in cifar.BATCHES[self.split]] if place.is_dir() else [place]
 
     def open(self) -> Source:
         """Read the batches of the split, downloaded if need be; the archive is read in place."""
-        place = self._place() or self._downloaded()
-        pixels, labels = cifar.read_cifar(place, BATCHES[self.split])
-        return Arrays(pixels, labels, "CIFAR-10")
+        place = self._found()
+        if place is None:
+            place = self._expected()
+            remedy = f"put {place.name} into {place.parent}, or set dataset.root to where it lies"
+            if not self.download:
+                raise _not_there("CIFAR-10", self.root, remedy)
+            from torchvision import datasets as published
 
-    def _place(self) -> Path | None:
-        root = _expanded(self.root)
-        if root.is_file():
-            return root
-        for folder in (root / cifar.FOLDER, root):
-            if any((folder / name).is_file() for name in BATCHES[self.split]):
-                return folder
-        return root / cifar.ARCHIVE if (root / cifar.ARCHIVE).is_file() else None
+            _fetch([published.CIFAR10.url], published.CIFAR10.tgz_md5, place, remedy)
+        return Arrays("CIFAR-10", *cifar.read(place, cifar.BATCHES[self.split]))
 
-    def _downloaded(self) -> Path:
-        target = _expanded(self.root) / cifar.ARCHIVE
-        remedy = _remedy([target], "dataset.root")
-        if not self.download:
-            raise DataError(f"CIFAR-10 is not in {self.root}, and dataset.download is false; {remedy}")
-        from torchvision.datasets import CIFAR10 as PUBLISHED
+    def _found(self) -> Path | None:
+        return cifar.find(_expanded(self.root), cifar.BATCHES[self.split])
 
-        try:
-            download([PUBLISHED.url], PUBLISHED.tgz_md5, target)
-        except DataError as error:
-            raise DataError(f"{error}\n{remedy}") from error
-        return target
+    def _expected(self) -> Path:
+        return _expanded(self.root) / cifar.ARCHIVE
 
 
 class Arrays(Source):
-    """Pictures and labels that fit into memory."""
+    """Pictures `(N, H, W)` or `(N, H, W, C)` and labels `(N,)` that are in memory already."""
+
+    classes = CLASSES
 
     def __init__(
         self,
-        pixels: np.ndarray[Any, np.dtype[np.uint8]],
-        labels: np.ndarray[Any, np.dtype[np.integer[Any]]],
         title: str,
+        images: np.ndarray[Any, np.dtype[np.uint8]],
+        labels: np.ndarray[Any, np.dtype[np.integer[Any]]],
     ) -> None:
-        if len(pixels) != len(labels):
-            raise DataError(f"{title} has {len(pixels):,} pictures but {len(labels):,} labels")
-        self._pixels, self._labels, self._title = pixels, labels, title
-        self.classes = CLASSES
+        self._title, self._images, self._labels = title, images, labels
 
     def __len__(self) -> int:
-        return len(self._pixels)
+        return len(self._images)
 
     def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        pixels: np.ndarray[Any, np.dtype[np.uint8]] = self._pixels[index]
-        return pixels
+        image: np.ndarray[Any, np.dtype[np.uint8]] = self._images[index]
+        return image
 
     def name(self, index: int) -> str:
         return f"{self._title} picture {index}"
@@ -180,48 +176,32 @@ class Arrays(Source):
         return int(self._labels[index])
 
 
-def _idx_names(split: str) -> list[str]:
-    """Return the files of a split: for each part, pictures and labels."""
-    return [f"{part}-{kind}-ubyte" for part in PARTS[split] for kind in ("images-idx3", "labels-idx1")]
+def _download(files: idx.Files, mirrors: Sequence[str], resources: Sequence[tuple[str, str]], remedy: str) -> None:
+    for path in _flat(files):
+        if not path.is_file():
+            _fetch([mirror + path.name for mirror in mirrors], dict(resources)[path.name], path, remedy)
 
 
-def _idx_targets(root: Path, family: str, split: str) -> list[Path]:
-    """Return where the files of a split are put when they are fetched."""
-    return [_expanded(root) / family / "raw" / f"{name}.gz" for name in _idx_names(split)]
+def _fetch(urls: Sequence[str], md5: str, path: Path, remedy: str) -> None:
+    from ganlab.standard.downloads import download
 
-
-def _idx_files(root: Path, family: str, split: str) -> list[Path]:
-    """Return the files of a split, all from one folder; none where no folder has them all."""
-    for folder in (_expanded(root) / family / "raw", _expanded(root)):
-        choices = [(folder / name, folder / f"{name}.gz") for name in _idx_names(split)]
-        files = [next((path for path in choice if path.is_file()), None) for choice in choices]
-        found = [path for path in files if path is not None]
-        if len(found) == len(choices):
-            return found
-    return []
-
-
-def _read_idx_files(files: Sequence[Path], title: str) -> Arrays:
-    pixels = [read_idx(path, 3) for path in files[::2]]
-    labels = [read_idx(path, 1) for path in files[1::2]]
-    return Arrays(np.concatenate(pixels), np.concatenate(labels), title)
-
-
-def _download_idx(
-    targets: Sequence[Path], mirrors: Sequence[str], resources: Sequence[tuple[str, str]], remedy: str
-) -> None:
-    checksums = dict(resources)
     try:
-        for target in targets:
-            if not target.is_file():
-                download([mirror + target.name for mirror in mirrors], checksums[target.name], target)
+        download(urls, md5, path)
     except DataError as error:
         raise DataError(f"{error}\n{remedy}") from error
 
 
-def _remedy(targets: Sequence[Path], option: str) -> str:
-    names = ", ".join(target.name for target in targets)
-    return f"put {names} into {targets[0].parent}, or set {option} to the folder that holds them"
+def _not_there(title: str, root: Path, remedy: str) -> DataError:
+    return DataError(f"{title} is not in {root}, and dataset.download is false; {remedy}")
+
+
+def _put(files: idx.Files, option: str) -> str:
+    names = ", ".join(path.name for path in _flat(files))
+    return f"put {names} into {files.images[0].parent}, or set {option} to the folder that holds them"
+
+
+def _flat(files: idx.Files) -> list[Path]:
+    return [*files.images, *files.labels]
 
 
 def _expanded(path: Path) -> Path:

@@ -42,6 +42,10 @@ def _share_palette(frames: list[Image.Image]) -> list[Image.Image]:
     width, height = frames[0].size
     step = width * height * len(frames) // 256_000 | 1
     pixels = np.concatenate([np.asarray(frame).reshape(-1, 3)[i % step :: step] for i, frame in enumerate(frames)])
-    palette = Image.fromarray(pixels[None]).quantize(256, Image.Quantize.MEDIANCUT)
+    colours = Image.fromarray(pixels[None]).quantize(255, Image.Quantize.MEDIANCUT).getpalette() or []
+    # The ground between the pictures stays white: Pillow would take a colour that is almost white for it.
+    others = [colour for colour in zip(*[iter(colours)] * 3, strict=True) if min(colour) < 248]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([255, 255, 255, *(level for colour in others for level in colour)])
     # Without dithering: its grain would move from frame to frame.
     return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]

@@ -54,10 +54,9 @@ class ImageFolder(Dataset):
     def open(self) -> Source:
         """Find the pictures, in the order of their names."""
         root = Path(os.path.expanduser(self.root))
-        try:
-            shelf = open_shelf(root, _limit(self))
-        except FileNotFoundError as error:
-            raise DataError(f"{root} does not exist") from error
+        if not root.exists():
+            raise DataError(f"{root.absolute()} does not exist; set dataset.root to a folder or zip of pictures")
+        shelf = open_shelf(root, _limit(self))
         if not shelf.names:
             raise DataError(f"{root} holds no pictures; read are files that end in {' '.join(ENDINGS)}")
         return Files(shelf, class_folders(shelf.names) if self.labels else None)
@@ -156,7 +155,10 @@ def class_folders(names: list[str]) -> list[str] | None:
     Folders that all pictures share say nothing and are passed over, such as the one that a zip was made of.
     """
     ways = [folders(name) for name in names]
-    shared = len(os.path.commonprefix([min(ways), max(ways)]))
+    first, last = min(ways), max(ways)
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
     if any(len(way) == shared for way in ways):
         return None
     return [way[shared] for way in ways]
@@ -179,8 +181,11 @@ def _aligned_pictures(root: Path) -> Path | None:
 
 def _holds_pictures(folder: Path) -> bool:
     """Whether pictures lie in the folder itself; stops at the first."""
-    with os.scandir(folder) as entries:
-        return any(entry.name.lower().endswith(".jpg") and not entry.name.startswith(".") for entry in entries)
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.lower().endswith(".jpg") and not entry.name.startswith(".") for entry in entries)
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror}") from error
 
 
 def _where_to_get_it(root: Path) -> str:

@@ -215,7 +215,8 @@ class GIF(Observer):
                 append_images=others,
                 duration=self._durations(1 + len(others)),
                 loop=0,
-                optimize=False,  # it would give every frame a palette of its own
+                palette=first.getpalette(),  # once for all frames, not again in each
+                optimize=False,
             )
         return True
 
