@@ -34,7 +34,7 @@ class Artefact(NamedTuple):
     data: bytes
 
 
-def write_generator(path: Path, generator: nn.Module, metadata: Metadata) -> None:
+def write_generator(path: Path | str, generator: nn.Module, metadata: Metadata) -> None:
     """Write the generator's weights and buffers with `metadata` inside: the same bytes for the same weights.
 
     Tensors that are tied are stored once. Raises `RunError` for weights that are not finite, and where the disk
@@ -57,17 +57,17 @@ def write_generator(path: Path, generator: nn.Module, metadata: Metadata) -> Non
         raise RunError(
             f"{path} is not written: its header has {length} bytes, more than the {HEADER_LIMIT} that are read"
         )
-    with replacing_file(path) as temporary:
+    with replacing_file(Path(path)) as temporary:
         temporary.write_bytes(data)
 
 
-def read_artefact(path: Path) -> Artefact:
+def read_artefact(path: Path | str) -> Artefact:
     """Read a generator file, or a run's `generator.safetensors`, without believing it.
 
     What it is, is told from its bytes. Nothing in it is executed, and time and memory are bounded by its size.
     Raises `ArtefactError` where it is anything but an undamaged generator.
     """
-    path = _regular_file(path)
+    path = _regular_file(Path(path))
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -95,7 +95,7 @@ def read_artefact(path: Path) -> Artefact:
     return Artefact(path, kind, metadata, data)
 
 
-def read_metadata(path: Path) -> Metadata:
+def read_metadata(path: Path | str) -> Metadata:
     """Return what a generator file says about itself, once its checksum has been compared. Needs no torch."""
     return read_artefact(path).metadata
 

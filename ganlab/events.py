@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pluggy
 
-from ganlab.errors import PluginError
+from ganlab.errors import Interrupted, PluginError
 from ganlab.interfaces import ImageSpec, Observer
 
 if TYPE_CHECKING:
@@ -126,10 +126,7 @@ class Observers:
         """Add an observer. Raise `PluginError` naming `origin` where a hook is misspelt or has a wrong signature."""
         try:
             self._hooks.register(observer, name)
-            for hook in _implemented(observer):
-                if hook not in Events.__dict__:
-                    events = ", ".join(key for key in Events.__dict__ if not key.startswith("_"))
-                    raise PluginError(f'observer "{name}" ({origin}): {hook} is not an event; the events are {events}')
+            _check_hooks(observer, f'observer "{name}" ({origin})')
         except pluggy.PluginValidationError as error:
             self._forget(observer)
             detail = " ".join(str(error).split())
@@ -137,6 +134,8 @@ class Observers:
         except PluginError:
             self._forget(observer)
             raise
+        except ValueError as error:  # pluggy knows observers by their options
+            raise PluginError(f'observer "{name}" ({origin}) is there already, with the same options') from error
         self._origins[id(observer)] = f'observer "{name}" ({origin})'
 
     def phase(self, name: str, done: int, total: int) -> None:
@@ -163,6 +162,8 @@ class Observers:
             try:
                 with self._guard():
                     implementation.function(*(arguments[name] for name in implementation.argnames))
+            except Interrupted:  # a signal that arrived in the middle of it
+                raise
             # A stranger's code: whatever it raises must not stop the run.
             except (Exception, SystemExit) as error:
                 failures.append((implementation.plugin, error))
@@ -177,8 +178,14 @@ class Observers:
             self._hooks.unregister(observer)
 
 
-def _implemented(observer: Observer) -> Iterator[str]:
-    """Yield the names of the methods that are marked as hooks."""
-    for name, method in inspect.getmembers_static(type(observer), inspect.isfunction):
-        if "ganlab_impl" in method.__dict__:
-            yield name
+def _check_hooks(observer: Observer, who: str) -> None:
+    """Raise `PluginError` for what pluggy would let pass: misspelt hooks, and options that nothing here obeys."""
+    for hook, method in inspect.getmembers_static(type(observer), inspect.isfunction):
+        options = method.__dict__.get("ganlab_impl")
+        if options is None:
+            continue
+        if hook not in Events.__dict__:
+            events = ", ".join(key for key in Events.__dict__ if not key.startswith("_"))
+            raise PluginError(f"{who}: {hook} is not an event; the events are {events}")
+        if chosen := [key for key, value in options.items() if value]:
+            raise PluginError(f"{who}: {hook}: observers are called one by one; @hookimpl takes no {', '.join(chosen)}")

@@ -58,7 +58,7 @@ def export(
     The file is run at batches 1, 2 and 7 and compared with torch in float32. Beyond the tolerance, or where
     anything else fails, `RunError` is raised and an earlier file is untouched. `report` hears what is being done.
     """
-    artefact = read_artefact(Path(source))
+    artefact = read_artefact(source)
     provider = registry.provider("exporter", exporter)
     if isinstance(options, Mapping):
         options = [f"{key}={dump_value(value)}" for key, value in options.items()]
@@ -178,4 +178,7 @@ def _blaming(provider: Provider, what: str) -> Iterator[None]:
 
 
 def _described(made: object) -> str:
-    return f"{made.dtype} of shape {made.shape}" if isinstance(made, np.ndarray) else type(made).__name__
+    if not isinstance(made, np.ndarray):
+        return type(made).__name__
+    finite = made.dtype.kind == "f" and np.isfinite(made).all()
+    return f"{made.dtype} of shape {made.shape}" + ("" if finite else " that is not finite")

@@ -135,7 +135,7 @@ def load_generator(path: Path | str, device: str = "auto") -> Generator:
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
         raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
-    artefact = read_artefact(Path(path))
+    artefact = read_artefact(path)
     load = _with_torch if artefact.kind == "safetensors" else _with_onnxruntime
     return Generator(str(artefact.path), artefact.metadata, load(artefact, device))
 
@@ -213,13 +213,14 @@ def _with_onnxruntime(artefact: Artefact, device: str) -> Compute:
     if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
         raise GanlabError(f"{artefact.path}: onnxruntime cannot use {device} here; use cpu or auto")
     _check_signature(artefact, session)
+    path = artefact.path  # not the artefact, which would keep the file's bytes in memory
 
     def compute(z: Floats, labels: Labels | None) -> Floats:
         feeds = {"z": z} if labels is None else {"z": z, "labels": labels}
         try:
             return np.asarray(session.run(["images"], feeds)[0])
         except Exception as error:
-            raise ArtefactError(f"{artefact.path}: onnxruntime cannot run it: {_first_line(error)}") from error
+            raise ArtefactError(f"{path}: onnxruntime cannot run it: {_first_line(error)}") from error
 
     return compute
 

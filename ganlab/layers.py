@@ -43,17 +43,11 @@ class Written(NamedTuple):
 
 def read_layers(path: Path, overrides: Sequence[str] = ()) -> Written:
     """Read a recipe, what it extends, and the overrides on top. Raise `RecipeError` where one is not even TOML."""
-    problems = []
-    layers = []
-    for read in (lambda: _extended(_file(path), path.parent, (path,)), lambda: read_overrides(overrides, str(path))):
-        try:
-            layers.append(read())
-        except RecipeError as error:
-            problems += error.problems
-    if problems:
-        raise RecipeError(problems)
-    base, top = layers
-    return _over(top, base)
+    try:
+        base = _extended(_file(path), path.parent, (path,))
+    except RecipeError as error:
+        raise RecipeError([*error.problems, *_problems(overrides)]) from error
+    return _over(read_overrides(overrides, str(path)), base)
 
 
 def read_tables(source: Mapping[str, Any] | str, name: str, overrides: Sequence[str] = ()) -> Written:
@@ -101,6 +95,14 @@ def shipped_recipes() -> list[Path]:
     package = Path(__file__).parent
     installed = package / "recipes"
     return sorted((installed if installed.is_dir() else package.parent / "recipes").glob("*.toml"))
+
+
+def _problems(overrides: Sequence[str]) -> list[str]:
+    try:
+        read_overrides(overrides, "")
+    except RecipeError as error:
+        return error.problems
+    return []
 
 
 def _file(path: Path) -> Written:
@@ -186,7 +188,7 @@ def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _override(text: str) -> tuple[KeyPath, Any]:
+def _override(text: str) -> tuple[tuple[str, ...], Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise _MistakeError("must be of the form key=value, as in train.epochs=1")
@@ -205,7 +207,7 @@ def _override(text: str) -> tuple[KeyPath, Any]:
         return path, value  # so that a shell user need not quote twice
 
 
-def _insert(table: dict[str, Any], path: KeyPath, value: Any) -> None:
+def _insert(table: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     *tables, key = path
     for name in tables:
         table = table.setdefault(name, {})

@@ -14,7 +14,7 @@ from pydantic_core.core_schema import ErrorType
 from ganlab.errors import RecipeError
 from ganlab.interfaces import Options
 from ganlab.layers import Written, shown
-from ganlab.options import choices, describe
+from ganlab.options import ANY, choices, describe
 from ganlab.suggest import nearest
 from ganlab.toml import KeyPath, dump_key
 
@@ -105,8 +105,11 @@ class Mistakes:
         table = {key: value for key, value in table.items() if key not in also}
         foreign = {key for key in cls.model_fields if key in table and not _is_plain(table[key])}
         for key in sorted(foreign):
+            accepted = describe(cls, key)
+            if accepted == ANY:
+                accepted = "text, a finite number, true or false, an array or a table"
             limit = ", within 64 bits" if isinstance(table[key], int) else ""
-            self.value((*path, key), f"must be {describe(cls, key)}{limit}")
+            self.value((*path, key), f"must be {accepted}{limit}")
         text = json.dumps({key: None if key in foreign else value for key, value in table.items()}, default=str)
         try:
             # As JSON: there, unlike in Python, an array is the tuple and a text the path that an option wants,

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 
 def describe(
-    name: str, model: Model, images: ImageSpec, *, recipe: RecipeRecord, training: TrainingRecord, fingerprint: str
+    name: str,
+    model: Model,
+    images: ImageSpec,
+    *,
+    recipe_name: str,
+    recipe_sha256: str,
+    training: TrainingRecord,
+    fingerprint: str,
 ) -> Metadata:
     """Return the metadata of a generator that `model`, registered as `name`, has built for `images`."""
     provider = registry.provider("model", name)
@@ -44,7 +51,7 @@ def describe(
         images=images,
         latent=LatentRecord(dim=model.latent_dim, distribution=model.latent),
         conditional=model.conditional,
-        recipe=recipe,
+        recipe=RecipeRecord(name=_one_line(recipe_name), sha256=recipe_sha256),
         training=training,
         data=DataRecord(fingerprint=fingerprint),
         versions=VersionsRecord(ganlab=version("ganlab"), torch=version("torch")),
@@ -162,6 +169,11 @@ def _compare(artefact: Artefact, expected: Mapping[str, Tensor], saved: Mapping[
             f"{artefact.path}: its tensors are not those of {_called(artefact)}: {'. '.join(problems)}. "
             "Install the version of the plugin that it was trained with"
         )
+
+
+def _one_line(name: str) -> str:
+    """Return a file's name, which may hold anything, as a short line of text."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)[:200]
 
 
 def _form(tensor: Tensor) -> str:

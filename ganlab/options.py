@@ -15,6 +15,8 @@ Schema = Mapping[str, Any]
 
 REQUIRED = "required"
 """The default, in words, of an option that must be written."""
+ANY = "any value"
+"""What an option accepts whose type says nothing about it."""
 UNSET = "unset"
 """The default, in words, of an option that means something by being left out."""
 
@@ -119,7 +121,7 @@ def _singular(schema: Schema, definitions: Schema) -> str:
             return _text(schema)
         case str() as kind:
             return _NOUNS[kind][0]
-    return "any value"
+    return ANY
 
 
 def _plural(schema: Schema, definitions: Schema) -> str:
@@ -154,8 +156,10 @@ def _bounds(schema: Schema) -> str:
             else ""
         )
         words = f" above {_number(above)}{end}"
-    elif below is not None or most is not None:
-        words = f" below {_number(below)}" if below is not None else f" of at most {_number(most)}"
+    elif most is not None:
+        words = f" of at most {_number(most)}"
+    elif below is not None:
+        words = f" below {_number(below)}"
     return f"{words}, a multiple of {_number(schema['multipleOf'])}" if "multipleOf" in schema else words
 
 
@@ -198,7 +202,7 @@ def _count(number: int) -> str:
 def _either(words: list[str]) -> str:
     """Join alternatives; commas where they are more than single words."""
     plain = all(" " not in word for word in words)
-    return _listed(words) if plain else ", or ".join(words) or "any value"
+    return _listed(words) if plain else ", or ".join(words) or ANY
 
 
 def _listed(words: list[str], conjunction: str = "or") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,6 +61,8 @@ class Recipe:
     @property
     def sha256(self) -> str:
         """The digest of what decides the result: the resolved recipe without what only watches."""
+        import hashlib  # loads OpenSSL, which a check does without
+
         decisive = {key: value for key, value in self.table.items() if key != "observers"}
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -186,7 +186,7 @@ def _checked(provider: Provider, cls: object) -> type[Component]:
     if not isinstance(cls, type):
         raise PluginError(f"{who} must be a class, not {_a(type(cls).__name__)}")
     kinds = [kind for kind, other in KINDS.items() if issubclass(cls, other) and cls is not other]
-    if kinds != [provider.kind]:
+    if not issubclass(cls, base) or kinds != [provider.kind]:
         what = f"it is {' and '.join(map(_a, kinds))}" if kinds else "it is not"
         raise PluginError(f"{who} must be a subclass of ganlab.{base.__name__} alone; {what} ({provider.target})")
     api = vars(cls).get("api")

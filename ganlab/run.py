@@ -316,8 +316,9 @@ class _Session:
 def _observers(recipe: Recipe) -> Observers:
     observers = Observers(_undisturbed)
     for name, observer in recipe.observers.items():
-        provider = registry.provider("observer", name)
-        observers.register(observer, name, f"{provider.distribution} {provider.version}")
+        # A new one for each run: what an observer remembers of another run is not this one's.
+        fresh = type(observer)(**dict(observer))
+        observers.register(fresh, name, registry.provider("observer", name).origin)
     return observers
 
 

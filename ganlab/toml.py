@@ -64,7 +64,7 @@ def parse_value(text: str) -> Any:
 def parse_key(text: str) -> tuple[str, ...]:
     """Parse a dotted key such as `train.epochs`. Raise `TOMLError` where it is none."""
     value: Any = _loads(f"{text} = 0") if "\n" not in text and "=" not in text else {}
-    path = []
+    path: list[str] = []
     while isinstance(value, dict):
         if len(value) != 1 or len(path) == MAX_DEPTH:
             raise TOMLError("is not one key")

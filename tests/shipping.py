@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganlab.artefact import write_generator
 from ganlab.interfaces import ImageSpec, Model
-from ganlab.metadata import Metadata, RecipeRecord, TrainingRecord
+from ganlab.metadata import Metadata, TrainingRecord
 from ganlab.network import describe
 from ganlab.registry import registry
 
@@ -104,13 +104,16 @@ def trained(model: Model, images: ImageSpec, seed: int = 0) -> nn.Module:
     return generator.eval().requires_grad_(False)
 
 
-def about(name: str = "tiny", model: Model | None = None, images: ImageSpec = IMAGES) -> Metadata:
+def about(
+    name: str = "tiny", model: Model | None = None, images: ImageSpec = IMAGES, recipe_name: str = "faces"
+) -> Metadata:
     """Return metadata of a run that was short."""
     return describe(
         name,
         model or Tiny(),
         images,
-        recipe=RecipeRecord(name="faces", sha256="ab" * 32),
+        recipe_name=recipe_name,
+        recipe_sha256="ab" * 32,
         training=TrainingRecord(iterations=10, images=640, epochs=2.5),
         fingerprint="pictures",
     )

@@ -218,7 +218,10 @@ PROBES = {
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
     "length 2^63": (struct.pack("<Q", 2**63) + b"{}", "is neither"),
     "length 100 MB": (struct.pack("<Q", 10**8 + 1) + b"{}", "its header claims 100000001 bytes, the limit is 1000000"),
-    "length beyond the end": (struct.pack("<Q", 99) + b"{}", "is cut short: it has 10 bytes, its header alone claims 99"),
+    "length beyond the end": (
+        struct.pack("<Q", 99) + b"{}",
+        "is cut short: it has 10 bytes, its header alone claims 99",
+    ),
     "not JSON": (header(b"{oops}"), "its header is not valid JSON"),
     "not UTF-8": (header(b'{"\xff\xfe": 1}'), "its header is not valid JSON"),
     "an array": (struct.pack("<Q", 2) + b"[]", "is neither"),
@@ -235,9 +238,18 @@ PROBES = {
     "metadata not JSON": (header({"__metadata__": {"ganlab": "x"}}), "its metadata is not valid JSON"),
     "metadata an array": (header({"__metadata__": {"ganlab": "[1]"}}), "its metadata is not a JSON object"),
     "metadata empty": (header({"__metadata__": {"ganlab": "{}"}}), "model: Field required"),
-    "newer format": (header({"__metadata__": {"ganlab": '{"format":2}'}}), "is of format 2; this ganlab reads format 1"),
-    "10,001 tensors": (header({str(i): tensor(0, 0) for i in range(10_001)}), "holds 10001 tensors, the limit is 10000"),
-    "300,000 tensors": (header({str(i): tensor(0, 0) for i in range(300_000)}), "the limit is 1000000: not a generator"),
+    "newer format": (
+        header({"__metadata__": {"ganlab": '{"format":2}'}}),
+        "is of format 2; this ganlab reads format 1",
+    ),
+    "10,001 tensors": (
+        header({str(i): tensor(0, 0) for i in range(10_001)}),
+        "holds 10001 tensors, the limit is 10000",
+    ),
+    "300,000 tensors": (
+        header({str(i): tensor(0, 0) for i in range(300_000)}),
+        "the limit is 1000000: not a generator",
+    ),
     "ONNX cut": (b"\x08\x0a\x12\x7f", "is a damaged ONNX file, or none: a field of 127 bytes ends behind the end"),
     "ONNX noise": (b"\x08" + random.Random(2).randbytes(3000), "is a damaged ONNX file, or none"),
     "ONNX long number": (b"\x08" + b"\xff" * 99, "a number at byte 1 does not end"),

@@ -288,7 +288,7 @@ def test_classes_can_be_added_replaced_and_removed() -> None:
 def test_an_addition_must_keep_the_rules_and_hides_nothing(site: Path) -> None:
     put(site, "toy", "[ganlab.observers]\ntaken = toy:Toy\n")
     registry = only("toy")
-    with pytest.raises(PluginError, match='observer "taken" is already offered by toy 1.0; add yours under another'):
+    with pytest.raises(PluginError, match=r'observer "taken" is already offered by toy 1\.0; add yours under another'):
         registry.add("observer", "taken", Toy)
     with pytest.raises(PluginError, match='"A" is not a name'):
         registry.add("observer", "A", Toy)

@@ -25,7 +25,7 @@ from ganlab.standard.wording import duration, number
 
 REPOSITORY = Path(__file__).parents[1]
 REALS = np.zeros((4, 8, 8, 3), np.uint8)
-STATS = {"loss_discriminator": 1.203, "loss_generator": 0.912, "D(x)": 0.61, "D(G(z))": 0.32}
+STATS = {"loss_discriminator": 1.203, "D(x)": 0.61, "D(G(z))": 0.32, "loss_generator": 0.912}  # as bce reports them
 RUN = RunInfo(
     "dcgan_faces",
     Path("runs/dcgan_faces/1"),
@@ -204,7 +204,7 @@ if ending == "early":
 observers.phase("packing", 2, 2)
 run = RunInfo("dcgan_faces", Path("runs/1"), {{}}, ImageSpec(3, 8, 8), 9, {{"generator": 5}}, "cpu", "fp32", 0)
 observers.run_start(run, np.zeros((1, 8, 8, 3), np.uint8))
-stats = {{"loss_discriminator": 1.203, "loss_generator": 0.912, "D(x)": 0.61, "D(G(z))": 0.32}}
+stats = {{"loss_discriminator": 1.203, "D(x)": 0.61, "D(G(z))": 0.32, "loss_generator": 0.912}}
 for step in (1, 2):
     tick = Tick(step * 50, step * 6400, step * 0.5, step / 2, 1234.4, step, 2.0 - step, stats)
     observers.tick(run, tick)

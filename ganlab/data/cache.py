@@ -120,10 +120,13 @@ def _paths(dataset: Dataset) -> set[str]:
 def _state(roots: Iterable[Path]) -> str:
     """Return a hash of the names, sizes and times of all files in `roots`; one that is missing counts as such."""
     digest = hashlib.sha256()
-    for root in roots:
-        files = _files(str(root)) if root.is_dir() else [str(root)]
-        lines = [f"{root}\n", *(_line(file) for file in files)]
-        digest.update("".join(lines).encode(errors="surrogateescape"))
+    try:
+        for root in roots:
+            files = _files(str(root)) if root.is_dir() else [str(root)]
+            lines = [f"{root}\n", *(_line(file) for file in files)]
+            digest.update("".join(lines).encode(errors="surrogateescape"))
+    except OSError as error:
+        raise DataError(f"cannot look through {error.filename}: {error.strerror}") from error
     return digest.hexdigest()
 
 

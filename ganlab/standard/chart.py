@@ -103,18 +103,20 @@ def _line(series: Series) -> Line:
     return Line(x, mean, np.fmin.reduceat(y, starts), np.fmax.reduceat(y, starts))
 
 
-def _finite(arrays: Sequence[Values]) -> Values:
+def _extremes(lines: Sequence[Line]) -> Values:
+    """Return the ends of all ranges, as far as they are known."""
     import numpy as np
 
-    values = np.concatenate(arrays)
-    return values[np.isfinite(values)]
+    values: Values = np.concatenate([ends for line in lines for ends in (line.low, line.high)])
+    known: Values = values[np.isfinite(values)]
+    return known
 
 
 def _y_axis(lines: Sequence[Line]) -> Axis:
     """Span the lines; a few outliers, such as a first step's, must not flatten all the rest."""
     import numpy as np
 
-    values = _finite([line.mean for line in lines])
+    values = _extremes(lines)
     if not len(values):
         return span(0.0, 1.0)
     low, high = float(values.min()), float(values.max())
@@ -133,13 +135,12 @@ def _y_axis(lines: Sequence[Line]) -> Axis:
 
 def _remark(lines: Sequence[Line], axis: Axis) -> str:
     """Say what the axis does not show."""
-    means = _finite([line.mean for line in lines])
-    if not len(means):
+    values = _extremes(lines)
+    if not len(values):
         return "no finite values"
-    lowest, highest = min(_finite([line.low for line in lines])), max(_finite([line.high for line in lines]))
-    # Single values that stick out of their own mean's band are no news; means that are cut off are.
-    parts = [f"down to {number(lowest)}"] if means.min() < axis.low else []
-    parts += [f"up to {number(highest)}"] if means.max() > axis.high else []
+    low, high = float(values.min()), float(values.max())
+    parts = [f"down to {number(low)}"] if low < axis.low else []
+    parts += [f"up to {number(high)}"] if high > axis.high else []
     return f"outliers not shown: {', '.join(parts)}" if parts else ""
 
 
@@ -226,10 +227,12 @@ class Entry(NamedTuple):
 
 def _legend(panel: Sequence[Series], lines: Sequence[Line], font: Font, width: int) -> list[list[Entry]]:
     """Lay the names out in rows, each with the last value of its line."""
+    import numpy as np
+
     rows: list[list[Entry]] = [[]]
     left = 0.0
     for index, (series, line) in enumerate(zip(panel, lines, strict=True)):
-        known = _finite([line.mean])
+        known = line.mean[np.isfinite(line.mean)]
         name = _ascii(series.name if len(series.name) <= 40 else f"{series.name[:37]}...")
         text = f"{name}  {number(float(known[-1]))}" if len(known) else name
         room = 34 + font.getlength(text) + 28

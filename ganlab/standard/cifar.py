@@ -101,7 +101,7 @@ def read_batch(data: bytes) -> Batch:
     """Return the pictures and labels in a pickled `{"data": uint8 (N, 3072), "labels": [...], ...}`."""
     import numpy as np
 
-    key, last_flag = "", ""
+    key, last_flag, by_columns = "", "", False
     pixels = b""
     labels: list[int] = []
     for opcode, argument, _ in islice(pickletools.genops(data), MOST_OPCODES):
@@ -114,8 +114,11 @@ def read_batch(data: bytes) -> Batch:
         elif key == "data" and isinstance(argument, str | bytes | bytearray) and len(argument) >= PICTURE_BYTES:
             # Python 2 wrote bytes as a string, which is given as latin-1.
             pixels = argument.encode("latin-1") if isinstance(argument, str) else bytes(argument)
-            if last_flag == "NEWTRUE":  # the array's last flag before its bytes
-                raise ValueError("the pictures are stored by columns")
+            by_columns = last_flag == "NEWTRUE"  # the array's last flag before its bytes
+        elif key == "data" and argument == "F":  # after the bytes, since protocol 5
+            by_columns = True
+    if by_columns:
+        raise ValueError("its pictures are stored by columns")
     if not labels or len(pixels) != len(labels) * PICTURE_BYTES:
         raise ValueError(f"{len(labels):,} labels for {len(pixels):,} bytes of pictures")
     planes = np.frombuffer(pixels, np.uint8).reshape(-1, *SHAPE)

@@ -63,8 +63,9 @@ def time_left(tick: Tick) -> str:
 
 
 def statistics(tick: Tick) -> list[str]:
-    """Return each mean with its name, in the loss's order."""
-    return [f"{name} {number(value)}" for name, value in tick.stats.items()]
+    """Return each mean with its name, the losses first."""
+    names = sorted(tick.stats, key=lambda name: not name.startswith("loss_"))  # else in the loss's own order
+    return [f"{name} {number(tick.stats[name])}" for name in names]
 
 
 def tick_line(run: RunInfo, tick: Tick) -> str:

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, resealed, ship, ship_labelled, trained
+from torch import nn
+
+from ganlab.artefact import read_artefact, write_generator
+from ganlab.errors import ArtefactError, PluginError
+from ganlab.interfaces import ImageSpec, Model
+from ganlab.network import load_network
+from ganlab.registry import registry
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _models() -> Iterator[None]:
+    with registered():
+        yield
+
+
+def loaded(path: Path) -> nn.Module:
+    return load_network(read_artefact(path))
+
+
+def test_the_network_is_the_one_that_was_written(tmp_path: Path) -> None:
+    generator = ship(tmp_path / "g")
+    z = torch.randn(3, 6)
+    again = loaded(tmp_path / "g")
+    assert torch.equal(again(z), generator(z))
+    assert not any(module.training for module in again.modules())
+    assert not any(parameter.requires_grad for parameter in again.parameters())
+
+
+def test_tied_weights_are_tied_again(tmp_path: Path) -> None:
+    generator = ship_labelled(tmp_path / "g")
+    again = loaded(tmp_path / "g")
+    assert again.first.weight is again.second.weight
+    z, labels = torch.rand(4, 6), torch.arange(4)
+    assert torch.equal(again(z, labels), generator(z, labels))
+
+
+def test_loading_does_not_move_the_random_state(tmp_path: Path) -> None:
+    ship(tmp_path / "g")
+    before = torch.get_rng_state()
+    loaded(tmp_path / "g")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_description_holds_every_option_and_who_offers_the_model() -> None:
+    metadata = about("labelled", Labelled(latent="uniform", latent_dim=9), CLASSES)
+    assert metadata.model.options == {"latent": "uniform", "latent_dim": 9}
+    assert (metadata.model.name, metadata.model.distribution) == ("labelled", "this process")
+    assert (metadata.latent.dim, metadata.latent.distribution, metadata.conditional) == (9, "uniform", True)
+    assert metadata.versions.torch.startswith(torch.__version__.partition("+")[0])
+
+
+def test_a_recipe_may_be_called_anything() -> None:
+    assert about(recipe_name="fa\nces\x1b[31m\udcff é").recipe.name == "fa?ces?[31m? é"
+    assert len(about(recipe_name="x" * 255).recipe.name) == 200
+
+
+def test_a_model_that_is_not_installed_is_named_and_nothing_is_imported(tmp_path: Path) -> None:
+    ship(tmp_path / "g")
+    (tmp_path / "g").write_bytes(
+        resealed((tmp_path / "g").read_bytes(), '\\"name\\":\\"tiny\\"', '\\"name\\":\\"antigravity\\"')
+    )
+    with pytest.raises(PluginError, match='g: needs model "antigravity".*no model "antigravity" is installed'):
+        loaded(tmp_path / "g")
+    assert "antigravity" not in sys.modules
+
+
+def test_the_distribution_is_part_of_what_is_needed(tmp_path: Path) -> None:
+    ship(tmp_path / "g")
+    data = resealed(
+        (tmp_path / "g").read_bytes(), '\\"distribution\\":\\"this process\\"', '\\"distribution\\":\\"their-gan\\"'
+    )
+    (tmp_path / "g").write_bytes(data)
+    with pytest.raises(PluginError, match=r'needs model "tiny" \(their-gan\)'):
+        loaded(tmp_path / "g")
+
+
+OPTIONS = {
+    "unknown": ('\\"width\\":4', '\\"widht\\":4', "its options do not fit .*'widht'"),
+    "wrong type": ('\\"width\\":4', '\\"width\\":\\"4\\"', "'width': Input should be a valid integer"),
+    "size": ('\\"height\\":8', '\\"height\\":6', "refuses its pictures: 6x8 cannot be built; take multiples of 4"),
+    "latent": ('\\"dim\\":6', '\\"dim\\":7', "its metadata contradicts itself"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), OPTIONS.values(), ids=OPTIONS.keys())
+def test_options_that_do_not_fit_are_refused(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    ship(tmp_path / "g")
+    (tmp_path / "g").write_bytes(resealed((tmp_path / "g").read_bytes(), old, new))
+    with pytest.raises(ArtefactError, match=sentence):
+        loaded(tmp_path / "g")
+
+
+def test_tensors_that_are_missing_unknown_or_misshaped_are_listed_at_most_five_of_each(tmp_path: Path) -> None:
+    generator = trained(Tiny(width=8), IMAGES)
+    generator.append(nn.Linear(2, 2))
+    del generator[7]
+    write_generator(tmp_path / "g", generator, about())
+    with pytest.raises(ArtefactError) as caught:
+        loaded(tmp_path / "g")
+    sentence = str(caught.value)
+    assert "missing: '7.weight'; '7.bias'. " in sentence
+    assert "not known: '8.weight'; '8.bias'. " in sentence
+    assert "'0.weight' is float32 (32, 6) instead of float32 (16, 6)" in sentence
+    assert "and 6 more" in sentence
+    assert "Install the version of the plugin" in sentence
+
+
+def test_another_type_is_another_form(tmp_path: Path) -> None:
+    write_generator(tmp_path / "g", trained(Tiny(), IMAGES).half(), about())
+    with pytest.raises(ArtefactError, match=r"'0\.weight' is float16 \(16, 6\) instead of float32 \(16, 6\)"):
+        loaded(tmp_path / "g")
+
+
+def test_a_claimed_size_is_compared_before_it_is_allocated(tmp_path: Path) -> None:
+    ship(tmp_path / "g")
+    data = resealed((tmp_path / "g").read_bytes(), '\\"width\\":4', '\\"width\\":200000')  # 2.5 TB of weights
+    (tmp_path / "g").write_bytes(data)
+    started = time.perf_counter()
+    with pytest.raises(ArtefactError, match=r"\(16, 6\) instead of float32 \(800000, 6\).*and 7 more"):
+        loaded(tmp_path / "g")
+    assert time.perf_counter() - started < 1
+
+
+class Particular(Model):
+    """A model with ways of its own."""
+
+    api = 1
+    way: Literal["reads", "breaks", "forgets"] = "reads"
+
+    def check(self, images: ImageSpec) -> None:
+        pass
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        layer = nn.Linear(self.latent_dim, 2)
+        if self.way == "reads" and layer.weight.sum().item() == 0:
+            raise AssertionError
+        if self.way == "breaks":
+            raise ZeroDivisionError("by their leave")
+        return {"faker" if self.way == "forgets" else "generator": layer}
+
+
+@pytest.fixture
+def _particular() -> Iterator[None]:
+    registry.add("model", "particular", Particular)
+    yield
+    registry.remove("model", "particular")
+
+
+@pytest.mark.usefixtures("_particular")
+def test_a_model_that_reads_its_weights_while_it_is_built_can_be_loaded(tmp_path: Path) -> None:
+    layer = nn.Linear(100, 2)
+    write_generator(tmp_path / "g", layer, about("particular", Particular()))
+    assert torch.equal(loaded(tmp_path / "g").weight, layer.weight)
+
+
+@pytest.mark.usefixtures("_particular")
+@pytest.mark.parametrize(
+    ("way", "sentence"),
+    [
+        (
+            "breaks",
+            r'model "particular" \(this process\) cannot build its generator: ZeroDivisionError: by their leave',
+        ),
+        ("forgets", r"""build\(\) of Particular returns no "generator" but \['faker'\]"""),
+    ],
+)
+def test_a_model_that_breaks_is_named(tmp_path: Path, way: Literal["breaks", "forgets"], sentence: str) -> None:
+    write_generator(tmp_path / "g", nn.Linear(100, 2), about("particular", Particular(way=way)))
+    with pytest.raises(PluginError, match=sentence):
+        loaded(tmp_path / "g")
