@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ganlab.folding import fold_batchnorm as fold_batchnorm
     from ganlab.generator import Generator as Generator
     from ganlab.generator import load_generator as load_generator
+    from ganlab.interfaces import Augmentation as Augmentation
     from ganlab.interfaces import Batch as Batch
     from ganlab.interfaces import Dataset as Dataset
     from ganlab.interfaces import Exporter as Exporter
@@ -49,6 +50,7 @@ _HOMES = {
     **dict.fromkeys(("RunInfo", "Snapshot", "Tick", "hookimpl"), "ganlab.events"),
     **dict.fromkeys(
         (
+            "Augmentation",
             "Batch",
             "Dataset",
             "Exporter",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
+Reason = Literal["finished", "interrupted", "failed"]
+"""How a run ended."""
+
 hookspec = pluggy.HookspecMarker("ganlab")
 hookimpl = pluggy.HookimplMarker("ganlab")
 
@@ -100,7 +103,7 @@ class Events:
         """Samples were drawn and a checkpoint was saved."""
 
     @hookspec
-    def run_end(self, run: RunInfo, reason: Literal["finished", "interrupted", "failed"]) -> None:
+    def run_end(self, run: RunInfo, reason: Reason) -> None:
         """Training has ended. A run that was continued later ends again."""
 
 
@@ -153,7 +156,7 @@ class Observers:
     def snapshot(self, run: RunInfo, snapshot: Snapshot) -> None:
         self._call("snapshot", {"run": run, "snapshot": snapshot})
 
-    def run_end(self, run: RunInfo, reason: Literal["finished", "interrupted", "failed"]) -> None:
+    def run_end(self, run: RunInfo, reason: Reason) -> None:
         self._call("run_end", {"run": run, "reason": reason})
 
     def _call(self, event: str, arguments: Mapping[str, object]) -> None:
@@ -167,10 +170,10 @@ class Observers:
             # A stranger's code: whatever it raises must not stop the run.
             except (Exception, SystemExit) as error:
                 failures.append((implementation.plugin, error))
-        for observer, error in failures:
+        for observer, cause in failures:
             self._forget(observer)
             origin = self._origins.get(id(observer), "an observer")
-            self.note(f"{origin} failed at {event} and is switched off: {type(error).__name__}: {error}", "warning")
+            self.note(f"{origin} failed at {event} and is switched off: {type(cause).__name__}: {cause}", "warning")
 
     def _forget(self, observer: object) -> None:
         # pluggy leaves an observer registered that it has just refused.

@@ -93,6 +93,8 @@ class Model(Component):
     """The names that `build` returns; `"generator"` is required."""
     conditional: ClassVar[bool] = False
     """Whether the networks take class labels after their first argument."""
+    export_tolerance: ClassVar[float] = 1e-5
+    """Largest difference from torch that an exported generator may show, on pictures in [-1, 1]."""
 
     latent_dim: PositiveInt = 100
     """Length of the latent vector z."""
@@ -178,6 +180,20 @@ class Dataset(Component):
     @abstractmethod
     def open(self) -> Source:
         """Find the pictures. Raise `DataError` that says where they were sought and how they must lie."""
+
+
+class Augmentation(Component):
+    """A differentiable change of every picture that the discriminator sees, real or generated, in training.
+
+    The host applies it before each call of the discriminator, whatever the model and the loss are.
+    """
+
+    @abstractmethod
+    def augment(self, images: Tensor) -> Tensor:
+        """Return changed pictures of the same shape `(N, C, H, W)`, through which gradients flow.
+
+        Random draws come from torch's default generator of the pictures' device, which the host seeds.
+        """
 
 
 class Exporter(Component):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -29,6 +30,13 @@ Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _one_line(name: object) -> object:
+    """Return a recipe's name, which is that of a file and may hold anything, as a short line of text."""
+    if not isinstance(name, str):
+        return name
+    return "".join(letter if letter.isprintable() else "?" for letter in name)[:200]
 
 
 class _Record(BaseModel):
@@ -54,7 +62,7 @@ class LatentRecord(_Record):
 class RecipeRecord(_Record):
     """The resolved recipe."""
 
-    name: Text
+    name: Annotated[Text, BeforeValidator(_one_line)]
     sha256: Sha256
 
 

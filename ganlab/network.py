@@ -30,14 +30,7 @@ if TYPE_CHECKING:
 
 
 def describe(
-    name: str,
-    model: Model,
-    images: ImageSpec,
-    *,
-    recipe_name: str,
-    recipe_sha256: str,
-    training: TrainingRecord,
-    fingerprint: str,
+    name: str, model: Model, images: ImageSpec, *, recipe: RecipeRecord, training: TrainingRecord, fingerprint: str
 ) -> Metadata:
     """Return the metadata of a generator that `model`, registered as `name`, has built for `images`."""
     provider = registry.provider("model", name)
@@ -51,7 +44,7 @@ def describe(
         images=images,
         latent=LatentRecord(dim=model.latent_dim, distribution=model.latent),
         conditional=model.conditional,
-        recipe=RecipeRecord(name=_one_line(recipe_name), sha256=recipe_sha256),
+        recipe=recipe,
         training=training,
         data=DataRecord(fingerprint=fingerprint),
         versions=VersionsRecord(ganlab=version("ganlab"), torch=version("torch")),
@@ -155,7 +148,7 @@ def _compare(artefact: Artefact, expected: Mapping[str, Tensor], saved: Mapping[
     problems = []
     if missing := [shown(name) for name in expected if name not in saved]:
         problems.append(f"missing: {listed(missing)}")
-    if unknown := [shown(name) for name in saved if name not in expected]:
+    if unknown := [shown(name) for name in sorted(saved) if name not in expected]:
         problems.append(f"not known: {listed(unknown)}")
     both = [name for name in expected if name in saved]
     if unlike := [
@@ -169,11 +162,6 @@ def _compare(artefact: Artefact, expected: Mapping[str, Tensor], saved: Mapping[
             f"{artefact.path}: its tensors are not those of {_called(artefact)}: {'. '.join(problems)}. "
             "Install the version of the plugin that it was trained with"
         )
-
-
-def _one_line(name: str) -> str:
-    """Return a file's name, which may hold anything, as a short line of text."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)[:200]
 
 
 def _form(tensor: Tensor) -> str:

@@ -9,12 +9,13 @@ from typing import Literal, NamedTuple
 
 from ganlab.suggest import did_you_mean
 
-Kind = Literal["model", "dataset", "loss", "exporter", "observer"]
+Kind = Literal["model", "dataset", "loss", "augmentation", "exporter", "observer"]
 
 GROUPS: dict[str, Kind] = {
     "ganlab.models": "model",
     "ganlab.datasets": "dataset",
     "ganlab.losses": "loss",
+    "ganlab.augmentations": "augmentation",
     "ganlab.exporters": "exporter",
     "ganlab.observers": "observer",
 }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ganlab.errors import GanlabError, PluginError
-from ganlab.interfaces import Component, Dataset, Loss, Model, Observer, Options, image_spec
+from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec
 from ganlab.layers import ALTERNATIVES, DEFAULT_NAMES, Written, read_layers, read_overrides, read_tables
 from ganlab.layers import find_recipe as find_recipe
 from ganlab.layers import shipped_recipes as shipped_recipes
@@ -30,7 +30,7 @@ T = TypeVar("T", bound=Options)
 STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif")
 """What watches a run unless its recipe says `name = false`."""
 
-TABLES = ("model", "dataset", "loss", "optimizer", "train", "moving_average", "snapshot", "observers")
+TABLES = ("model", "dataset", "loss", "augmentation", "optimizer", "train", "moving_average", "snapshot", "observers")
 """The tables of a recipe, in the order in which a resolved one is written."""
 
 
@@ -44,12 +44,14 @@ class Recipe:
     model: Model
     dataset: Dataset
     loss: Loss
+    augmentation: Augmentation | None
+    """What the discriminator's pictures go through, where the recipe has an `[augmentation]`."""
     optimizer: Mapping[str, Optimizer]
     """The options of each network of the model."""
     train: Train
     moving_average: MovingAverage
     snapshot: Snapshots
-    observers: Mapping[str, Observer]
+    observers: Mapping[str, Observer] = field(compare=False)  # they hold state; `table` has their options
     """What watches the run, by name."""
     table: Mapping[str, Any]
     """The resolved recipe as nested tables, with every default written out."""
@@ -104,6 +106,7 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
     model: Model | None = reader.component("model")
     dataset: Dataset | None = reader.component("dataset")
     loss: Loss | None = reader.component("loss")
+    augmentation: Augmentation | None = reader.component("augmentation") if "augmentation" in written.table else None
     optimizer, optimizer_table = reader.optimizers()
     train = reader.settings(Train, "train")
     moving_average = reader.settings(MovingAverage, "moving_average")
@@ -117,6 +120,7 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
 
     # Then what they are together.
     reader.check_networks(model, loss)
+    reader.check_augmentation(augmentation, model)
     reader.check_images(model, dataset)
     mistakes.raise_any()
     table = {
@@ -124,6 +128,7 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
         "model": reader.dumped("model", model),
         "dataset": reader.dumped("dataset", dataset),
         "loss": reader.dumped("loss", loss),
+        **({} if augmentation is None else {"augmentation": reader.dumped("augmentation", augmentation)}),
         "optimizer": optimizer_table,
         "train": _dumped(train),
         "moving_average": _dumped(moving_average),
@@ -131,7 +136,18 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
         "observers": observers_table,
     }
     return Recipe(
-        name, settings.seed, model, dataset, loss, optimizer, train, moving_average, snapshot, observers, table
+        name,
+        settings.seed,
+        model,
+        dataset,
+        loss,
+        augmentation,
+        optimizer,
+        train,
+        moving_average,
+        snapshot,
+        observers,
+        table,
     )
 
 
@@ -220,6 +236,11 @@ class _Reader:
         if missing:
             names = f"the model has {', '.join(model.networks)}"
             self._mistakes.value(("loss", "name"), f"this loss needs a network {' and '.join(missing)}; {names}")
+
+    def check_augmentation(self, augmentation: Augmentation | None, model: Model) -> None:
+        if augmentation is not None and "discriminator" not in model.networks:
+            names = f"the model has {', '.join(model.networks)}"
+            self._mistakes.value(("augmentation", "name"), f"an augmentation needs a discriminator; {names}")
 
     def check_images(self, model: Model, dataset: Dataset) -> None:
         """Ask the model whether it can be built for the dataset's pictures."""

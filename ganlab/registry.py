@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import Any
 
 from ganlab.errors import PluginError
-from ganlab.interfaces import API, Component, Dataset, Exporter, Loss, Model, Observer
+from ganlab.interfaces import API, Augmentation, Component, Dataset, Exporter, Loss, Model, Observer
 from ganlab.providers import NAME, NAME_RULE, Broken, Kind, Provider, installed, normalized, shown
 from ganlab.suggest import did_you_mean
 
@@ -21,6 +21,7 @@ KINDS: dict[Kind, type[Component]] = {
     "model": Model,
     "dataset": Dataset,
     "loss": Loss,
+    "augmentation": Augmentation,
     "exporter": Exporter,
     "observer": Observer,
 }

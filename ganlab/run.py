@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ganlab.checkpoint import Manifest, newest_checkpoint, remove_leftovers, save_checkpoint
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, RunError
-from ganlab.events import Observers, RunInfo, Snapshot, Tick
+from ganlab.events import Observers, Reason, RunInfo, Snapshot, Tick
 from ganlab.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from ganlab.continuation import check_directory, chosen_directory, refuse_changes
 from ganlab.registry import registry
@@ -159,7 +159,7 @@ class _Session:
             enter_in_index(directory, self.recipe.name)
         self._write_description()
         self.info = self._info()
-        reason = "failed"
+        reason: Reason = "failed"
         with self.interruption.deferred():
             self.observers.run_start(self.info, self._reals())
             try:

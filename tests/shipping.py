@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganlab.artefact import write_generator
 from ganlab.interfaces import ImageSpec, Model
-from ganlab.metadata import Metadata, TrainingRecord
+from ganlab.metadata import Metadata, RecipeRecord, TrainingRecord
 from ganlab.network import describe
 from ganlab.registry import registry
 
@@ -112,8 +112,7 @@ def about(
         name,
         model or Tiny(),
         images,
-        recipe_name=recipe_name,
-        recipe_sha256="ab" * 32,
+        recipe=RecipeRecord(name=recipe_name, sha256="ab" * 32),
         training=TrainingRecord(iterations=10, images=640, epochs=2.5),
         fingerprint="pictures",
     )

@@ -10,7 +10,6 @@ import signal
 import struct
 import time
 import tracemalloc
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -304,7 +303,7 @@ CHANGES = {
     "true for number": ('\\"dim\\":6', '\\"dim\\":true', "latent.dim: Input should be a valid integer, not True"),
     "no size": ('\\"height\\":8', '\\"height\\":0', "height must be from 1 to 1000000"),
     "infinite": ('\\"epochs\\":2.5', '\\"epochs\\":Infinity', "training.epochs: Input should be a finite number"),
-    "escape codes": ('\\"name\\":\\"faces\\"', '\\"name\\":\\"\\\\u001b[31m\\"', "recipe.name: String should match"),
+    "escape codes": ('\\"pictures\\"', '\\"\\\\u001b[31m\\"', "data.fingerprint: String should match pattern"),
     "no classes": ('\\"conditional\\":false', '\\"conditional\\":true', "a conditional generator has at least 1 class"),
     "key twice": ('\\"format\\":1', '\\"format\\":1,\\"format\\":1', "a key appears twice"),
 }

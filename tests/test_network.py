@@ -70,7 +70,7 @@ def test_a_model_that_is_not_installed_is_named_and_nothing_is_imported(tmp_path
     (tmp_path / "g").write_bytes(
         resealed((tmp_path / "g").read_bytes(), '\\"name\\":\\"tiny\\"', '\\"name\\":\\"antigravity\\"')
     )
-    with pytest.raises(PluginError, match='g: needs model "antigravity".*no model "antigravity" is installed'):
+    with pytest.raises(PluginError, match=r'g: needs model "antigravity".*no model "antigravity" is installed'):
         loaded(tmp_path / "g")
     assert "antigravity" not in sys.modules
 

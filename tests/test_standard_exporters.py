@@ -16,10 +16,10 @@ import onnxruntime
 import pytest
 import shipping
 import torch
-import torch.nn.functional as F
 from pydantic import ValidationError
 from shipping import about, registered, ship, ship_labelled
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ganlab import ArtefactError, PluginError, RunError, load_generator
 from ganlab.artefact import read_artefact
@@ -231,7 +231,7 @@ class Modulated(Linear):
         count = len(z)
         weight = (self.weight * self.style(z)[:, None, :, None, None]).reshape(count * 3, 3, 3, 3)
         x = self.layer(z).reshape(1, count * 3, 4, 4)
-        return F.conv2d(x, weight, padding=1, groups=count).reshape(count, 3, 4, 4)
+        return functional.conv2d(x, weight, padding=1, groups=count).reshape(count, 3, 4, 4)
 
 
 class Decomposed(Linear):
@@ -262,7 +262,7 @@ UNTRANSLATABLE = {
 def test_a_generator_without_an_onnx_form_is_one_sentence_with_the_remedy(
     network: type[Linear], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(PluginError, match="^torch cannot express the generator in ONNX: ") as caught:
+    with pytest.raises(PluginError, match=r"^torch cannot express the generator in ONNX: ") as caught:
         ONNX().export(network().eval(), {"z": torch.randn(2, 6)}, {"ganlab": about().to_json()}, tmp_path / "g.onnx")
     assert re.search(UNTRANSLATABLE[network], str(caught.value))
     assert len(str(caught.value)) < 450

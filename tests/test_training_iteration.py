@@ -30,7 +30,8 @@ def fresh_state(model: DCGAN = MODEL, layout: torch.memory_format = torch.channe
     networks = model.build(IMAGES)
     for network in networks.values():
         network.to(memory_format=layout)
-    return State(networks, {name: _adam(net, Optimizer(lr=1e-3), CPU) for name, net in networks.items()}, None)
+    optimizers = {name: _adam(network, Optimizer(lr=1e-3), CPU) for name, network in networks.items()}
+    return State(networks, optimizers, None, networks)
 
 
 def batches(seed: int = 1) -> Iterator[Batch]:

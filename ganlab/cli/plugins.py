@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from ganlab.providers import Kind
 
 
 @click.group(invoke_without_command=True)
@@ -14,9 +19,9 @@ def plugins(context: click.Context) -> None:
 
 
 @plugins.command("show")
-@click.argument("kind", type=click.Choice(["model", "dataset", "loss", "exporter", "observer"]))
+@click.argument("kind", type=click.Choice(["model", "dataset", "loss", "augmentation", "exporter", "observer"]))
 @click.argument("name")
-def show(kind: str, name: str) -> None:
+def show(kind: Kind, name: str) -> None:
     """Show what a component is and which options it takes."""
     import inspect
 
@@ -28,8 +33,7 @@ def show(kind: str, name: str) -> None:
     click.echo(f"{kind} {name}  ({provider.origin}, {provider.target})\n")
     click.echo(f"{inspect.getdoc(component) or ''}\n")
     for option in options_of(component):
-        default = "required" if option.default is None else f"default {option.default}"
-        click.echo(f"  {option.name}: {option.accepted}; {default}")
+        click.echo(f"  {option.name} = {option.default}  ({option.accepted})")
         for line in (option.doc or "").splitlines():
             click.echo(f"      {line}")
 

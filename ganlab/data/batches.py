@@ -119,7 +119,7 @@ class Streamed:
     def __init__(self, images: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> None:
         self.count = len(images)
         self._images, self._device = _tensor(images), device
-        self._stages: list[tuple[Tensor, torch.cuda.Event]] = []
+        self._stages: list[tuple[Tensor, torch.Event]] = []
         self._turn = 0
 
     def start_epoch(self, order: Tensor) -> None:
@@ -130,7 +130,7 @@ class Streamed:
         rows = self._order[window]
         if not self._stages:
             shape = (len(rows), *self._images.shape[1:])
-            self._stages = [(torch.empty(shape, dtype=torch.uint8).pin_memory(), torch.cuda.Event()) for _ in range(2)]
+            self._stages = [(torch.empty(shape, dtype=torch.uint8).pin_memory(), torch.Event("cuda")) for _ in range(2)]
         buffer, copied = self._stages[self._turn]
         self._turn = 1 - self._turn
         copied.synchronize()

@@ -89,8 +89,6 @@ def _decode_image(image: Image.Image, target: Target) -> Pixels:
 
 
 def _decode_array(array: Pixels, target: Target) -> Pixels:
-    from PIL import Image
-
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape:
         raise UnfitError(f"is an array {array.shape} of {array.dtype}, not uint8 (H, W) or (H, W, C)")
     planes = array[:, :, None] if array.ndim == 2 else array
@@ -99,6 +97,8 @@ def _decode_array(array: Pixels, target: Target) -> Pixels:
     box = crop_box(width, height, target)
     if channels == target.channels and _is_exact(box, target):
         return planes[box[1] : box[3], box[0] : box[2]].transpose(2, 0, 1)
+    from PIL import Image  # only now: most data that comes as arrays needs no PIL
+
     if channels in MODES and target.channels in MODES:
         plain = planes[:, :, 0] if channels == 1 else planes
         return _decode_image(Image.fromarray(np.ascontiguousarray(plain)), target)
@@ -192,7 +192,8 @@ def _fit(image: Image.Image, box: Box, scale: float, target: Target) -> Image.Im
     """Return the part of `image` in `box`, at the target's size; untouched pixels where it has that size already.
 
     Bicubic, with the kernel widened when it shrinks (antialiasing): sharper than bilinear, without Lanczos' rings
-    at hard edges, and the filter that the usual FID implementations settled on (Parmar et al. 2022).
+    at hard edges, and the filter that the usual FID implementations settled on (Parmar et al. 2022). Pixels just
+    outside the box take part at its edges, as when a picture is resized first and cropped after.
     """
     from PIL.Image import Resampling
 

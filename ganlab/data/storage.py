@@ -19,6 +19,9 @@ PIXELS_AT = 4096
 """Where the pixels begin. The header before them is padded, because what it says is known only after them."""
 HEADER_BYTES = PIXELS_AT - 8
 
+MOST_CLASSES = 1 << 20
+"""More are a damaged file."""
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -112,6 +115,8 @@ def _read(file: BinaryIO, images: ImageSpec, sources: str) -> Packed:
     count = int(shape[0])
     label_count, skipped_bytes = (int(header[name]["shape"][0]) for name in ("labels", "skipped"))
     size = size_bytes(count, spec) + skipped_bytes
+    if not 0 <= classes <= MOST_CLASSES:
+        raise ValueError("unexpected number of classes")
     if count < 1 or shape[1:] != list(images[:3]) or label_count != (count if classes else 0):
         raise ValueError(f"unexpected shape {shape}")
     if file.seek(0, 2) != size:

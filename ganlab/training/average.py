@@ -19,7 +19,7 @@ class MovingAverage:
     def __init__(self, generator: nn.Module, options: Options) -> None:
         self._options = options
         self._names = [name for name, _ in generator.named_parameters()]
-        self._live = list(generator.parameters())
+        self._live: list[Tensor] = list(generator.parameters())
         self._average = [parameter.detach().clone(memory_format=torch.preserve_format) for parameter in self._live]
 
     @torch.no_grad()

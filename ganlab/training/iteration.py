@@ -32,7 +32,7 @@ def run_iteration(
     observe: Callable[[Update], None],
 ) -> None:
     """Run the updates of one iteration in the order in which the loss yields them."""
-    updates = loss.updates(state.networks, batches, iteration)
+    updates = loss.updates(state.seen_by_loss, batches, iteration)
     while True:
         # Entered anew for every update: autocast keeps the half-precision copies of the weights it has seen,
         # and a later update must not see the weights from before the step.
@@ -59,7 +59,7 @@ def _step(loss: Loss, state: State, update: Update) -> None:
     optimizers = [state.optimizers[name] for name in names]
     # Only these: the weight gradients of the other networks would be computed and thrown away.
     parameters: list[Tensor] = [p for optimizer in optimizers for p in optimizer.param_groups[0]["params"]]
-    update.loss.backward(inputs=parameters)
+    torch.autograd.backward(update.loss, inputs=parameters)
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

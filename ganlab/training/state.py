@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.errors import PluginError
-from ganlab.interfaces import ImageSpec, Model
+from ganlab.interfaces import Augmentation, ImageSpec, Model
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import MovingAverage
 
@@ -26,6 +26,8 @@ class State:
     networks: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Adam]
     average: MovingAverage | None
+    seen_by_loss: Mapping[str, nn.Module]
+    """The networks as the loss calls them: the discriminator behind the recipe's augmentation."""
     iteration: int = 0
     """Iterations done."""
     drawn: int = 0
@@ -53,7 +55,7 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
     torch.default_generator.manual_seed(stream_seed(recipe.seed, Stream.WEIGHTS))
     networks = build_networks(recipe.model, images)
     for network in networks.values():
-        network.to(device, memory_format=torch.channels_last)
+        network.to(device).to(memory_format=torch.channels_last)
         network.train()
     optimizers = {
         name: _adam(network, recipe.optimizer[name], device)
@@ -61,7 +63,7 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
         if name in recipe.loss.networks
     }
     average = MovingAverage(networks["generator"], recipe.moving_average) if recipe.moving_average.enabled else None
-    return State(networks, optimizers, average)
+    return State(networks, optimizers, average, _augmented(networks, recipe.augmentation))
 
 
 def build_networks(model: Model, images: ImageSpec) -> dict[str, nn.Module]:
@@ -78,6 +80,24 @@ def build_networks(model: Model, images: ImageSpec) -> dict[str, nn.Module]:
 def parameter_counts(networks: Mapping[str, nn.Module]) -> dict[str, int]:
     """Return the number of trainable numbers of each network."""
     return {name: sum(p.numel() for _, p in _trainable(network)) for name, network in networks.items()}
+
+
+class _Augmented(nn.Module):
+    """A discriminator that sees augmented pictures."""
+
+    def __init__(self, discriminator: nn.Module, augmentation: Augmentation) -> None:
+        super().__init__()
+        self.discriminator, self.augmentation = discriminator, augmentation
+
+    def forward(self, images: Tensor, *condition: Tensor) -> Tensor:
+        logits: Tensor = self.discriminator(self.augmentation.augment(images), *condition)
+        return logits
+
+
+def _augmented(networks: Mapping[str, nn.Module], augmentation: Augmentation | None) -> Mapping[str, nn.Module]:
+    if augmentation is None:
+        return networks
+    return {**networks, "discriminator": _Augmented(networks["discriminator"], augmentation)}
 
 
 def _trainable(network: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -1,0 +1,128 @@
+"""The page of the public names of the package, from its source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import zip_longest
+from pathlib import Path
+
+from text import cell, prose
+
+import ganlab
+
+SOURCE = Path(ganlab.__file__).parent.parent
+WIDTH = 88
+"""Columns of a code block that a page shows without a scroll bar."""
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Training": ("train",),
+    "Using a generator": ("load_generator", "Generator", "Metadata", "read_metadata"),
+    "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Exporter", "Observer"),
+    "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update"),
+    "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
+    "For exporters": ("fold_batchnorm", "write_generator", "seal", "replacing_file"),
+    "Pictures": ("to_uint8", "grid", "save_png"),
+    "Errors": (
+        "GanlabError",
+        "RecipeError",
+        "PluginError",
+        "DataError",
+        "ArtefactError",
+        "RunError",
+        "Interrupted",
+    ),
+}
+"""Every public name, in the order of the page."""
+BESIDE = {"train": ("ganlab.run", "Run"), "hookimpl": ("ganlab.events", "Events")}
+"""What a reader of a name needs with it, though it has no public name itself."""
+CALLED = ("__call__", "__len__")
+"""Methods that a reader uses or writes although their names begin with an underscore."""
+
+
+def page() -> Iterator[str]:
+    """Yield the lines of the page. Raise `ValueError` where a public name has no section."""
+    listed = [name for names in SECTIONS.values() for name in names]
+    if sorted(listed) != ganlab.__all__:
+        raise ValueError(f"SECTIONS in {__file__} differs from ganlab.__all__: {set(listed) ^ set(ganlab.__all__)}")
+    yield from (
+        "# Python names",
+        "",
+        "Everything that `import ganlab` offers. Importing it imports neither torch nor a plugin. "
+        "[Python](../python.md) shows how it is used, [How ganlab is extended](../extending.md) what a plugin needs.",
+    )
+    for title, names in SECTIONS.items():
+        yield from ("", f"## {title}")
+        for name in names:
+            if name == "hookimpl":
+                text = "Marks a method of an observer that is named after an event, as in the class `Events` below."
+                yield from ("", "### ganlab.hookimpl", "", text)
+            else:
+                value = getattr(ganlab, name)
+                yield from _definition(f"ganlab.{name}", value.__module__, value.__name__)
+            if name in BESIDE:
+                module, other = BESIDE[name]
+                yield from _definition(other, module, other)
+
+
+def _definition(title: str, module: str, name: str) -> Iterator[str]:
+    node = next(node for node in _module(module).body if getattr(node, "name", None) == name)
+    yield from ("", f"### {title}", "")
+    if isinstance(node, ast.FunctionDef):
+        yield from ("```python", _signature(node), "```", "", prose(ast.get_docstring(node)))
+        return
+    assert isinstance(node, ast.ClassDef)
+    yield prose(ast.get_docstring(node))
+    fields = list(_fields(node))
+    if fields:
+        yield from ("", "| field | type | meaning |", "|---|---|---|", *fields)
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and (method.name in CALLED or not method.name.startswith("_")):
+            marks = [f"@{ast.unparse(mark)}" for mark in method.decorator_list if _tells_something(mark)]
+            yield from ("", "```python", *marks, _signature(method), "```", "", prose(ast.get_docstring(method)))
+
+
+def _fields(node: ast.ClassDef) -> Iterator[str]:
+    """Yield a row for each field, with the string under it."""
+    for field, after in zip_longest(node.body, node.body[1:]):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            below = after.value if isinstance(after, ast.Expr) else None
+            doc = str(below.value) if isinstance(below, ast.Constant) else ""
+            default = f" = {ast.unparse(field.value)}" if field.value is not None else ""
+            kind = cell(f"`{ast.unparse(field.annotation)}{default}`")
+            yield f"| `{field.target.id}` | {kind} | {cell(doc)} |"
+
+
+def _tells_something(mark: ast.expr) -> bool:
+    return ast.unparse(mark) in ("property", "classmethod", "abstractmethod")
+
+
+def _signature(node: ast.FunctionDef) -> str:
+    """Return a function's head as it stands in the code, broken into lines where it is long."""
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    parameters = list(_parameters(node.args))
+    line = f"def {node.name}({', '.join(parameters)}){returns}"
+    if len(line) <= WIDTH:
+        return line
+    return "\n".join([f"def {node.name}(", *(f"    {text}," for text in parameters), f"){returns}"])
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[str]:
+    required = len(arguments.args) - len(arguments.defaults)
+    defaults: list[ast.expr | None] = [*[None] * required, *arguments.defaults]
+    for argument, default in zip(arguments.args, defaults, strict=True):
+        yield _parameter(argument, default)
+    if arguments.kwonlyargs:
+        yield "*"
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield _parameter(argument, default)
+
+
+def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
+    return ast.unparse(argument) + (f" = {ast.unparse(default)}" if default is not None else "")
+
+
+@lru_cache
+def _module(name: str) -> ast.Module:
+    return ast.parse(SOURCE.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
