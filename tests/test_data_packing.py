@@ -322,7 +322,7 @@ class Claim(Source):
 
 def test_an_empty_source_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Odd, "opens", Claim(0))
-    with pytest.raises(DataError, match='^dataset "nothing" has no pictures$'):
+    with pytest.raises(DataError, match=r'^dataset "nothing" has no pictures$'):
         pack(Odd(), "nothing", print)
 
 
@@ -369,7 +369,7 @@ def test_files_that_arrive_while_opening_are_part_of_the_state(tmp_path: Path) -
 
 
 def test_files_that_never_settle_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match='^the files of dataset "arriving" keep changing; start again when nothing'):
+    with pytest.raises(DataError, match=r'^the files of dataset "arriving" keep changing; start again when nothing'):
         pack(Arriving(file=tmp_path / "a.npy", resolution=8, times=99), "arriving", print)
 
 
@@ -479,8 +479,9 @@ def test_a_kill_leaves_no_cache_and_the_next_run_clears_up(tmp_path: Path) -> No
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     assert sorted(path.name[:5] for path in cache.directory().iterdir() if path.suffix != ".lock") == [".tmp-"]
-    packed = pack(Sheet(file=file, log=log, seconds=0.01), "sheet", print)
-    assert np.array_equal(packed.images, pictures(120, 8, 8).transpose(0, 3, 1, 2))
+    said = child(packing(file, log, 0.01)).communicate(timeout=60)[0]
+    expected = pictures(120, 8, 8).transpose(0, 3, 1, 2).tobytes() + b"(120, 3, 8, 8, 0)"
+    assert said.split("|")[0] == hashlib.sha256(expected).hexdigest()
     assert sorted(path.suffix for path in cache.directory().iterdir()) == [".lock", ".safetensors"]
 
 

@@ -110,7 +110,7 @@ def test_tensors_that_are_missing_unknown_or_misshaped_are_listed_at_most_five_o
         loaded(tmp_path / "g")
     sentence = str(caught.value)
     assert "missing: '7.weight'; '7.bias'. " in sentence
-    assert "not known: '8.weight'; '8.bias'. " in sentence
+    assert "not known: '8.bias'; '8.weight'. " in sentence
     assert "'0.weight' is float32 (32, 6) instead of float32 (16, 6)" in sentence
     assert "and 6 more" in sentence
     assert "Install the version of the plugin" in sentence

@@ -383,7 +383,7 @@ def test_a_resolved_recipe_gives_itself_again(components: Registry, table: dict[
         (
             '"a b" = 1',
             '4: "a b" is not an option of a recipe; its options are seed, extends, model, dataset, '
-            "loss, optimizer, train, moving_average, snapshot, observers",
+            "loss, augmentation, optimizer, train, moving_average, snapshot, observers",
         ),
     ],
 )

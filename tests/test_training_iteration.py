@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,12 +13,12 @@ from ganlab_dcgan import DCGAN
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from ganlab import Batch, ImageSpec, Iteration, Loss, PluginError, Update
+from ganlab import Augmentation, Batch, ImageSpec, Iteration, Loss, PluginError, Update
 from ganlab.settings import Optimizer
 from ganlab.standard.losses import BCE
 from ganlab.training.device import autocast
 from ganlab.training.iteration import run_iteration
-from ganlab.training.state import State, _adam
+from ganlab.training.state import State, _adam, _augmented
 from ganlab.training.statistics import Statistics
 
 CPU = torch.device("cpu")
@@ -194,3 +195,31 @@ def test_statistics_are_means_and_remember_the_first_broken_iteration() -> None:
     assert statistics.read()["extra"] == 2.5
     assert statistics.non_finite() == ("loss_generator", 2)
     assert statistics.read() == {}
+
+
+class Negative(Augmentation):
+    """Turns light into dark, and counts its calls."""
+
+    api = 1
+    _calls: int = 0
+
+    def augment(self, images: Tensor) -> Tensor:
+        self._calls += 1
+        return -images
+
+
+def test_an_augmentation_stands_before_every_call_of_the_discriminator() -> None:
+    model = DCGAN(base_channels=4, latent_dim=6)
+    negative, state = Negative(), fresh_state(model)
+    plain = copy.deepcopy(state.networks)
+    state = dataclasses.replace(state, seen_by_loss=_augmented(state.networks, negative))
+    updates = train(state, BCE(), 1)
+    assert negative._calls == 3, "real, fake, and fake again for the generator"
+
+    batch = next(batches())
+    fake = plain["generator"](batch.z)
+    D = plain["discriminator"]
+    expected = F.binary_cross_entropy_with_logits(D(-batch.real), torch.ones(8))
+    expected = expected + F.binary_cross_entropy_with_logits(D(-fake), torch.zeros(8))
+    assert updates[0].loss.item() == expected.item()
+    assert not torch.equal(state.networks["generator"][1].weight, plain["generator"][1].weight), "gradients flow through"
