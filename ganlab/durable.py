@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ganlab.errors import RunError
@@ -30,10 +30,10 @@ def replacing_file(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _flush(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise _refused(path, error) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise
 
 
@@ -58,6 +58,11 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _discard(temporary: Path) -> None:
+    with suppress(OSError):  # where it could not even be made, what was refused before is the news
+        temporary.unlink()
 
 
 def _refused(path: Path, error: OSError) -> RunError:

@@ -17,7 +17,7 @@ from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.interfaces import Exporter
 from ganlab.latents import latents
 from ganlab.metadata import UNSEALED
-from ganlab.network import load_network
+from ganlab.network import load_network, model_of
 from ganlab.providers import Provider
 from ganlab.recipe import make_component
 from ganlab.registry import registry
@@ -31,8 +31,8 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 BATCHES = (1, 2, 7)
 """The batch sizes at which the written file is run: what is fixed or transposed by mistake differs at one of them."""
-TOLERANCE = 1e-5
-"""Largest difference from torch that is allowed, on pictures in [-1, 1]: a pixel is 0.008."""
+NOISE = 1e-5
+"""Two passes of the same latents through torch that differ by more are taken for a generator that draws noise."""
 
 
 class Exported(NamedTuple):
@@ -67,6 +67,7 @@ def export(
     if target.exists() and not target.is_file():
         raise GanlabError(f"{target} is not a file; name one with --out")
     generator = load_network(artefact)
+    tolerance = max(model_of(artefact).export_tolerance, writer.tolerance)
     checks = [_inputs(artefact, count) for count in BATCHES]
     expected = [_compute(artefact, generator, inputs) for inputs in checks]
     with _workplace(target) as written:
@@ -79,13 +80,13 @@ def export(
             report(f"comparing with torch at batch {len(images)}")
             with _blaming(provider, "cannot run what it wrote"):
                 made = writer.run(written, inputs)
-            difference = max(difference, _difference(provider, made, images))
+            difference = max(difference, _difference(provider, made, images, tolerance))
         if target.exists() and target.samefile(artefact.path) and written.read_bytes() != artefact.data:
             raise GanlabError(f"{target} is what is being exported; name another file with --out")
         size = written.stat().st_size
         with replacing_file(target) as temporary:
             os.replace(written, temporary)
-    return Exported(target, size, difference, TOLERANCE)
+    return Exported(target, size, difference, tolerance)
 
 
 def _inputs(artefact: Artefact, count: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -111,7 +112,7 @@ def _compute(artefact: Artefact, generator: nn.Module, inputs: Arrays) -> Floats
         raise RunError(
             f"{artefact.path}: its generator makes {_described(images)} instead of finite arrays of shape {expected}"
         )
-    if np.abs(images - again).max() > TOLERANCE:
+    if np.abs(images - again).max() > NOISE:
         raise PluginError(
             f"{artefact.path}: its generator makes other pictures of the same z each time, so no export can be "
             "compared; a forward that draws noise must do so in training mode only, or take it out of z"
@@ -135,7 +136,7 @@ def _check_written(provider: Provider, written: Path) -> None:
         raise PluginError(f"{provider.title} must write exactly one file, the path that it is given")
 
 
-def _difference(provider: Provider, made: object, images: np.ndarray[Any, Any]) -> float:
+def _difference(provider: Provider, made: object, images: np.ndarray[Any, Any], tolerance: float) -> float:
     """Return the largest difference of a file's images from torch's. Raise `RunError` beyond the tolerance."""
     if not isinstance(made, np.ndarray) or made.shape != images.shape or not np.isfinite(made).all():
         raise RunError(
@@ -143,10 +144,10 @@ def _difference(provider: Provider, made: object, images: np.ndarray[Any, Any]) 
             f"instead of finite arrays of shape {images.shape}; it was not kept"
         )
     difference = float(np.abs(made.astype(np.float64) - images).max())
-    if difference > TOLERANCE:
+    if difference > tolerance:
         raise RunError(
             f"{provider.title} wrote a file that differs from torch by {difference:.1e} at batch {len(images)}, "
-            f"more than the {TOLERANCE:.0e} allowed; it was not kept"
+            f"more than the {tolerance:.0e} allowed; it was not kept"
         )
     return difference
 

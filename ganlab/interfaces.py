@@ -201,6 +201,8 @@ class Exporter(Component):
 
     suffix: ClassVar[str]
     """The file's ending, such as `".onnx"`."""
+    tolerance: ClassVar[float] = 1e-5
+    """Largest difference from torch that this format may show, on pictures in [-1, 1]; a pixel's step is 0.008."""
 
     @abstractmethod
     def export(self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:

@@ -58,7 +58,7 @@ def load_network(artefact: Artefact) -> nn.Module:
     `ArtefactError` where options or tensors do not fit it; nothing is loaded in part.
     """
     path, images = artefact.path, artefact.metadata.images
-    model = _model(artefact)
+    model = model_of(artefact)
     tensors = read_tensors(artefact)
     # First without memory: what a hostile file claims must not be allocated before it is known to be in the file.
     sketch = _sketch(model, images)
@@ -78,7 +78,7 @@ def load_network(artefact: Artefact) -> nn.Module:
     return generator.eval().requires_grad_(False)
 
 
-def _model(artefact: Artefact) -> Model:
+def model_of(artefact: Artefact) -> Model:
     """Return the model that the artefact names, with the options that it holds."""
     path, metadata = artefact.path, artefact.metadata
     record = metadata.model

@@ -70,3 +70,9 @@ def test_everything_is_flushed_before_it_is_renamed(tmp_path: Path, monkeypatch:
         (temporary / "a").write_text("a")
         name = temporary.name
     assert calls == ["fsync a", "fsync b", f"fsync {name}", "rename", f"fsync {tmp_path.name}"]
+
+
+def test_a_file_in_the_place_of_a_parent_is_named(tmp_path: Path) -> None:
+    (tmp_path / "parent").write_text("a file")
+    with pytest.raises(RunError, match=r"cannot write .*parent/file: "), replacing_file(tmp_path / "parent" / "file"):
+        pass
