@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganlab import Exporter, GanlabError, Model, PluginError, RunError, load_generator, write_generator
 from ganlab.errors import ArtefactError, RecipeError
-from ganlab.export import BATCHES, TOLERANCE, export
+from ganlab.export import BATCHES, export
 from ganlab.interfaces import ImageSpec
 from ganlab.metadata import Metadata
 from ganlab.registry import registry
@@ -58,6 +58,8 @@ class Plain(Exporter):
         match self.way:
             case "off by 1.1e-5":
                 images[-1, 0, 0, 0] += 1.1e-5
+            case "off by 2.1e-5":
+                images[-1, 0, 0, 0] += 2.1e-5
             case "off by 0.9e-5":
                 images[-1, 0, 0, 0] += 0.9e-5
             case "wrong at batch 7" if len(images) == 7:
@@ -111,7 +113,7 @@ def test_a_file_is_compared_and_then_kept_beside_its_source(run: Path) -> None:
     assert exported.path == run / "generator.plain"
     assert exported.bytes == exported.path.stat().st_size
     assert exported.max_difference == 0
-    assert exported.tolerance == TOLERANCE == 1e-5
+    assert exported.tolerance == 1e-5
     assert said == [
         f"writing {run / 'generator.plain'}",
         *(f"comparing with torch at batch {count}" for count in (1, 2, 7)),
@@ -138,6 +140,23 @@ def test_the_files_mode_follows_the_umask(run: Path) -> None:
 def test_a_small_difference_is_reported_and_allowed(run: Path) -> None:
     exported = export(run, "plain", {"way": "off by 0.9e-5"})
     assert exported.max_difference == pytest.approx(0.9e-5, rel=0.02)
+
+
+class Coarse(Plain):
+    """A format that states how coarse it is."""
+
+    api = 1
+    tolerance: ClassVar[float] = 2e-5
+
+
+def test_a_format_may_state_a_larger_tolerance(run: Path) -> None:
+    registry.add("exporter", "coarse", Coarse)
+    try:
+        assert export(run, "coarse", {"way": "off by 1.1e-5"}).tolerance == 2e-5
+        with pytest.raises(RunError, match=r"more than the 2e-05 allowed"):
+            export(run, "coarse", {"way": "off by 2.1e-5"})
+    finally:
+        registry.remove("exporter", "coarse")
 
 
 SPOILT: dict[str, tuple[type[GanlabError], str]] = {
