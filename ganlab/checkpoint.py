@@ -34,6 +34,7 @@ class Manifest:
 
     iteration: int
     drawn: int
+    rollbacks: int
     snapshot: bool
     """Whether samples belong to this checkpoint: false for one that an interruption asked for."""
     recipe: Mapping[str, Any]
@@ -68,6 +69,7 @@ class Checkpoint:
         for name, tensor in current.items():
             tensor.copy_(saved[name])
         state.iteration, state.drawn = self.manifest.iteration, self.manifest.drawn
+        state.rollbacks = self.manifest.rollbacks
 
 
 def save_checkpoint(directory: Path, state: State, about: Callable[[str, int], Manifest], keep: int) -> Path:
@@ -165,7 +167,8 @@ def _read_manifest(path: Path) -> Manifest:
         manifest = Manifest(**table)
     except TypeError as error:
         raise ArtefactError(f"is damaged: {MANIFEST} is not what ganlab writes") from error
-    for name, value in (("iteration", manifest.iteration), ("drawn", manifest.drawn), ("bytes", manifest.bytes)):
+    numbers = {name: table[name] for name in ("iteration", "drawn", "rollbacks", "bytes")}
+    for name, value in numbers.items():
         if type(value) is not int or value < 0:
             raise ArtefactError(f"is damaged: {name} = {value!r} in {MANIFEST}")
     if not isinstance(manifest.recipe, dict) or not isinstance(manifest.sha256, str):

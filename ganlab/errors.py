@@ -37,6 +37,18 @@ class RunError(GanlabError):
     exit_code = 1
 
 
+class NonFiniteError(RunError):
+    """Training met NaN or an infinite value. No checkpoint holds one."""
+
+    def __init__(self, what: str, iteration: int) -> None:
+        self.what, self.iteration = what, iteration
+        super().__init__(
+            f"{what} became NaN or infinite at iteration {iteration}; nothing was saved after that. "
+            f'Lower optimizer.lr, set train.precision to "fp32", or let train.on_nonfinite = "rollback" try again '
+            f"from the last checkpoint with other random numbers"
+        )
+
+
 class Interrupted(GanlabError):
     """A run stopped by a signal. `directory` is where its state was saved, or None where nothing had begun."""
 

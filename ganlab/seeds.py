@@ -18,6 +18,8 @@ class Stream(IntEnum):
     """Whatever layers and losses draw from torch's default generator, such as dropout."""
     STATISTICS = 6
     """The latents that BatchNorm statistics are re-estimated from."""
+    ROLLBACK = 7
+    """The seed of everything drawn after a run was rolled back."""
 
 
 def stream_seed(seed: int, stream: Stream, index: int = 0, rank: int = 0) -> int:

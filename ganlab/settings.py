@@ -52,6 +52,9 @@ class Train(Options):
     """Arithmetic: `"auto"` is bf16 on a CUDA device that has it, else fp32. `"fp32"` is the exact mode."""
     deterministic: bool = False
     """On CUDA, only algorithms that give the same bits each time: slower. The CPU does so anyway."""
+    on_nonfinite: Literal["stop", "rollback"] = "stop"
+    """What NaN or an infinite value does: stop the run, or go back to the last checkpoint and try again with other
+    random numbers, at most three times."""
     tick_seconds: PositiveFloat = 2.0
     """Seconds between two looks at the device, for the log and the metrics."""
     threads: PositiveInt | None = None

@@ -21,6 +21,7 @@ ROOMS = [
     {"recipe", "generator", "folding"},
     {"data", "training", "checkpoint", "rundir", "signals"},
     {"continuation", "export", "preview"},
+    {"session"},
     {"run"},
     {"cli"},
     {"__main__"},

@@ -59,7 +59,7 @@ def test_the_nth_batch_depends_on_seed_and_n_alone() -> None:
     for _ in range(9):
         next(walked)
         next(other)
-    jumped.drawn = 9
+    jumped.move_to(0, 9)
     a, b, c = next(walked), next(jumped), next(other)
     assert torch.equal(a.real, b.real)
     assert torch.equal(a.z, b.z)

@@ -8,17 +8,29 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from toys import tiny
 
 import ganlab
-from ganlab import GanlabError, Interrupted, Observer, RunError, Tick, hookimpl
+from ganlab import (
+    Batch,
+    GanlabError,
+    Interrupted,
+    Iteration,
+    Observer,
+    RunError,
+    Tick,
+    Update,
+    hookimpl,
+)
 from ganlab.registry import registry
+from ganlab.standard.losses import BCE
 
 HARD = {
     "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},
@@ -188,15 +200,96 @@ def test_a_mistake_found_while_preparing_leaves_nothing_behind() -> None:
     assert not Path("runs").exists()
 
 
-def test_a_non_finite_loss_stops_the_run_naming_network_and_iteration() -> None:
-    with pytest.raises(RunError, match=r"the loss of the \w+ became NaN or infinite at iteration \d+") as caught:
-        ganlab.train(tiny(optimizer={"lr": 1e30}), out="run")
-    assert caught.value.exit_code == 1
-    for checkpoint in Path("run/checkpoints").iterdir():
-        from safetensors.torch import load_file
-
+def no_checkpoint_is_broken(run: str) -> None:
+    for checkpoint in Path(run, "checkpoints").iterdir():
         tensors = load_file(checkpoint / "state.safetensors")
         assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+class Explosive(BCE):
+    """Breaks at one iteration of each try, in one of several ways."""
+
+    api = 1
+    at: int
+    way: Literal["loss", "gradient", "memory"] = "loss"
+    tries: int = 100
+    _drawn: int = 0
+
+    def updates(
+        self, networks: Mapping[str, torch.nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        EXPLODED.append(round(float(iteration.progress) * 12))
+        exploding = EXPLODED[-1] == self.at and EXPLODED.count(self.at) <= self.tries
+        for update in super().updates(networks, batches, iteration):
+            if exploding and self.way == "memory":
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+            if exploding and update.networks == "generator":
+                zero = (update.loss - update.loss.detach()) if self.way == "gradient" else update.loss * float("nan")
+                yield Update("generator", update.loss + (zero.abs().sqrt() if self.way == "gradient" else zero))
+            else:
+                yield update
+
+
+EXPLODED: list[int] = []
+
+
+@pytest.fixture
+def _explosive() -> Any:
+    EXPLODED.clear()
+    registry.add("loss", "explosive", Explosive)
+    yield
+    registry.remove("loss", "explosive")
+
+
+@pytest.mark.usefixtures("_explosive")
+@pytest.mark.parametrize("way", ["loss", "gradient"])
+@pytest.mark.parametrize("tick_seconds", [0.001, 1000.0])
+def test_what_first_became_non_finite_is_named_and_no_checkpoint_holds_it(way: str, tick_seconds: float) -> None:
+    recipe = tiny(loss={"name": "explosive", "at": 5, "way": way}, train={"tick_seconds": tick_seconds})
+    with pytest.raises(RunError, match=f"the {way} of the generator became NaN or infinite at iteration 5") as caught:
+        ganlab.train(recipe, out="run")
+    assert caught.value.exit_code == 1
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["00000000", "00000004"]
+    no_checkpoint_is_broken("run")
+
+
+def test_weights_that_broke_are_named_even_where_no_loss_did() -> None:
+    with pytest.raises(RunError, match=r"(networks/\S+|the \w+ of the \w+) became NaN or infinite at iteration \d+"):
+        ganlab.train(tiny(optimizer={"lr": 1e30}), out="run")
+    no_checkpoint_is_broken("run")
+
+
+@pytest.mark.usefixtures("_explosive")
+def test_a_rollback_goes_on_from_the_last_checkpoint_with_other_random_numbers() -> None:
+    train = {"on_nonfinite": "rollback"}
+    once = ganlab.train(tiny(loss={"name": "explosive", "at": 5, "tries": 1}, train=train), out="once")
+    assert once.iterations == 12
+    assert "going on from iteration 4 with other random numbers (rollback 1 of 3)" in Path("once/log.txt").read_text()
+    never = ganlab.train(tiny(loss={"name": "explosive", "at": 99}, train=train), out="never")
+    assert state_bytes(once.directory) != state_bytes(never.directory)
+    manifest = json.loads((max(Path("once/checkpoints").iterdir()) / "manifest.json").read_text())
+    assert manifest["rollbacks"] == 1
+    iterations = [json.loads(line)["iteration"] for line in Path("once/metrics.jsonl").read_text().splitlines()]
+    assert iterations == sorted(set(iterations))
+
+
+@pytest.mark.usefixtures("_explosive")
+def test_three_rollbacks_are_the_most() -> None:
+    recipe = tiny(loss={"name": "explosive", "at": 5}, train={"on_nonfinite": "rollback"})
+    with pytest.raises(RunError, match=r"at iteration 5.* This was the end after 3 rollbacks"):
+        ganlab.train(recipe, out="run")
+    assert EXPLODED.count(5) == 4
+
+
+@pytest.mark.usefixtures("_explosive")
+def test_out_of_memory_says_what_was_tried_and_what_to_set() -> None:
+    with pytest.raises(RunError) as caught:
+        ganlab.train(tiny(loss={"name": "explosive", "at": 5, "way": "memory"}), out="run")
+    assert str(caught.value) == (
+        "out of memory on cpu with train.batch_size = 8, pictures of 1 x 8 x 8 and precision fp32. "
+        "The run is kept in run; start a new one with --set train.batch_size=4"
+    )
+    assert sorted(path.name for path in Path("run/checkpoints").iterdir()) == ["00000000", "00000004"]
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "manifest", "missing"])

@@ -59,12 +59,12 @@ def test_idx_files_may_be_unpacked_or_lie_in_the_root(tmp_path: Path) -> None:
 
 
 def test_the_reader_agrees_with_torchvision(tmp_path: Path) -> None:
-    from torchvision.datasets import MNIST as published
+    from torchvision import datasets as published
 
     raw = make("mnist", tmp_path) / "MNIST/raw"
     for path in list(raw.iterdir()):
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
-    theirs = published(tmp_path, train=False)
+    theirs = published.MNIST(tmp_path, train=False)
     assert holds(MNIST(root=tmp_path, split="test"), theirs.data.numpy(), theirs.targets.tolist())
 
 
@@ -74,10 +74,19 @@ def test_the_shipped_pictures_are_those_of_the_publishers() -> None:
     assert packed.spec == (1, 28, 28, 10)
     assert packed.labels is not None
     assert np.bincount(packed.labels).tolist() == [1000] * 10
+    assert packed.labels[:10].tolist() == [
+        9,
+        2,
+        1,
+        1,
+        6,
+        1,
+        4,
+        6,
+        5,
+        7,
+    ]  # a boot, a pullover, trousers ...
     images, numbers = dataset.sources()
-    # The checksums of the files as torchvision states them.
-    assert hashlib.md5(images.read_bytes()).hexdigest() == "bef4ecab320f06d8554ea6380940ec79"
-    assert hashlib.md5(numbers.read_bytes()).hexdigest() == "bb300cfdad3c16e7a12a480ee83cd310"
     assert packed.images.tobytes() == gzip.decompress(images.read_bytes())[16:]
     assert packed.labels.astype(np.uint8).tobytes() == gzip.decompress(numbers.read_bytes())[8:]
 
@@ -218,7 +227,7 @@ def test_without_a_network_the_error_says_what_to_do(
     first, *answers, last = str(caught.value).splitlines()
     assert first in ("cannot download train-images-idx3-ubyte.gz:", "cannot download cifar-10-python.tar.gz:")
     assert answers
-    assert all(answer.startswith("  http") and answer.endswith("Connection refused") for answer in answers)
+    assert all(answer.startswith("  http") and answer.endswith(": Connection refused") for answer in answers)
     assert last == remedy.format(root=root)
     assert [path for path in root.rglob("*") if path.is_file()] == []
 

@@ -42,7 +42,8 @@ def test_reestimated_statistics_are_the_means_over_the_batches() -> None:
     reestimate_batchnorm(generator, ((z,) for z in batches))
     assert torch.equal(torch.get_rng_state(), before), "dropout must stay off"
 
-    hidden = [(z.numpy() @ generator[0].weight.detach().numpy().T + generator[0].bias.detach().numpy()) for z in batches]
+    weight, bias = (parameter.detach().numpy() for parameter in generator[0].parameters())
+    hidden = [z.numpy() @ weight.T + bias for z in batches]
     np.testing.assert_allclose(generator[2].running_mean.numpy(), np.mean([h.mean(0) for h in hidden], 0), atol=1e-5)
     np.testing.assert_allclose(
         generator[2].running_var.numpy(), np.mean([h.var(0, ddof=1) for h in hidden], 0), rtol=1e-4

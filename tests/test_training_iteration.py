@@ -44,10 +44,14 @@ def batches(seed: int = 1) -> Iterator[Batch]:
 
 def train(state: State, loss: Loss, iterations: int) -> list[Update]:
     seen: list[Update] = []
+
+    def observe(update: Update, gradient_norm: Tensor) -> None:
+        seen.append(update)
+
     source = batches()
     for index in range(iterations):
         torch.manual_seed(100 + index)
-        run_iteration(loss, state, source, Iteration(0, torch.zeros(())), autocast("fp32", CPU), seen.append)
+        run_iteration(loss, state, source, Iteration(0, torch.zeros(())), autocast("fp32", CPU), observe)
     return seen
 
 
@@ -187,14 +191,44 @@ def test_a_loss_that_breaks_the_rules_is_told_so(script: Any, sentence: str) -> 
 
 def test_statistics_are_means_and_remember_the_first_broken_iteration() -> None:
     statistics = Statistics(CPU)
+    one = torch.ones(())
     for index, value in enumerate([1.0, 3.0, float("nan"), float("inf")]):
-        statistics.add(Update("generator", torch.tensor(value), {"extra": torch.tensor(float(index))}), index)
+        statistics.add(Update("generator", torch.tensor(value), {"extra": torch.tensor(float(index))}), one, index)
         if index == 1:
             assert statistics.read() == {"loss_generator": 2.0, "extra": 0.5}
             assert statistics.non_finite() is None
     assert statistics.read()["extra"] == 2.5
-    assert statistics.non_finite() == ("loss_generator", 2)
+    assert statistics.non_finite() == ("loss", "generator", 2)
     assert statistics.read() == {}
+
+
+def test_a_broken_gradient_is_told_from_a_broken_loss() -> None:
+    statistics = Statistics(CPU)
+    for index, norm in enumerate([1.0, float("inf"), float("nan")]):
+        statistics.add(Update("discriminator", torch.ones(())), torch.tensor(norm), index)
+    assert statistics.non_finite() == ("gradient", "discriminator", 1)
+
+
+def test_the_gradient_norm_is_that_of_all_the_networks_weights() -> None:
+    norms: list[float] = []
+    state = fresh_state()
+
+    def script(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
+        loss = networks["generator"](next(batches).z).square().mean()
+        gradients = torch.autograd.grad(loss, list(networks["generator"].parameters()), retain_graph=True)
+        norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
+        yield Update("generator", loss)
+
+    SCRIPT[0] = script
+    run_iteration(
+        Scripted(),
+        state,
+        batches(),
+        Iteration(0, torch.zeros(())),
+        autocast("fp32", CPU),
+        lambda update, norm: norms.append(norm.item()),
+    )
+    assert norms[1] == pytest.approx(norms[0], rel=1e-5)
 
 
 class Negative(Augmentation):
@@ -222,4 +256,4 @@ def test_an_augmentation_stands_before_every_call_of_the_discriminator() -> None
     expected = F.binary_cross_entropy_with_logits(D(-batch.real), torch.ones(8))
     expected = expected + F.binary_cross_entropy_with_logits(D(-fake), torch.zeros(8))
     assert updates[0].loss.item() == expected.item()
-    assert not torch.equal(state.networks["generator"][1].weight, plain["generator"][1].weight), "gradients flow through"
+    assert not torch.equal(state.networks["generator"][1].weight, plain["generator"][1].weight), "gradients flow"

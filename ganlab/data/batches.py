@@ -53,7 +53,7 @@ class Batches(Iterator[Batch]):
                 f"set train.batch_size to {count} or less"
             )
         self.drawn = 0
-        """Batches drawn since the training began; setting it moves to any place at once."""
+        """Batches drawn since the training began."""
         self.per_epoch = count // batch_size
         self._batch_size, self._latent, self._flip, self._seed, self._device = batch_size, latent, flip, seed, device
         storage = Resident if _fits(packed.images, device) else Streamed
@@ -61,6 +61,10 @@ class Batches(Iterator[Batch]):
         self._labels = torch.from_numpy(packed.labels).to(device) if conditional and packed.labels is not None else None
         self._generator = torch.Generator(device)
         self._epoch = -1
+
+    def move_to(self, seed: int, drawn: int) -> None:
+        """Go on as if `drawn` batches had been drawn with this seed."""
+        self._seed, self.drawn, self._epoch = seed, drawn, -1
 
     def __next__(self) -> Batch:
         epoch, place = divmod(self.drawn, self.per_epoch)

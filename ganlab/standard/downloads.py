@@ -10,7 +10,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 from ganlab import DataError, replacing_file
 from ganlab.standard.archives import web_page
@@ -43,7 +43,8 @@ def _receive(url: str, md5: str, file: BinaryIO) -> None:
     digest = hashlib.md5(usedforsecurity=False)  # the checksum that the publishers give
     start, received, told = b"", 0, time.monotonic()
     try:
-        response: HTTPResponse = urlopen(Request(url, headers={"User-Agent": "ganlab"}), timeout=SILENCE_SECONDS)
+        request = Request(url, headers={"User-Agent": "ganlab"})
+        response: HTTPResponse = build_opener().open(request, timeout=SILENCE_SECONDS)
     except HTTPError as error:
         error.close()
         raise DataError(f"the server answered {error.code} {error.reason}") from error
@@ -76,4 +77,4 @@ def _next_block(response: HTTPResponse) -> bytes:
 
 def _said(error: Exception) -> str:
     reason = error.reason if isinstance(error, URLError) else error
-    return str(reason) or type(reason).__name__
+    return (reason.strerror if isinstance(reason, OSError) else None) or str(reason) or type(reason).__name__

@@ -147,6 +147,8 @@ def open_picture(data: bytes) -> Image.Image:
     except UnidentifiedImageError as error:
         what = "a web page" if web_page(data) else f"not one of {', '.join(FORMATS)}"
         raise DataError(f"is {what}") from error
+    except Image.DecompressionBombError as error:  # PIL's own limit, which no option of ours lifts
+        raise DataError("claims more pixels than PIL opens") from error
 
 
 def class_folders(names: list[str]) -> list[str] | None:

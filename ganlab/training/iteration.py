@@ -29,9 +29,12 @@ def run_iteration(
     batches: Iterator[Batch],
     iteration: Iteration,
     autocast: Callable[[], AbstractContextManager[object]],
-    observe: Callable[[Update], None],
+    observe: Callable[[Update, Tensor], None],
 ) -> None:
-    """Run the updates of one iteration in the order in which the loss yields them."""
+    """Run the updates of one iteration in the order in which the loss yields them.
+
+    `observe` gets each update and the norm of its gradient.
+    """
     updates = loss.updates(state.seen_by_loss, batches, iteration)
     while True:
         # Entered anew for every update: autocast keeps the half-precision copies of the weights it has seen,
@@ -48,21 +51,23 @@ def run_iteration(
             )
         if update is None:
             return
-        _step(loss, state, update)
-        observe(update)
+        observe(update, _step(loss, state, update))
 
 
-def _step(loss: Loss, state: State, update: Update) -> None:
-    """Differentiate the update's loss for its networks' weights alone, and step their optimizers."""
+def _step(loss: Loss, state: State, update: Update) -> Tensor:
+    """Differentiate the update's loss for its networks' weights alone, step their optimizers, return the norm."""
     names = networks_of(update)
     _check(loss, state, update, names)
     optimizers = [state.optimizers[name] for name in names]
     # Only these: the weight gradients of the other networks would be computed and thrown away.
     parameters: list[Tensor] = [p for optimizer in optimizers for p in optimizer.param_groups[0]["params"]]
     torch.autograd.backward(update.loss, inputs=parameters)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+    return norm
 
 
 def _check(loss: Loss, state: State, update: Update, names: tuple[str, ...]) -> None:

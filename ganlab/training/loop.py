@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from ganlab.errors import RunError
+from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.interfaces import Iteration
 from ganlab.seeds import Stream, stream_seed
@@ -38,18 +38,18 @@ class Witness(Protocol):
 def train_loop(
     recipe: Recipe, state: State, batches: Batches, device: torch.device, precision: Precision, witness: Witness
 ) -> bool:
-    """Train from `state` to the recipe's end; return whether it was reached. Raises `RunError` on a non-finite loss."""
+    """Train from `state` to the recipe's end; return whether it was reached. Raises `NonFiniteError`."""
     plan = Plan(recipe, batches.per_epoch)
     statistics = Statistics(device)
     stopwatch = _Stopwatch(recipe.train.tick_seconds, plan.images(state), plan.progress(state))
-    batches.drawn = state.drawn
+    batches.move_to(state.seed(recipe.seed), state.drawn)
     progress = torch.zeros((), device=device)
     context = autocast(precision, device)
 
     def tick() -> None:
         means = statistics.read()
         if found := statistics.non_finite():
-            raise RunError(_non_finite_message(found.name, found.iteration))
+            raise NonFiniteError(f"the {found.what} of the {found.network}", found.iteration)
         witness.tick(
             Tick(
                 state.iteration,
@@ -63,7 +63,7 @@ def train_loop(
 
     while not plan.done(state):
         # What layers draw depends on the iteration alone, so a run continues as if it had never stopped.
-        _seed_layers(recipe.seed, state.iteration, device)
+        _seed_layers(state.seed(recipe.seed), state.iteration, device)
         done = plan.progress(state)
         progress.fill_(done)
         for name, optimizer in state.optimizers.items():
@@ -78,7 +78,7 @@ def train_loop(
             batches,
             Iteration(state.iteration % recipe.loss.period, progress),
             context,
-            lambda update: statistics.add(update, state.iteration),
+            lambda update, gradient_norm: statistics.add(update, gradient_norm, state.iteration),
         )
         if state.average is not None:
             state.average.update(state.iteration)
@@ -104,14 +104,6 @@ def _seed_layers(seed: int, iteration: int, device: torch.device) -> None:
         torch.cuda.default_generators[device.index].manual_seed(value)
     elif device.type == "mps":
         torch.mps.manual_seed(value)
-
-
-def _non_finite_message(loss: str, iteration: int) -> str:
-    network = loss.removeprefix("loss_")
-    return (
-        f"the loss of the {network} became NaN or infinite at iteration {iteration}; nothing was saved after that. "
-        f"Lower optimizer.{network}.lr, or set train.precision to fp32, and continue from the last checkpoint"
-    )
 
 
 class _Stopwatch:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganlab.errors import PluginError
+from ganlab.errors import NonFiniteError, PluginError
 from ganlab.interfaces import Augmentation, ImageSpec, Model
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import MovingAverage
@@ -32,6 +32,12 @@ class State:
     """Iterations done."""
     drawn: int = 0
     """Batches drawn."""
+    rollbacks: int = 0
+    """How often training was put back to a checkpoint after a non-finite value."""
+
+    def seed(self, recipe_seed: int) -> int:
+        """Return the seed of what is drawn from here on: another one after each rollback."""
+        return stream_seed(recipe_seed, Stream.ROLLBACK, self.rollbacks) if self.rollbacks else recipe_seed
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every tensor with a unique name; tensors that networks share come once, under their first name."""
@@ -48,6 +54,15 @@ class State:
         if self.average is not None:
             for name, value in self.average.tensors():
                 yield f"average/{name}", value
+
+
+def refuse_non_finite(state: State) -> None:
+    """Raise `NonFiniteError` naming the first tensor of the state that holds NaN or an infinite value."""
+    values = [(name, tensor) for name, tensor in state.tensors() if tensor.is_floating_point()]
+    norms = torch.stack([norm.to(torch.float32).cpu() for norm in torch._foreach_norm([tensor for _, tensor in values])])
+    for (name, _), finite in zip(values, torch.isfinite(norms).tolist(), strict=True):
+        if not finite:
+            raise NonFiniteError(name, state.iteration)
 
 
 def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> State:

@@ -12,33 +12,39 @@ from ganlab.interfaces import Update
 
 
 class NonFinite(NamedTuple):
-    """The first loss that was not a number."""
+    """What was the first to be NaN or infinite."""
 
-    name: str
+    what: str
+    network: str
     iteration: int
 
 
 class Statistics:
-    """Sums of the logged scalars since they were last read, and the iteration at which each loss first broke.
+    """Sums of the logged scalars since they were last read, and the iteration at which each thing first broke.
 
-    Everything stays on the device: `add` never waits for it, `read` waits once.
+    Everything stays on the device: `add` never waits for it, `read` and `non_finite` wait once.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
-        self._broken: dict[str, Tensor] = {}
-        """By loss: the index of the first iteration with a non-finite value, or -1."""
+        self._broken: dict[tuple[str, str], Tensor] = {}
+        """By thing and network: the index of the first iteration with a non-finite value, or -1."""
 
     @torch.no_grad()
-    def add(self, update: Update, iteration: int) -> None:
-        """Add the loss and the stats of one update of the iteration with this index."""
-        name = loss_name(update)
-        self._add({name: update.loss, **update.stats})
-        first = self._broken.setdefault(name, torch.full((), -1, dtype=torch.int64, device=self._device))
-        finite = torch.isfinite(update.loss.detach())
-        first.copy_(torch.where(finite | (first >= 0), first, iteration))
+    def add(self, update: Update, gradient_norm: Tensor, iteration: int) -> None:
+        """Add the loss, its gradient's norm and the stats of one update of the iteration with this index."""
+        self._add({loss_name(update): update.loss, **update.stats})
+        network = "_".join(networks_of(update))
+        self._watch("loss", network, update.loss.detach(), iteration)
+        self._watch("gradient", network, gradient_norm, iteration)
+
+    def _watch(self, what: str, network: str, value: Tensor, iteration: int) -> None:
+        first = self._broken.setdefault(
+            (what, network), torch.full((), -1, dtype=torch.int64, device=self._device)
+        )
+        first.copy_(torch.where(torch.isfinite(value) | (first >= 0), first, iteration))
 
     def read(self) -> dict[str, float]:
         """Return the means since the last call."""
@@ -51,11 +57,11 @@ class Statistics:
         return means
 
     def non_finite(self) -> NonFinite | None:
-        """Return the loss that was the first to be NaN or infinite, if any."""
+        """Return what was the first to be NaN or infinite, if anything was."""
         if not self._broken:
             return None
         firsts = torch.stack(list(self._broken.values())).tolist()
-        broken = [NonFinite(name, first) for name, first in zip(self._broken, firsts, strict=True) if first >= 0]
+        broken = [NonFinite(*thing, first) for thing, first in zip(self._broken, firsts, strict=True) if first >= 0]
         return min(broken, key=lambda found: found.iteration, default=None)
 
     def _add(self, values: Mapping[str, Tensor]) -> None:

@@ -1,0 +1,285 @@
+"""One process's share of a run: it holds the parts, continues or begins, and is told what the loop does."""
+
+from __future__ import annotations
+
+import json
+import platform
+import signal
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from ganlab.checkpoint import Manifest, newest_checkpoint, remove_leftovers, save_checkpoint
+from ganlab.continuation import refuse_changes
+from ganlab.durable import replacing_file
+from ganlab.errors import GanlabError, Interrupted, NonFiniteError, RunError
+from ganlab.events import Observers, Reason, RunInfo, Snapshot, Tick
+from ganlab.registry import registry
+from ganlab.rundir import RunDirectory, enter_in_index
+from ganlab.signals import Interruption
+
+if TYPE_CHECKING:
+    import torch
+
+    from ganlab.data.packing import Packed
+    from ganlab.metadata import Metadata
+    from ganlab.recipe import Recipe
+    from ganlab.training.device import Precision
+    from ganlab.training.plan import Plan
+    from ganlab.training.state import State
+
+ROLLBACKS = 3
+"""How often a run may go back to a checkpoint before it gives up."""
+REALS = 64
+"""How many pictures of the data `reals.png` shows."""
+
+
+class Session:
+    """One process's share of a run: it holds the parts and is the loop's witness."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        packed: Packed,
+        device: torch.device,
+        precision: Precision,
+        observers: Observers,
+        interruption: Interruption,
+    ) -> None:
+        from ganlab.data.batches import Batches, Latent
+        from ganlab.training.device import keep_freed_memory
+        from ganlab.training.plan import Plan
+        from ganlab.training.state import build_state
+
+        if device.type == "cpu":
+            keep_freed_memory()
+        self.recipe, self.packed, self.device, self.precision = recipe, packed, device, precision
+        self.observers, self.interruption = observers, interruption
+        self.batches = Batches(
+            packed,
+            Latent(recipe.model.latent_dim, recipe.model.latent),
+            batch_size=recipe.train.batch_size,
+            conditional=recipe.model.conditional,
+            flip=recipe.dataset.flip,
+            seed=recipe.seed,
+            device=device,
+        )
+        self.state: State = build_state(recipe, packed.spec, device)
+        self.plan: Plan = Plan(recipe, self.batches.per_epoch)
+
+    def run(self, directory: RunDirectory) -> bool:
+        """Train to the end in `directory`; return whether anything was left to train."""
+        self.directory = directory
+        remove_leftovers(directory.path)
+        remove_leftovers(directory.checkpoints)
+        checkpoint = newest_checkpoint(directory.checkpoints, lambda text: self.observers.note(text, "warning"))
+        if checkpoint is not None:
+            refuse_changes(self.recipe, checkpoint.manifest, directory.path)
+            self._note_differences(checkpoint.manifest)
+            checkpoint.restore(self.state)
+            if self.plan.done(self.state):
+                return False
+        else:
+            enter_in_index(directory, self.recipe.name)
+        self._write_description()
+        self.info = self._info()
+        reason: Reason = "failed"
+        with self.interruption.deferred():
+            self.observers.run_start(self.info, self._reals())
+            try:
+                if checkpoint is None or checkpoint.manifest.snapshot:
+                    self.snapshot()
+                finished = self._train()
+                if not finished:
+                    self._save(snapshot=False)
+                reason = "finished" if finished else "interrupted"
+            finally:
+                self.observers.run_end(self.info, reason)
+        if not finished:
+            self._raise_interrupted()
+        return True
+
+    def _train(self) -> bool:
+        """Run the loop, and again from the last checkpoint where the recipe allows it; return whether it ended."""
+        import torch
+
+        from ganlab.training.loop import train_loop
+
+        while True:
+            try:
+                return train_loop(self.recipe, self.state, self.batches, self.device, self.precision, self)
+            except NonFiniteError as error:
+                if self.recipe.train.on_nonfinite == "stop":
+                    raise
+                self._roll_back(error)
+            except torch.OutOfMemoryError as error:
+                raise RunError(self._out_of_memory()) from error
+            except RuntimeError as error:
+                if "can't allocate memory" not in str(error):  # how torch says it of the CPU
+                    raise
+                raise RunError(self._out_of_memory()) from error
+
+    def _out_of_memory(self) -> str:
+        import torch
+
+        train, images = self.recipe.train, self.packed.spec
+        used = ""
+        if self.device.type == "cuda":
+            used = f" ({torch.cuda.max_memory_allocated(self.device) / 1e9:.1f} GB were in use)"
+        return (
+            f"out of memory on {self.device}{used} with train.batch_size = {train.batch_size}, pictures of "
+            f"{images.channels} x {images.height} x {images.width} and precision {self.precision}. The run is kept in "
+            f"{self.directory.path}; start a new one with --set train.batch_size={max(1, train.batch_size // 2)}"
+            + (", or --set train.precision=bf16" if self.device.type == "cuda" and self.precision != "bf16" else "")
+        )
+
+    def _roll_back(self, error: NonFiniteError) -> None:
+        rollbacks = self.state.rollbacks + 1
+        if rollbacks > ROLLBACKS:
+            raise RunError(f"{error}. This was the end after {ROLLBACKS} rollbacks") from error
+        checkpoint = newest_checkpoint(self.directory.checkpoints, lambda text: self.observers.note(text, "warning"))
+        if checkpoint is None:
+            raise error
+        checkpoint.restore(self.state)
+        self.state.rollbacks = rollbacks
+        self.observers.note(
+            f"{error.what} became NaN or infinite at iteration {error.iteration}; going on from iteration "
+            f"{self.state.iteration} with other random numbers (rollback {rollbacks} of {ROLLBACKS})",
+            "warning",
+        )
+        self.info = self._info()
+        self.observers.run_start(self.info, self._reals())
+
+    def tick(self, tick: Tick) -> None:
+        self.observers.tick(self.info, tick)
+
+    def snapshot(self) -> None:
+        from ganlab.artefact import write_generator
+        from ganlab.training.sampling import draw_samples, sample_columns, shipped_generator
+
+        recipe, state, images = self.recipe, self.state, self.packed.spec
+        generator = shipped_generator(recipe, state, images, self.device)
+        samples = draw_samples(recipe, generator, images, self.device)
+        self._save(snapshot=True)
+        write_generator(self.directory.generator, generator, self._metadata())
+        self.observers.snapshot(
+            self.info,
+            Snapshot(
+                state.iteration,
+                self.plan.images(state),
+                self.plan.epoch(state),
+                samples,
+                sample_columns(recipe, images),
+            ),
+        )
+
+    def stop_requested(self) -> bool:
+        return self.interruption.received is not None
+
+    def _save(self, snapshot: bool) -> None:
+        """Save a checkpoint; refuse one that no training could go on from."""
+        import torch
+
+        from ganlab.training.state import refuse_non_finite
+
+        refuse_non_finite(self.state)
+        save_checkpoint(
+            self.directory.checkpoints,
+            self.state,
+            lambda sha256, size: Manifest(
+                iteration=self.state.iteration,
+                drawn=self.state.drawn,
+                rollbacks=self.state.rollbacks,
+                snapshot=snapshot,
+                recipe=self.recipe.table,
+                data=self.packed.fingerprint,
+                versions={name: version(name) for name in ("ganlab", "torch")},
+                threads=torch.get_num_threads(),
+                device=self.device.type,
+                sha256=sha256,
+                bytes=size,
+            ),
+            self.recipe.snapshot.keep,
+        )
+
+    def _note_differences(self, manifest: Manifest) -> None:
+        """Say what keeps a continued run from giving the very bits that an undisturbed one would have given."""
+        import torch
+
+        if manifest.data != self.packed.fingerprint:
+            raise GanlabError(
+                f"the pictures have changed since {self.directory.path} was begun; "
+                f"put them back, or start a new run with another --out directory"
+            )
+        here = {"torch": version("torch"), "threads": torch.get_num_threads(), "device": self.device.type}
+        there = {"torch": manifest.versions["torch"], "threads": manifest.threads, "device": manifest.device}
+        for name in here:
+            if here[name] != there[name]:
+                self.observers.note(
+                    f"the run was begun with {name} {there[name]} and goes on with {here[name]}: "
+                    f"same data and order, but not the same bits",
+                    "warning",
+                )
+
+    def _write_description(self) -> None:
+        with replacing_file(self.directory.recipe) as temporary:
+            temporary.write_text(self.recipe.dump(), encoding="utf-8")
+        with replacing_file(self.directory.environment) as temporary:
+            temporary.write_text(json.dumps(self._environment(), indent=1) + "\n", encoding="utf-8")
+
+    def _environment(self) -> dict[str, Any]:
+        import torch
+
+        providers = {provider.distribution: provider.version for provider in registry.providers()}
+        return {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "processor": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else platform.processor(),
+            "device": str(self.device),
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+            "packages": {name: version(name) for name in ("torch", "numpy", "safetensors")} | providers,
+        }
+
+    def _info(self) -> RunInfo:
+        from ganlab.training.state import parameter_counts
+
+        return RunInfo(
+            name=self.recipe.name,
+            directory=self.directory.path,
+            recipe=self.recipe.table,
+            images=self.packed.spec,
+            dataset_size=len(self.packed.images),
+            parameters=parameter_counts(self.state.networks),
+            device=str(self.device),
+            precision=self.precision,
+            first_iteration=self.state.iteration,
+        )
+
+    def _reals(self) -> Any:
+        return self.packed.images[:REALS].transpose(0, 2, 3, 1)
+
+    def _metadata(self) -> Metadata:
+        from ganlab.metadata import RecipeRecord, TrainingRecord
+        from ganlab.network import describe
+
+        return describe(
+            self.recipe.table["model"]["name"],
+            self.recipe.model,
+            self.packed.spec,
+            recipe=RecipeRecord(name=self.recipe.name, sha256=self.recipe.sha256),
+            training=TrainingRecord(
+                iterations=self.state.iteration,
+                images=self.plan.images(self.state),
+                epochs=self.plan.epoch(self.state),
+            ),
+            fingerprint=self.packed.fingerprint,
+        )
+
+    def _raise_interrupted(self) -> None:
+        received = self.interruption.received or signal.SIGINT
+        name = "Ctrl-C" if received == signal.SIGINT else received.name
+        raise Interrupted(
+            f"stopped by {name} at iteration {self.state.iteration}; everything is saved in {self.directory.path}",
+            int(received),
+            self.directory.path,
+        )

@@ -1,0 +1,188 @@
+"""The documentation as tests see it: its blocks, its links, and a player that does what a page says."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+import ganlab
+from ganlab.cli import main
+from ganlab.toml import parse
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+GENERATED = DOCS / "reference"
+PAGES = sorted(DOCS.rglob("*.md"))
+WRITTEN = [path for path in PAGES if GENERATED not in path.parents]
+"""The pages that people write."""
+
+FAST = {
+    "train.epochs": "0.001",
+    "train.batch_size": "8",
+    "model.base_channels": "2",
+    "snapshot.samples": "4",
+    "moving_average.statistics_batches": "1",
+    "observers.terminal.mode": "off",
+}
+"""What every `ganlab run` of the documentation gets on top, so that it ends after one or two iterations."""
+SHIPPED = ["--set", "dataset.name=fashion_mnist", "--set", "dataset.split=shipped"]
+"""What a recipe gets on top whose pictures would be downloaded."""
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    line: int
+    file: str | None
+    """The name of the file that it shows, where the line before the block ends in a colon and names one."""
+
+
+class Ended(NamedTuple):
+    """What a command has left."""
+
+    code: int
+    out: str
+    err: str
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Yield the fenced blocks of a page in order."""
+    text = page.read_text(encoding="utf-8")
+    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        before = text[: match.start()].rstrip().rpartition("\n")[2]
+        named = re.fullmatch(r"`([\w./-]+\.\w+)`.*:", before)
+        yield Block(match[1], match[2], text.count("\n", 0, match.start()) + 1, named[1] if named else None)
+
+
+def prose(page: Path) -> str:
+    """Return a page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def shell_commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of every command in a block of shell lines; `&&` separates commands, `#` begins a comment."""
+    for line in text.splitlines():
+        words = shlex.split(line, comments=True)
+        while words:
+            end = words.index("&&") if "&&" in words else len(words)
+            yield words[:end]
+            words = words[end + 1 :]
+
+
+def headings(page: Path) -> list[str]:
+    """Return the anchors of a page's headings, as Python-Markdown and GitHub make them."""
+    found = re.findall(r"^#{1,6} (.+)$", prose(page), re.MULTILINE)
+    return [re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in found]
+
+
+def section(page: Path, heading: str) -> str:
+    """Return what stands under a heading, up to the next one of any level."""
+    text = page.read_text(encoding="utf-8")
+    match = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert match is not None, f"{page.name} has no heading {heading}"
+    return match[1]
+
+
+def command(words: list[str]) -> Ended:
+    """Run `ganlab` with arguments in this process."""
+    before, sys.argv = sys.argv, words
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as error:
+        assert isinstance(error.code, int), error.code
+        code = error.code
+    finally:
+        sys.argv = before
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def fast(words: list[str]) -> list[str]:
+    """Return a documented command so that it takes a moment; only trainings are changed."""
+    if words[1] != "run" or "--dry-run" in words:
+        return words
+    words = [*words, *(SHIPPED if words[2].startswith(("dcgan_mnist", "dcgan_cifar10")) else [])]
+    return words + [word for key, value in FAST.items() for word in ("--set", f"{key}={value}")]
+
+
+def play(page: Path, replaced: Mapping[str, str] = {}) -> None:  # noqa: B006  # never changed
+    """Do what a page says, in the current folder: write its files, run its commands and its Python.
+
+    `replaced` are texts of Python that would take long, and what stands for them.
+    """
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks(page):
+        where = f"{page.relative_to(ROOT)}:{block.line}"
+        if block.file is not None:
+            Path(block.file).write_text(block.text, encoding="utf-8")
+        elif block.language == "sh":
+            for words in shell_commands(block.text):
+                if words[0] != "pip":
+                    ended = command(fast(words))
+                    assert ended.code == 0, f"{where}: {shlex.join(words)}: {ended.err}"
+        elif block.language == "console":
+            _replay(block.text, where)
+        elif block.language == "python" and not is_signature(block):
+            text = block.text
+            for old, new in replaced.items():
+                text = text.replace(old, new)
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                exec(compile(text, where, "exec"), names)
+
+
+def is_signature(block: Block) -> bool:
+    """Tell whether a Python block only shows the head of a function."""
+    return block.text.startswith("def ") and not block.text.rstrip("\n").endswith(":") and "\n    return" not in block.text
+
+
+def _replay(text: str, where: str) -> None:
+    """Type what stands after each `$`, and compare what comes with what is shown."""
+    for typed, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+        words = shlex.split(typed)
+        if words[0] == "cat":
+            Path(words[1]).write_text(shown, encoding="utf-8")
+        else:
+            ended = command(words)
+            assert ended.out + ended.err == shown, f"{where}: {typed}"
+
+
+def prepare(folder: Path) -> None:
+    """Lay out what the documentation takes for granted: the shipped recipes, and a folder of pictures."""
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
+    (folder / "pictures").mkdir()
+    for index in range(16):
+        pixels = np.random.RandomState(index).randint(0, 256, (70, 80, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "pictures" / f"{index}.png")
+    (folder / "faces.toml").write_text('[dataset]\nname = "image_folder"\nroot = "pictures"\nresolution = 64\n')
+
+
+def train_quickstart() -> Path:
+    """Train the quickstart for a moment in the current folder, and put its ONNX file there; return its directory."""
+    ended = command(fast(["ganlab", "run", "quickstart"]))
+    assert ended.code == 0, ended.err
+    assert command(["ganlab", "export", "--onnx", "--out", "generator.onnx"]).code == 0
+    return Path("runs/quickstart/0001")
+
+
+def recipe_blocks(page: Path) -> Iterator[tuple[Block, dict[str, Any]]]:
+    """Yield the blocks of a page that are recipes or parts of one, with their tables."""
+    for block in blocks(page):
+        if block.language == "toml" and "[project]" not in block.text:
+            yield block, parse(block.text).table
+
+
+assert Path(ganlab.__file__).is_relative_to(ROOT), "the documentation of another checkout would be tested"
