@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import shlex
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-import ganlab
 from ganlab.cli import main
 from ganlab.toml import parse
 
@@ -145,8 +145,12 @@ def play(page: Path, replaced: Mapping[str, str] = {}) -> None:  # noqa: B006  #
 
 
 def is_signature(block: Block) -> bool:
-    """Tell whether a Python block only shows the head of a function."""
-    return block.text.startswith("def ") and not block.text.rstrip("\n").endswith(":") and "\n    return" not in block.text
+    """Tell whether a Python block only shows the head of a function, without a body."""
+    try:
+        ast.parse(block.text)
+    except SyntaxError:
+        return block.text.startswith("def ")
+    return False
 
 
 def _replay(text: str, where: str) -> None:
@@ -183,6 +187,3 @@ def recipe_blocks(page: Path) -> Iterator[tuple[Block, dict[str, Any]]]:
     for block in blocks(page):
         if block.language == "toml" and "[project]" not in block.text:
             yield block, parse(block.text).table
-
-
-assert Path(ganlab.__file__).is_relative_to(ROOT), "the documentation of another checkout would be tested"

@@ -58,7 +58,7 @@ def read(path: Path, names: Sequence[str]) -> Batch:
     try:
         data = _from_folder(path, names) if path.is_dir() else _from_archive(path, names)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is no tar archive, cut off, or damaged; delete it, and it can be fetched again") from error
+        raise DataError(f"{path} is no whole tar archive; delete it, and it can be fetched again") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     batches = []
