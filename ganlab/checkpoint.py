@@ -35,8 +35,6 @@ class Manifest:
     iteration: int
     drawn: int
     rollbacks: int
-    snapshot: bool
-    """Whether samples belong to this checkpoint: false for one that an interruption asked for."""
     recipe: Mapping[str, Any]
     data: str
     """Fingerprint of the packed data."""
@@ -162,7 +160,9 @@ def _read_manifest(path: Path) -> Manifest:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtefactError(f"is damaged: {MANIFEST} is not what ganlab writes") from error
     if schema != SCHEMA:
-        raise ArtefactError(f"has schema {schema!r}; this ganlab reads schema {SCHEMA}: install the version that wrote it")
+        raise ArtefactError(
+            f"has schema {schema!r}; this ganlab reads schema {SCHEMA}: install the version that wrote it"
+        )
     try:
         manifest = Manifest(**table)
     except TypeError as error:

@@ -65,7 +65,7 @@ class Tick(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The state of the generator at one iteration, which has also been saved as a checkpoint."""
+    """The generator at one iteration; when every observer has been told, a checkpoint of it is saved."""
 
     iteration: int
     images: int
@@ -100,7 +100,7 @@ class Events:
 
     @hookspec
     def snapshot(self, run: RunInfo, snapshot: Snapshot) -> None:
-        """Samples were drawn and a checkpoint was saved."""
+        """Samples were drawn; a checkpoint follows."""
 
     @hookspec
     def run_end(self, run: RunInfo, reason: Reason) -> None:

@@ -205,7 +205,9 @@ class Exporter(Component):
     """Largest difference from torch that this format may show, on pictures in [-1, 1]; a pixel's step is 0.008."""
 
     @abstractmethod
-    def export(self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
+    def export(
+        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
+    ) -> None:
         """Write `generator`, in eval mode on the CPU, to the one file `path`, with `metadata` inside.
 
         `inputs` are example inputs in the order of the generator's arguments: `z (N, latent_dim)` and, for a
@@ -213,9 +215,7 @@ class Exporter(Component):
         """
 
     @abstractmethod
-    def run(
-        self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]
-    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the pictures `(N, C, H, W)` in [-1, 1] that the written file makes of `inputs`."""
 
 

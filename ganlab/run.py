@@ -17,6 +17,7 @@ from ganlab.rundir import new_directory
 from ganlab.session import Session
 from ganlab.signals import watching_signals
 
+
 class Run(NamedTuple):
     """A run that has reached its end."""
 

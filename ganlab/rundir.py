@@ -48,7 +48,9 @@ class RunDirectory(NamedTuple):
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("a+")
         except OSError as error:
-            raise RunError(f"cannot write {self.path}: {error.strerror}; choose another directory with --out") from error
+            raise RunError(
+                f"cannot write {self.path}: {error.strerror}; choose another directory with --out"
+            ) from error
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -86,11 +86,12 @@ class Session:
         with self.interruption.deferred():
             self.observers.run_start(self.info, self._reals())
             try:
-                if checkpoint is None or checkpoint.manifest.snapshot:
+                if checkpoint is None:
                     self.snapshot()
                 finished = self._train()
                 if not finished:
-                    self._save(snapshot=False)
+                    self.state.refuse_non_finite()
+                    self._save()
                 reason = "finished" if finished else "interrupted"
             finally:
                 self.observers.run_end(self.info, reason)
@@ -157,9 +158,10 @@ class Session:
         from ganlab.training.sampling import draw_samples, sample_columns, shipped_generator
 
         recipe, state, images = self.recipe, self.state, self.packed.spec
+        state.refuse_non_finite()
         generator = shipped_generator(recipe, state, images, self.device)
         samples = draw_samples(recipe, generator, images, self.device)
-        self._save(snapshot=True)
+        # The checkpoint comes last: once it is there, everything else of this moment is there too.
         write_generator(self.directory.generator, generator, self._metadata())
         self.observers.snapshot(
             self.info,
@@ -171,17 +173,14 @@ class Session:
                 sample_columns(recipe, images),
             ),
         )
+        self._save()
 
     def stop_requested(self) -> bool:
         return self.interruption.received is not None
 
-    def _save(self, snapshot: bool) -> None:
-        """Save a checkpoint; refuse one that no training could go on from."""
+    def _save(self) -> None:
         import torch
 
-        from ganlab.training.state import refuse_non_finite
-
-        refuse_non_finite(self.state)
         save_checkpoint(
             self.directory.checkpoints,
             self.state,
@@ -189,7 +188,6 @@ class Session:
                 iteration=self.state.iteration,
                 drawn=self.state.drawn,
                 rollbacks=self.state.rollbacks,
-                snapshot=snapshot,
                 recipe=self.recipe.table,
                 data=self.packed.fingerprint,
                 versions={name: version(name) for name in ("ganlab", "torch")},
@@ -233,7 +231,9 @@ class Session:
         return {
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "processor": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else platform.processor(),
+            "processor": torch.cuda.get_device_name(self.device)
+            if self.device.type == "cuda"
+            else platform.processor(),
             "device": str(self.device),
             "precision": self.precision,
             "threads": torch.get_num_threads(),

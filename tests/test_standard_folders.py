@@ -20,6 +20,7 @@ from stand_ins import jpeg_bytes, make, pictures
 
 from ganlab import DataError, Source
 from ganlab.data.packing import Packed, pack
+from ganlab.standard.archives import ENDINGS
 from ganlab.standard.folders import CelebA, ImageFolder
 
 PICTURES = pictures(8, 12, 12)
@@ -111,6 +112,11 @@ def test_what_is_hidden_or_no_picture_is_not_read(tmp_path: Path) -> None:
         source = ImageFolder(root=root).open()
         assert names(source, root) == list(seen)
         assert pixels(source) == list(range(8)), "what a file holds counts, not its ending"
+
+
+def test_the_documented_endings_are_those_that_are_read() -> None:
+    documented = (ImageFolder.__doc__ or "").replace(",", " ").replace("\n", " ").split()
+    assert tuple(word for word in documented if word.startswith(".")) == ENDINGS
 
 
 def test_linked_folders_are_followed_once(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ import click
 @click.option("--onnx", "names", flag_value="onnx", multiple=True, help="Short for --to onnx.")
 @click.option("--safetensors", "names", flag_value="safetensors", multiple=True, help="Short for --to safetensors.")
 @click.option("--to", "names", multiple=True, metavar="NAME", help="An installed exporter (ganlab plugins).")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the exporter, as in opset=18.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write; by default beside SOURCE.")
-def export(
-    source: Path | None, names: tuple[str, ...], settings: tuple[str, ...], out: Path | None
-) -> None:
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the exporter, as in opset=18."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write; by default beside SOURCE."
+)
+def export(source: Path | None, names: tuple[str, ...], settings: tuple[str, ...], out: Path | None) -> None:
     """Export a generator. SOURCE is a run's directory or a generator.safetensors; without it the newest run.
 
     What was written is run at batches 1, 2 and 7 and compared with torch; a file that differs is not kept.

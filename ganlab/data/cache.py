@@ -67,8 +67,11 @@ def directory() -> Path:
 
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the right to write `path`; call `waiting` several times a second while another process has it."""
+def locked(path: Path, waiting: Callable[[], None]) -> Iterator[bool]:
+    """Hold the right to write `path`, and yield whether another process had it before.
+
+    `waiting` is called several times a second until then. Raise `RunError` where the cache cannot be written to.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The lock file stays: deleting it would let a third process lock a file that a second one still waits for.
@@ -79,10 +82,12 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             "set GANLAB_CACHE to a folder that can be written"
         ) from error
     with lock:
+        waited = False
         while not _try_lock(lock):
+            waited = True
             waiting()
             time.sleep(0.2)
-        yield
+        yield waited
 
 
 def prepare(path: Path, needed: int, name: str) -> None:

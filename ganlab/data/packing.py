@@ -8,7 +8,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent import futures
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -65,7 +65,10 @@ def pack(dataset: Dataset, name: str, report: Report) -> Packed:
     source, place = _settled(dataset, name, place)
     report(search, len(source), len(source))
     images = images._replace(classes=source.classes)
-    with cache.locked(place.path, partial(report, f"waiting for another process that packs {name}", 0, 0)):
+    pause = f"waiting for another process that packs {name}"
+    with cache.locked(place.path, partial(report, pause, 0, 0)) as waited:
+        if waited:
+            report(pause, 1, 1)
         try:
             return storage.read(place.path, images, place.sources)  # what that process has just packed
         except storage.UnusableError as reason:
@@ -175,12 +178,12 @@ def _in_order(
 ) -> Generator[Chunk, None, None]:
     """Yield what `work` makes of each span, in order, done by all cores; call `beat` often while that takes long."""
     threads = _cores()
-    pool = ThreadPoolExecutor(threads, "ganlab-packing")
+    pool = futures.ThreadPoolExecutor(threads, "ganlab-packing")
     try:
         # A bounded number of chunks is under way, so a slow disk or a large picture cannot fill the memory.
         waiting = deque(pool.submit(work, span) for span in islice(spans, 2 * threads))
         while waiting:
-            while not wait([waiting[0]], REPORT_SECONDS).done:
+            while not futures.wait([waiting[0]], REPORT_SECONDS).done:
                 beat()
             chunk = waiting.popleft().result()
             waiting.extend(pool.submit(work, span) for span in islice(spans, 1))

@@ -55,14 +55,14 @@ class State:
             for name, value in self.average.tensors():
                 yield f"average/{name}", value
 
-
-def refuse_non_finite(state: State) -> None:
-    """Raise `NonFiniteError` naming the first tensor of the state that holds NaN or an infinite value."""
-    values = [(name, tensor) for name, tensor in state.tensors() if tensor.is_floating_point()]
-    norms = torch.stack([norm.to(torch.float32).cpu() for norm in torch._foreach_norm([tensor for _, tensor in values])])
-    for (name, _), finite in zip(values, torch.isfinite(norms).tolist(), strict=True):
-        if not finite:
-            raise NonFiniteError(name, state.iteration)
+    def refuse_non_finite(self) -> None:
+        """Raise `NonFiniteError` naming the first tensor that holds NaN or an infinite value: none may be saved."""
+        values = [(name, tensor) for name, tensor in self.tensors() if tensor.is_floating_point()]
+        norms = torch._foreach_norm([tensor for _, tensor in values])
+        finite = torch.isfinite(torch.stack([norm.to("cpu", torch.float32) for norm in norms])).tolist()
+        for (name, _), good in zip(values, finite, strict=True):
+            if not good:
+                raise NonFiniteError(name, self.iteration)
 
 
 def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> State:

@@ -41,9 +41,7 @@ class Statistics:
         self._watch("gradient", network, gradient_norm, iteration)
 
     def _watch(self, what: str, network: str, value: Tensor, iteration: int) -> None:
-        first = self._broken.setdefault(
-            (what, network), torch.full((), -1, dtype=torch.int64, device=self._device)
-        )
+        first = self._broken.setdefault((what, network), torch.full((), -1, dtype=torch.int64, device=self._device))
         first.copy_(torch.where(torch.isfinite(value) | (first >= 0), first, iteration))
 
     def read(self) -> dict[str, float]:

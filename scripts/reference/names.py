@@ -63,7 +63,7 @@ def page() -> Iterator[str]:
                 yield from _definition(f"ganlab.{name}", value.__module__, value.__name__)
             if name in BESIDE:
                 module, other = BESIDE[name]
-                yield from _definition(other, module, other)
+                yield from _definition(f"{module}.{other}", module, other)
 
 
 def _definition(title: str, module: str, name: str) -> Iterator[str]:

@@ -1,0 +1,61 @@
+"""The course of an iteration: some updates of the discriminator, then one of the generator."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import PositiveInt
+
+from ganlab import Batch, Iteration, Loss, Update
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Adversarial(Loss):
+    """A loss for the discriminator and a loss for the generator, taken in turns."""
+
+    discriminator_steps: PositiveInt = 1
+    """Discriminator updates in an iteration, each on new pictures."""
+
+    @abstractmethod
+    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
+        """Return an update of the discriminator. `fake` `(N, C, H, W)` has no graph."""
+
+    @abstractmethod
+    def generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
+        """Return an update of the generator, which has made `fake` `(N, C, H, W)` of `batch.z`."""
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        """Yield `discriminator_steps` discriminator updates, then one generator update.
+
+        The generator's update uses the fakes of the last discriminator update: one forward pass serves both.
+        """
+        G, D = networks["generator"], networks["discriminator"]
+        for _ in range(self.discriminator_steps - 1):
+            batch = next(batches)
+            yield self.discriminator_update(D, batch, _without_graph(G, batch))
+        batch = next(batches)
+        fake = G(batch.z, *batch.condition)
+        yield self.discriminator_update(D, batch, fake.detach())
+        yield self.generator_update(D, batch, fake)
+
+
+def logits(D: nn.Module, images: Tensor, batch: Batch) -> Tensor:
+    """Return D(x) `(N,)` of pictures that go with the conditions of `batch`."""
+    # In float32 under any autocast: bf16 has 8 significant bits, too few for logits that differ by little.
+    made: Tensor = D(images, *batch.condition).float()
+    return made
+
+
+def _without_graph(G: nn.Module, batch: Batch) -> Tensor:
+    """Return fakes that only the discriminator learns from, without the memory of a graph."""
+    import torch
+
+    with torch.no_grad():
+        fake: Tensor = G(batch.z, *batch.condition)
+    return fake

@@ -1,0 +1,62 @@
+"""Zero-centred gradient penalties, R1 and R2 (Mescheder et al. 2018, https://arxiv.org/abs/1801.04406)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from ganlab import Batch, Update
+from ganlab_gan_losses.adversarial import Adversarial, logits
+from ganlab_gan_losses.gradients import refuse_batchnorm, require_grad, slopes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Weight = Annotated[float, Field(ge=0.0)]
+
+
+class ZeroCentred(Adversarial):
+    """A loss of logits, to which R1 and R2 may be added."""
+
+    r1: Weight = 0.0
+    """Weight of R1, a penalty on the discriminator's slope at real pictures: gamma of gamma / 2 |dD/dx|^2; 0 is
+    without. It needs a discriminator without BatchNorm."""
+    r2: Weight = 0.0
+    """Weight of R2, the same penalty at generated pictures; 0 is without."""
+
+    @abstractmethod
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return what the discriminator minimises, from D(x) `(N,)` and D(G(z)) `(N,)`."""
+
+    @abstractmethod
+    def generator_loss(self, D: nn.Module, batch: Batch, fake: Tensor) -> Tensor:
+        """Return what the generator minimises."""
+
+    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
+        """Return the discriminator's loss with the penalties; logs D(x), D(G(z)) and |dD/dx|^2 as `r1` and `r2`."""
+        real = batch.real
+        if self.r1:
+            refuse_batchnorm(D, "r1")
+            real = require_grad(real)
+        if self.r2:
+            refuse_batchnorm(D, "r2")
+            fake = require_grad(fake)
+
+        # Real and generated pictures apart: each batch is normalised by its own BatchNorm statistics.
+        real_logits, fake_logits = logits(D, real, batch), logits(D, fake, batch)
+        loss = self.discriminator_loss(real_logits, fake_logits)
+        stats = {"D(x)": real_logits.mean(), "D(G(z))": fake_logits.mean()}
+
+        if self.r1:
+            stats["r1"] = slopes(real_logits, real).square().mean()
+            loss = loss + self.r1 / 2 * stats["r1"]  # equation 9
+        if self.r2:
+            stats["r2"] = slopes(fake_logits, fake).square().mean()
+            loss = loss + self.r2 / 2 * stats["r2"]  # equation 10
+        return Update("discriminator", loss, stats)
+
+    def generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
+        """Return the generator's loss."""
+        return Update("generator", self.generator_loss(D, batch, fake))
