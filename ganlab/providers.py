@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,9 @@ GROUPS: dict[str, Kind] = {
     "ganlab.observers": "observer",
 }
 """The entry points' group of each kind."""
+
+HOST = "ganlab"
+"""The distribution whose components are ours."""
 
 NAME = re.compile(r"[a-z0-9_.-]{1,64}")
 NAME_RULE = "up to 64 of a-z, 0-9, _, . and -"
@@ -54,10 +58,45 @@ class Broken(NamedTuple):
     distribution: str
     version: str
     reason: str
+    kind: Kind | None = None
+    name: str = ""
+    """The component that it means to offer, where that can be told."""
+
+    @property
+    def sentence(self) -> str:
+        """The distribution, its version and the reason, for messages."""
+        return f"{self.distribution} {self.version}".strip() + f": {self.reason}"
 
 
-def installed(accept: Callable[[str], bool]) -> tuple[list[Provider], list[Broken]]:
-    """Read every accepted distribution by itself, so that a malformed one harms nobody else."""
+def strict() -> bool:
+    """Tell whether what is merely said of a plugin to its users is to fail, as its author wants it."""
+    return os.environ.get("GANLAB_STRICT_PLUGINS", "0") not in ("", "0")
+
+
+def forgive_malformed_entry_points() -> None:
+    """Let Python's own reading of entry points pass over a distribution that it cannot parse, in this process.
+
+    pydantic, torch and triton read those of every distribution while they are imported: without this, one malformed
+    line of a stranger's keeps all three from loading, and ganlab with them.
+    """
+    original = metadata.Distribution.entry_points
+    if isinstance(original, _Forgiving):
+        return
+    metadata.Distribution.entry_points = _Forgiving(original.fget)  # type: ignore[method-assign, attr-defined]
+
+
+class _Forgiving(property):
+    """A property that is empty where the one it replaces raises."""
+
+    def __get__(self, distribution: object, owner: type | None = None) -> object:
+        try:
+            return super().__get__(distribution, owner)
+        except Exception:  # noqa: BLE001  # whatever a stranger's file makes of the standard library
+            return metadata.EntryPoints()
+
+
+def installed() -> tuple[list[Provider], list[Broken]]:
+    """Read every distribution by itself, so that a malformed one harms nobody else."""
     names: dict[str, str] = {}
     providers: list[Provider] = []
     broken: list[Broken] = []
@@ -69,10 +108,9 @@ def installed(accept: Callable[[str], bool]) -> tuple[list[Provider], list[Broke
                 name = distribution.metadata["Name"]
                 if not name:
                     raise ValueError(f"no Name in the METADATA of a distribution in {distribution.locate_file('')}")
-                if accept(normalized(name)):
-                    names.setdefault(normalized(name), name)
+                names.setdefault(normalized(name), name)
         except Exception as error:  # noqa: BLE001
-            broken.append(Broken("an unreadable distribution", "", f"{type(error).__name__}: {error}"))
+            broken.append(Broken("an unreadable distribution", "", told(error)))
     for name in names.values():
         try:
             # Where a name lies on the path twice, Python imports the first, and so do we.
@@ -80,7 +118,7 @@ def installed(accept: Callable[[str], bool]) -> tuple[list[Provider], list[Broke
             version = str(first.version)
             text = first.read_text("entry_points.txt") or ""
         except Exception as error:  # noqa: BLE001
-            broken.append(Broken(name, "", f"{type(error).__name__}: {error}"))
+            broken.append(Broken(name, "", told(error)))
             continue
         for item in _parsed(name, version, text):
             if isinstance(item, Broken):
@@ -110,7 +148,8 @@ def _parsed(distribution: str, version: str, text: str) -> Iterator[Provider | B
             continue
         name, equals, target = (part.strip() for part in line.partition("="))
         if not equals or not _TARGET.fullmatch(target):
-            yield Broken(distribution, version, f"{place}: {shown(line)} is not of the form name = module:class")
+            reason = f"{place}: {shown(line)} is not of the form name = module:class"
+            yield Broken(distribution, version, reason, GROUPS[group], name)
         elif not NAME.fullmatch(name):
             yield Broken(distribution, version, f"{place}: {shown(name)} is not a name: {NAME_RULE}")
         else:
@@ -124,3 +163,14 @@ def normalized(name: str) -> str:
 
 def shown(text: str) -> str:
     return f'"{text}"' if len(text) <= 80 else f'"{text[:77]}..."'
+
+
+def told(error: BaseException) -> str:
+    """Return what a stranger's code has raised on one printable line of bounded length."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # even that is theirs
+        text = ""
+    text = " ".join(f"{type(error).__name__}: {text[:2000]}".split()).rstrip(":")
+    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return text if len(text) <= 300 else f"{text[:297]}..."

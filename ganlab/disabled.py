@@ -1,0 +1,53 @@
+"""The distributions whose components the user has switched off, kept in one small file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ganlab.durable import replacing_file
+from ganlab.errors import GanlabError
+from ganlab.providers import normalized
+from ganlab.toml import TOMLError, dumps, parse
+
+FILE = "plugins.toml"
+_NOTE = "# What ganlab leaves out. Written by: ganlab plugins disable NAME, ganlab plugins enable NAME\n"
+
+
+def path() -> Path:
+    """Return the file: in `$GANLAB_CONFIG`, else `$XDG_CONFIG_HOME/ganlab`, else `~/.config/ganlab`."""
+    try:
+        if own := os.environ.get("GANLAB_CONFIG"):
+            return Path(own).expanduser().absolute() / FILE
+        shared = os.environ.get("XDG_CONFIG_HOME", "")
+        # The XDG specification: a relative path is to be ignored.
+        folder = Path(shared) if os.path.isabs(shared) else Path.home() / ".config"
+        return folder / "ganlab" / FILE
+    except RuntimeError as error:
+        raise GanlabError("there is no home directory to keep settings in; set GANLAB_CONFIG to a folder") from error
+
+
+def disabled() -> frozenset[str]:
+    """Return the normalized names of the distributions that are switched off. Raise `GanlabError` for a bad file."""
+    file = path()
+    try:
+        table = parse(file.read_bytes()).table
+    except FileNotFoundError:
+        return frozenset()
+    except NotADirectoryError:
+        return frozenset()
+    except OSError as error:
+        raise GanlabError(f"{file}: cannot be read: {error.strerror}") from error
+    except TOMLError as error:
+        raise GanlabError(f"{file}: {error}; correct it or delete it") from error
+    names = table.get("disabled", [])
+    if table.keys() - {"disabled"} or not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise GanlabError(f'{file}: must hold nothing but disabled = ["name", ...]; correct it or delete it')
+    return frozenset(map(normalized, names))
+
+
+def write_disabled(names: Iterable[str]) -> None:
+    """Replace the names of the distributions that are switched off. Raise `RunError` where the disk refuses."""
+    with replacing_file(path()) as temporary:
+        temporary.write_text(_NOTE + dumps({"disabled": sorted(set(map(normalized, names)))}), encoding="utf-8")
