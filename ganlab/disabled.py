@@ -15,27 +15,25 @@ FILE = "plugins.toml"
 _NOTE = "# What ganlab leaves out. Written by: ganlab plugins disable NAME, ganlab plugins enable NAME\n"
 
 
-def path() -> Path:
-    """Return the file: in `$GANLAB_CONFIG`, else `$XDG_CONFIG_HOME/ganlab`, else `~/.config/ganlab`."""
-    try:
-        if own := os.environ.get("GANLAB_CONFIG"):
-            return Path(own).expanduser().absolute() / FILE
-        shared = os.environ.get("XDG_CONFIG_HOME", "")
-        # The XDG specification: a relative path is to be ignored.
-        folder = Path(shared) if os.path.isabs(shared) else Path.home() / ".config"
-        return folder / "ganlab" / FILE
-    except RuntimeError as error:
-        raise GanlabError("there is no home directory to keep settings in; set GANLAB_CONFIG to a folder") from error
+def path() -> Path | None:
+    """Return the file: in `$GANLAB_CONFIG`, else `$XDG_CONFIG_HOME/ganlab`, else `~/.config/ganlab`, or no place."""
+    if own := os.environ.get("GANLAB_CONFIG"):
+        return Path(own).absolute() / FILE
+    shared = os.environ.get("XDG_CONFIG_HOME", "")
+    if os.path.isabs(shared):  # the XDG specification: a relative path is to be ignored
+        return Path(shared) / "ganlab" / FILE
+    home = os.path.expanduser("~")
+    return Path(home) / ".config" / "ganlab" / FILE if os.path.isabs(home) else None
 
 
 def disabled() -> frozenset[str]:
     """Return the normalized names of the distributions that are switched off. Raise `GanlabError` for a bad file."""
     file = path()
+    if file is None:
+        return frozenset()
     try:
         table = parse(file.read_bytes()).table
-    except FileNotFoundError:
-        return frozenset()
-    except NotADirectoryError:
+    except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except OSError as error:
         raise GanlabError(f"{file}: cannot be read: {error.strerror}") from error
@@ -49,5 +47,8 @@ def disabled() -> frozenset[str]:
 
 def write_disabled(names: Iterable[str]) -> None:
     """Replace the names of the distributions that are switched off. Raise `RunError` where the disk refuses."""
-    with replacing_file(path()) as temporary:
+    file = path()
+    if file is None:
+        raise GanlabError("there is no home directory to keep settings in; set GANLAB_CONFIG to a folder")
+    with replacing_file(file) as temporary:
         temporary.write_text(_NOTE + dumps({"disabled": sorted(set(map(normalized, names)))}), encoding="utf-8")

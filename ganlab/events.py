@@ -12,6 +12,7 @@ import pluggy
 
 from ganlab.errors import Interrupted, PluginError
 from ganlab.interfaces import ImageSpec, Observer
+from ganlab.providers import strict, told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,7 +174,9 @@ class Observers:
         for observer, cause in failures:
             self._forget(observer)
             origin = self._origins.get(id(observer), "an observer")
-            self.note(f"{origin} failed at {event} and is switched off: {type(cause).__name__}: {cause}", "warning")
+            if strict():
+                raise PluginError(f"{origin} failed at {event}: {told(cause)} (GANLAB_STRICT_PLUGINS is set)") from cause
+            self.note(f"{origin} failed at {event} and is switched off: {told(cause)}", "warning")
 
     def _forget(self, observer: object) -> None:
         # pluggy leaves an observer registered that it has just refused.

@@ -1,31 +1,18 @@
-"""Finds components: (kind, name) ▶ class; imports only what is named, and holds it to the rules of its kind."""
+"""Finds components: (kind, name) ▶ class; imports only what is named."""
 
 from __future__ import annotations
 
-import inspect
 import re
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from importlib import metadata
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from ganlab.disabled import disabled
 from ganlab.errors import PluginError
-from ganlab.interfaces import API, Augmentation, Component, Dataset, Exporter, Loss, Model, Observer
-from ganlab.providers import NAME, NAME_RULE, Broken, Kind, Provider, installed, normalized, shown
+from ganlab.interfaces import Component
+from ganlab.loading import KINDS as KINDS
+from ganlab.loading import SEEDS, a, checked, load
+from ganlab.providers import HOST, NAME, NAME_RULE, Broken, Kind, Provider, installed, normalized, shown, strict
 from ganlab.suggest import did_you_mean
-
-KINDS: dict[Kind, type[Component]] = {
-    "model": Model,
-    "dataset": Dataset,
-    "loss": Loss,
-    "augmentation": Augmentation,
-    "exporter": Exporter,
-    "observer": Observer,
-}
-"""What a component of each kind is a subclass of."""
 
 HERE = "this process"
 """The distribution of what `Registry.add` was given."""
@@ -38,21 +25,33 @@ class Registry:
 
     def __init__(self) -> None:
         self._scanned = False
+        self._chosen = False
+        """Whether `accept` has left something out, rather than the user's settings."""
         self._providers: list[Provider] = []
+        self._left_out: list[Provider] = []
         self._unreadable: list[Broken] = []
         self._loaded: dict[Provider, type[Component]] = {}
-        self._failed: dict[Provider, str] = {}
+        self._failed: dict[Provider, PluginError] = {}
+        self._seeded: list[Provider] = []
 
-    def scan(self, accept: Callable[[str], bool] = lambda distribution: True) -> None:
+    def scan(self, accept: Callable[[str], bool] | None = None) -> None:
         """Read anew what the installed distributions offer. The first question does it by itself.
 
-        `accept` says, by a distribution's normalized name such as `ganlab-flow`, whether it counts.
+        `accept` says, by a distribution's normalized name such as `ganlab-flow`, whether it counts; without it all do
+        that the user has not disabled.
         """
+        self._chosen = accept is not None
+        if accept is None:
+            off = disabled()
+            accept = lambda distribution: distribution not in off  # noqa: E731
         added = [provider for provider in self._providers if provider.distribution == HERE]
         classes = {provider: self._loaded[provider] for provider in added}
-        self._providers, self._unreadable = installed(accept)
-        self._providers += added
-        self._loaded, self._failed = classes, {}
+        found, unreadable = installed()
+        self._providers = [provider for provider in found if accept(normalized(provider.distribution))] + added
+        self._left_out = [provider for provider in found if not accept(normalized(provider.distribution))]
+        # A distribution whose name cannot even be read cannot be left out by it.
+        self._unreadable = [item for item in unreadable if not item.version or accept(normalized(item.distribution))]
+        self._loaded, self._failed, self._seeded = classes, {}, []
         self._scanned = True
 
     def names(self, kind: Kind) -> list[str]:
@@ -63,18 +62,58 @@ class Registry:
         """Return who offers what, of one kind or of all, in the order of kind, name and distribution."""
         if not self._scanned:
             self.scan()
-        order = list(KINDS)
-        found = [provider for provider in self._providers if kind in (None, provider.kind)]
-        return sorted(found, key=lambda provider: (order.index(provider.kind), *provider[1:]))
+        return _ordered(provider for provider in self._providers if kind in (None, provider.kind))
+
+    def left_out(self) -> list[Provider]:
+        """Return what is installed and does not count, because of `scan`'s `accept` or because it is disabled."""
+        self.providers()
+        return _ordered(self._left_out)
+
+    def unreadable(self) -> list[Broken]:
+        """Return what the distributions' metadata offer in a way that cannot be read."""
+        self.providers()
+        return list(self._unreadable)
 
     def broken(self) -> list[Broken]:
         """Return what could not be read, and what could not be loaded so far."""
-        self.providers()
-        failed = [Broken(who.distribution, who.version, reason) for who, reason in self._failed.items()]
-        return self._unreadable + failed
+        failed = [Broken(who.distribution, who.version, str(error)) for who, error in self._failed.items()]
+        return self.unreadable() + failed
+
+    def warnings(self) -> list[str]:
+        """Return what is to be said of those that were loaded so far, and work."""
+        return [f"{provider.title} {SEEDS}; that was undone" for provider in self._seeded]
+
+    def clashes(self) -> list[str]:
+        """Return in a sentence each which names more than one distribution offers, and how to tell them apart."""
+        sentences = []
+        for kind, name in dict.fromkeys(provider[:2] for provider in self.providers()):
+            found = self._offering(kind, name)
+            own = [provider for provider in found if _is_host(provider)]
+            if len(found) > 1 and not own:
+                sentences.append(_ambiguous(found))
+            elif len(found) > 1:
+                others = [provider for provider in found if provider not in own]
+                full = _listed([f'"{provider.distribution}:{name}"' for provider in others], "or")
+                sentences.append(
+                    f'{kind} "{name}" is offered by {_listed([who.origin for who in others])} too, '
+                    f"but the name stands for ganlab's own; write {full} for the other"
+                )
+        return sentences
+
+    def title(self, component: Component) -> str:
+        """Return what messages call a component: its kind and name, its distribution and version, or its class."""
+        for provider, cls in self._loaded.items():
+            if cls is type(component):
+                return provider.title
+        kind = next((kind for kind, base in KINDS.items() if isinstance(component, base)), "component")
+        return f"{kind} {type(component).__name__}"
 
     def provider(self, kind: Kind, name: str) -> Provider:
-        """Return who offers `name`, or `distribution:name`. Raise `PluginError` where nobody does, or more than one."""
+        """Return who offers `name`, or `distribution:name`. Raise `PluginError` where nobody does, or more than one.
+
+        A name that ganlab itself offers stands for that, whatever else is installed: no plugin changes what a recipe
+        means that was written without it.
+        """
         match = _QUALIFIED.fullmatch(name)
         if match is None:
             raise PluginError(
@@ -82,27 +121,34 @@ class Registry:
                 "where needed with the distribution in front (distribution:name)"
             )
         distribution, short = match.groups()
-        found = [provider for provider in self.providers(kind) if provider.name == short]
+        found = self._offering(kind, short)
         if distribution is not None:
             found = [who for who in found if normalized(who.distribution) == normalized(distribution)]
+        elif own := [who for who in found if _is_host(who)]:
+            found = own
+        if strict() and self._unreadable:
+            raise PluginError(f"{self._unreadable[0].sentence} (GANLAB_STRICT_PLUGINS is set)")
         if not found:
             raise PluginError(self._unknown(kind, name))
         if len(found) > 1:
-            choices = " or ".join(f'"{provider.distribution}:{short}"' for provider in found)
-            origins = " and ".join(provider.origin for provider in found)
-            raise PluginError(f'{kind} "{short}" is offered by {origins}; write {choices}')
+            raise PluginError(_ambiguous(found))
         return found[0]
 
     def get(self, kind: Kind, name: str) -> type[Any]:
         """Return the component's class, imported once. Raise `PluginError` with its distribution and the reason."""
-        provider = self.provider(kind, name)
+        return self.load(self.provider(kind, name))
+
+    def load(self, provider: Provider) -> type[Any]:
+        """Return the class of one that `providers` has returned, as `get` does."""
         if provider not in self._loaded and provider not in self._failed:
             try:
-                self._loaded[provider] = _checked(provider, _load(provider))
+                self._loaded[provider], seeded = load(provider)
             except PluginError as error:
-                self._failed[provider] = str(error)
-        if provider in self._failed:
-            raise PluginError(self._failed[provider])
+                self._failed[provider] = error
+            else:
+                self._seeded += [provider] if seeded else []
+        if failure := self._failed.get(provider):
+            raise PluginError(str(failure)) from failure.__cause__
         return self._loaded[provider]
 
     def add(self, kind: Kind, name: str, cls: type[Component]) -> None:
@@ -117,7 +163,7 @@ class Registry:
                 raise PluginError(f'{kind} "{name}" is already offered by {other.origin}; add yours under another name')
         target = f"{cls.__module__}:{cls.__qualname__}" if isinstance(cls, type) else "an object"
         provider = Provider(kind, name, HERE, "", target)
-        _checked(provider, cls)
+        checked(provider, cls)
         self.remove(kind, name)
         self._providers.append(provider)
         self._loaded[provider] = cls
@@ -128,83 +174,54 @@ class Registry:
             self._providers.remove(provider)
             del self._loaded[provider]
 
+    def _offering(self, kind: Kind, name: str) -> list[Provider]:
+        return [provider for provider in self.providers(kind) if provider.name == name]
+
     def _unknown(self, kind: Kind, name: str) -> str:
-        short = name.rpartition(":")[2]
+        distribution, _, short = name.rpartition(":")
         names = self.names(kind)
-        others = [other for other in KINDS if other != kind and short in self.names(other)]
+        for item in self._unreadable:
+            if (item.kind, item.name) == (kind, short):
+                return f'{kind} "{name}" cannot be used: {item.sentence}'
+        off = [who for who in self._left_out if (who.kind, who.name) == (kind, short)]
+        off = [who for who in off if normalized(distribution) in ("", normalized(who.distribution))]
+        if off:
+            remedy = f"disabled: ganlab plugins enable {off[0].distribution}"
+            reason = "left out by --no-plugins" if self._chosen else remedy
+            return f'{kind} "{name}" is offered by {_listed([who.origin for who in off])}, which is {reason}'
         if short in names:
-            offered = " and ".join(who.origin for who in self.providers(kind) if who.name == short)
+            offered = _listed([who.origin for who in self._offering(kind, short)])
             return f'no {kind} "{name}" is installed; "{short}" is offered by {offered}'
+        others = [other for other in KINDS if other != kind and short in self.names(other)]
         near = did_you_mean(short, names)
         if not near and others:
-            near = f'; "{short}" is {_a(others[0])}'
-        installed_names = f"installed: {', '.join(names)}" if names else "none is"
-        return f'no {kind} "{name}" is installed{near} ({installed_names})'
+            near = f'; "{short}" is {a(others[0])}'
+        found = f"installed: {', '.join(names)}" if names else "none is"
+        if self._unreadable:
+            broken = dict.fromkeys(item.distribution for item in self._unreadable)
+            found += f"; broken, see ganlab plugins: {', '.join(broken)}"
+        return f'no {kind} "{name}" is installed{near} ({found})'
 
 
 registry = Registry()
 """The components of this process."""
 
 
-def _load(provider: Provider) -> object:
-    """Import the provider's class. Raise `PluginError` whatever the stranger's module does."""
-    entry = metadata.EntryPoint(provider.name, provider.target, provider.kind)
-    with _interrupts() as interrupted, redirect_stdout(sys.stderr):
-        try:
-            return entry.load()
-        # A stranger's code: an import error, sys.exit or a raised KeyboardInterrupt must not end the program.
-        except BaseException as error:
-            if interrupted:
-                raise
-            reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
-            raise PluginError(f"{provider.title} cannot be imported from {provider.target}: {reason}") from error
+def _ordered(providers: Iterable[Provider]) -> list[Provider]:
+    order = list(KINDS)
+    return sorted(providers, key=lambda provider: (order.index(provider.kind), *provider[1:]))
 
 
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Yield a list that becomes non-empty when the user interrupts, so that a plugin's own exception is told apart."""
-    seen: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield seen
-        return
-
-    def note(number: int, frame: Any) -> Any:
-        seen.append(number)
-        return before(number, frame)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield seen
-    finally:
-        if signal.getsignal(signal.SIGINT) is note:  # else the plugin has set one of its own
-            signal.signal(signal.SIGINT, before)
+def _is_host(provider: Provider) -> bool:
+    return normalized(provider.distribution) == HOST
 
 
-def _checked(provider: Provider, cls: object) -> type[Component]:
-    """Return `cls` where it keeps the rules of its kind, else raise `PluginError`."""
-    who, base = provider.title, KINDS[provider.kind]
-    if not isinstance(cls, type):
-        raise PluginError(f"{who} must be a class, not {_a(type(cls).__name__)}")
-    kinds = [kind for kind, other in KINDS.items() if issubclass(cls, other) and cls is not other]
-    if not issubclass(cls, base) or kinds != [provider.kind]:
-        what = f"it is {' and '.join(map(_a, kinds))}" if kinds else "it is not"
-        raise PluginError(f"{who} must be a subclass of ganlab.{base.__name__} alone; {what} ({provider.target})")
-    api = vars(cls).get("api")
-    if type(api) is not int:
-        raise PluginError(f"{who} must state `api = {API}` in the body of its class {cls.__name__}")
-    if api != API:
-        older = "a newer ganlab" if api > API else f"a newer version of {provider.distribution}"
-        raise PluginError(f"{who} was written for api = {api}; this ganlab has api = {API}: install {older}")
-    if inspect.isabstract(cls):
-        missing = ", ".join(sorted(cls.__abstractmethods__))
-        raise PluginError(f"{who} does not define {missing}")
-    if "name" in cls.model_fields:
-        raise PluginError(f'{who} has an option "name"; that key names the component itself, call the option otherwise')
-    if issubclass(cls, Model) and "generator" not in cls.networks:
-        raise PluginError(f'{who} must have "generator" among its networks: that is what is shipped')
-    return cls
+def _ambiguous(found: list[Provider]) -> str:
+    """Say that several distributions offer the same name, and what to write."""
+    kind, name = found[0][:2]
+    choices = _listed([f'"{provider.distribution}:{name}"' for provider in found], "or")
+    return f'{kind} "{name}" is offered by {_listed([provider.origin for provider in found])}; write {choices}'
 
 
-def _a(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+def _listed(words: list[str], conjunction: str = "and") -> str:
+    return f" {conjunction} ".join(words)

@@ -325,6 +325,15 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in headings(goal), f"{name_of(page)}: {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_fits_its_site(page: Path) -> None:
+    for anchor in headings(page):
+        assert anchor[0].isalpha(), f"{anchor}: the theme's script stops at an anchor that begins with a digit"
+    for block in blocks(page):
+        if block.language in ("python", "sh"):
+            assert max(map(len, block.text.splitlines())) <= 94, f"{name_of(page)}:{block.line} gets a scroll bar"
+
+
 def test_every_page_is_in_the_navigation_once() -> None:
     listed = re.findall(r"^ +- .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(str(page.relative_to(DOCS)) for page in PAGES)

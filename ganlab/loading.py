@@ -1,0 +1,146 @@
+"""A stranger's code ▶ a component's class: imported so that nothing it does can harm, and held to its kind's rules."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib import metadata
+from typing import Any
+
+from ganlab.errors import PluginError
+from ganlab.events import Observers
+from ganlab.interfaces import API, Augmentation, Component, Dataset, Exporter, Loss, Model, Observer
+from ganlab.providers import Kind, Provider, strict, told
+
+KINDS: dict[Kind, type[Component]] = {
+    "model": Model,
+    "dataset": Dataset,
+    "loss": Loss,
+    "augmentation": Augmentation,
+    "exporter": Exporter,
+    "observer": Observer,
+}
+"""What a component of each kind is a subclass of."""
+
+SEEDS = "seeds torch's random numbers at its import"
+"""What a plugin must not do, and what is undone."""
+
+
+def load(provider: Provider) -> tuple[type[Component], bool]:
+    """Import the provider's class; return it, and whether that has seeded torch.
+
+    Raises `PluginError` whatever the stranger's module does.
+    """
+    entry = metadata.EntryPoint(provider.name, provider.target, provider.kind)
+    with _interrupts() as interrupted, redirect_stdout(sys.stderr), _torch_left_alone() as seeds:
+        with _survived(provider, f"cannot be imported from {provider.target}", interrupted):
+            cls = entry.load()
+        with _survived(provider, "cannot be used", interrupted):
+            component = checked(provider, cls)
+    if seeds and strict():
+        raise PluginError(f"{provider.title} {SEEDS}; leave that to whoever runs it (GANLAB_STRICT_PLUGINS is set)")
+    return component, bool(seeds)
+
+
+@contextmanager
+def _survived(provider: Provider, failure: str, interrupted: list[int]) -> Iterator[None]:
+    """Turn whatever is raised, but for a real interrupt, into a `PluginError` that names the provider."""
+    try:
+        yield
+    # A stranger's code: an import error, sys.exit or a raised KeyboardInterrupt must not end the program.
+    except BaseException as error:
+        if interrupted or (isinstance(error, PluginError) and provider.title in str(error)):
+            raise
+        raise PluginError(f"{provider.title} {failure}: {told(error)}") from error
+
+
+@contextmanager
+def _torch_left_alone() -> Iterator[list[int]]:
+    """Put torch's default generator back afterwards; yield a list that gets the seed that a plugin has given it."""
+    seeds: list[int] = []
+    before = _torch_random()
+    try:
+        yield seeds
+    finally:
+        after = _torch_random()
+        if after is not None:
+            # Where the plugin itself has brought torch in, its generator was as any new one.
+            expected = before or _Random(sys.modules["torch"].Generator())
+            if after.seed != expected.seed:
+                seeds.append(after.seed)
+            after.generator.set_state(expected.state)
+
+
+class _Random:
+    """The state of one of torch's generators at one moment."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator, self.seed, self.state = generator, generator.initial_seed(), generator.get_state()
+
+
+def _torch_random() -> _Random | None:
+    """Return the state of torch's default generator, if torch is there."""
+    try:
+        return _Random(sys.modules["torch"].default_generator)
+    except (KeyError, AttributeError):  # not there, or given up halfway
+        return None
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Yield a list that becomes non-empty when the user interrupts, so that a plugin's own exception is told apart."""
+    seen: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield seen
+        return
+
+    def note(number: int, frame: Any) -> Any:
+        seen.append(number)
+        return before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:  # else the plugin has set one of its own
+            signal.signal(signal.SIGINT, before)
+
+
+def checked(provider: Provider, cls: object) -> type[Component]:
+    """Return `cls` where it keeps the rules of its kind, else raise `PluginError`."""
+    who, base = provider.title, KINDS[provider.kind]
+    if not isinstance(cls, type):
+        raise PluginError(f"{who} must be a class, not {a(type(cls).__name__)}")
+    kinds = [kind for kind, other in KINDS.items() if issubclass(cls, other) and cls is not other]
+    if not issubclass(cls, base) or kinds != [provider.kind]:
+        what = f"it is {' and '.join(map(a, kinds))}" if kinds else "it is not"
+        raise PluginError(f"{who} must be a subclass of ganlab.{base.__name__} alone; {what} ({provider.target})")
+    api = vars(cls).get("api")
+    if type(api) is not int:
+        raise PluginError(f"{who} must state `api = {API}` in the body of its class {cls.__name__}")
+    if api != API:
+        older = "a newer ganlab" if api > API else f"a newer version of {provider.distribution}"
+        raise PluginError(f"{who} was written for api = {api}; this ganlab has api = {API}: install {older}")
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        raise PluginError(f"{who} does not define {missing}")
+    if "name" in cls.model_fields:
+        raise PluginError(f'{who} has an option "name"; that key names the component itself, call the option otherwise')
+    if issubclass(cls, Model) and "generator" not in cls.networks:
+        raise PluginError(f'{who} must have "generator" among its networks: that is what is shipped')
+    if not cls.__pydantic_complete__:
+        cls.model_rebuild()  # which raises where the type of an option cannot be found
+    if issubclass(cls, Observer):
+        # Its hooks are looked at without calling anything of it: not even its options are needed.
+        Observers().register(cls.__new__(cls), provider.name, provider.origin)
+    return cls
+
+
+def a(word: str) -> str:
+    """Return the word with its article."""
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"

@@ -1,0 +1,153 @@
+"""A training of a few iterations on pictures in memory, with the loop of real runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from ganlab.artefact import write_generator
+from ganlab.data.batches import Batches, Latent
+from ganlab.events import Tick
+from ganlab.interfaces import Augmentation, ImageSpec, Loss, Model
+from ganlab.metadata import RecipeRecord, TrainingRecord
+from ganlab.network import describe
+from ganlab.recipe import Recipe
+from ganlab.settings import MovingAverage, Optimizer, Snapshots, Train
+from ganlab.testing.subject import ContractError, copied, registered
+from ganlab.testing.toys import Waves, waves
+from ganlab.training.loop import train_loop
+from ganlab.training.sampling import shipped_generator
+from ganlab.training.state import State, build_state, refuse_non_finite
+
+CPU = torch.device("cpu")
+PICTURES, BATCH_SIZE = 24, 8
+"""Three batches an epoch, so that four iterations cross its end."""
+
+
+class Trial:
+    """A run of so many iterations, in memory."""
+
+    def __init__(
+        self, model: Model, loss: Loss, images: ImageSpec, iterations: int, augmentation: Augmentation | None = None
+    ) -> None:
+        self.images = images
+        self.recipe = Recipe(
+            name="contract",
+            seed=0,
+            model=model,
+            dataset=Waves(resolution=(images.height, images.width), channels=images.channels),
+            loss=loss,
+            augmentation=augmentation,
+            optimizer=dict.fromkeys(model.networks, Optimizer()),
+            train=Train(batch_size=BATCH_SIZE, epochs=None, iterations=iterations, device="cpu", precision="fp32"),
+            moving_average=MovingAverage(statistics_batches=1),
+            snapshot=Snapshots(every_epochs=None, every_iterations=iterations),
+            observers={},
+            table={},
+        )
+
+    def begin(self) -> State:
+        """Return the state before the first iteration."""
+        return build_state(self.recipe, self.images, CPU)
+
+    def batches(self) -> Batches:
+        """Return the batches of the run, from the first on."""
+        model = self.recipe.model
+        return Batches(
+            waves(self.images, PICTURES),
+            Latent(model.latent_dim, model.latent),
+            batch_size=BATCH_SIZE,
+            conditional=model.conditional,
+            flip=False,
+            seed=self.recipe.seed,
+            device=CPU,
+        )
+
+    def finish(self, state: State) -> None:
+        """Train to the end. Raise `NonFiniteError` where anything becomes NaN or infinite."""
+        train_loop(self.recipe, state, self.batches(), CPU, "fp32", _Witness(patient=True))
+        refuse_non_finite(state)
+
+    def one_iteration(self, state: State) -> bool:
+        """Train one iteration; return whether it was the last."""
+        return train_loop(self.recipe, state, self.batches(), CPU, "fp32", _Witness(patient=False))
+
+    def anew(self) -> Trial:
+        """Return the same run as another process would begin it: with components that remember nothing."""
+        recipe = self.recipe
+        augmentation = None if recipe.augmentation is None else copied(recipe.augmentation)
+        iterations = recipe.train.iterations
+        assert iterations is not None
+        return Trial(copied(recipe.model), copied(recipe.loss), self.images, iterations, augmentation)
+
+
+class _Witness:
+    """Nobody looks; one that is not patient ends the loop after each iteration."""
+
+    def __init__(self, patient: bool) -> None:
+        self._patient = patient
+
+    def tick(self, tick: Tick) -> None:
+        """Nothing is shown."""
+
+    def snapshot(self) -> None:
+        """Nothing is saved."""
+
+    def stop_requested(self) -> bool:
+        return not self._patient
+
+
+def resumes_exactly(trial: Trial, culprit: str) -> None:
+    """Train once undisturbed, and once put down after each iteration and taken up anew; compare every bit."""
+    undisturbed = trial.begin()
+    trial.finish(undisturbed)
+    states = [{name: tensor.clone() for name, tensor in undisturbed.tensors()}]
+
+    finished, saved = False, trial.anew().begin()
+    while not finished:
+        again = trial.anew()
+        state = again.begin()
+        for (_, tensor), (_, value) in zip(state.tensors(), saved.tensors(), strict=True):
+            tensor.copy_(value)
+        state.iteration, state.drawn = saved.iteration, saved.drawn
+        finished = again.one_iteration(state)
+        saved = state
+    for name, tensor in saved.tensors():
+        if not torch.equal(tensor, states[0][name]):
+            raise ContractError(
+                f"a run that was put down and taken up again ends with another {name} than an undisturbed one: "
+                f"{culprit} must remember nothing that is not in a checkpoint; keep it in a buffer of a network "
+                "(register_buffer), and draw from torch's default generator alone"
+            )
+
+
+@contextmanager
+def artefact(model: Model, generator: torch.nn.Module, images: ImageSpec) -> Iterator[Path]:
+    """Yield the path of the generator's artefact, in a directory that is removed afterwards."""
+    nothing = "0" * 64
+    with TemporaryDirectory(prefix="ganlab-") as folder, registered("model", type(model)) as name:
+        path = Path(folder) / "generator.safetensors"
+        metadata = describe(
+            name,
+            model,
+            images,
+            recipe=RecipeRecord(name="contract", sha256=nothing),
+            training=TrainingRecord(iterations=1, images=BATCH_SIZE, epochs=0.0),
+            fingerprint=nothing,
+        )
+        write_generator(path, generator, metadata)
+        yield path
+
+
+def shipped(trial: Trial, state: State) -> torch.nn.Module:
+    """Return the generator as a run would ship it at this moment."""
+    return shipped_generator(trial.recipe, state, trial.images, CPU)
+
+
+def finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor.detach()).all())
