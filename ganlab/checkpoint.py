@@ -17,11 +17,14 @@ from ganlab.errors import ArtefactError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ganlab.training.ranks import Ranks
     from ganlab.training.state import State
 
 SCHEMA = 1
 STATE = "state.safetensors"
 MANIFEST = "manifest.json"
+RANK_BUFFERS = "ranks/buffers"
+"""The tensor that holds, a row a rank, what the ranks do not have in common."""
 MANIFEST_LIMIT = 4_000_000
 """Bytes; a longer manifest was not written by us."""
 
@@ -39,6 +42,7 @@ class Manifest:
     data: str
     """Fingerprint of the packed data."""
     versions: Mapping[str, str]
+    ranks: int
     threads: int
     device: str
     sha256: str
@@ -53,7 +57,7 @@ class Checkpoint:
     path: Path
     manifest: Manifest
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: State, ranks: Ranks) -> None:
         """Copy the checkpoint into a freshly built state, tensor by tensor.
 
         Values are copied into the tensors that are there, so each keeps its own strides: fused Adam reads a
@@ -61,17 +65,27 @@ class Checkpoint:
         """
         from safetensors.torch import load_file
 
+        from ganlab.training.state import set_buffers
+
         saved = load_file(self.path / STATE)
+        rows = saved.pop(RANK_BUFFERS, None)
         current = dict(state.tensors())
         _compare(self.path, current, saved)
         for name, tensor in current.items():
             tensor.copy_(saved[name])
+        if rows is not None:
+            # Each rank its own again; another number of ranks goes on from what they have in common.
+            set_buffers(state.buffers(), rows[ranks.rank] if len(rows) == ranks.world else rows.mean(0))
         state.iteration, state.drawn = self.manifest.iteration, self.manifest.drawn
         state.rollbacks = self.manifest.rollbacks
 
 
-def save_checkpoint(directory: Path, state: State, about: Callable[[str, int], Manifest], keep: int) -> Path:
+def save_checkpoint(
+    directory: Path, state: State, buffers: Tensor, about: Callable[[str, int], Manifest], keep: int
+) -> Path:
     """Write the state below `directory`; `about` makes the manifest from the state file's sha256 and size.
+
+    `buffers` are those of all ranks, a row each.
 
     The checkpoint appears complete or not at all; then all but the newest `keep` are deleted. Raises `RunError`
     where the disk refuses.
@@ -81,7 +95,7 @@ def save_checkpoint(directory: Path, state: State, about: Callable[[str, int], M
         shutil.rmtree(path)  # a damaged one of the same iteration must not stand in the way
     if not path.exists():
         with replacing_directory(path) as temporary:
-            _write_tensors(state, temporary / STATE)
+            _write_tensors(state, buffers, temporary / STATE)
             manifest = about(_sha256(temporary / STATE), (temporary / STATE).stat().st_size)
             (temporary / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
     for old in _directories(directory)[:-keep]:
@@ -108,6 +122,11 @@ def newest_checkpoint(directory: Path, report: Callable[[str], None]) -> Checkpo
     return None
 
 
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return a checkpoint that another rank has found intact."""
+    return Checkpoint(path, _read_manifest(path))
+
+
 def remove_leftovers(directory: Path) -> None:
     """Delete what killed processes left half-written. Call it with the run's lock held."""
     if directory.is_dir():
@@ -116,12 +135,15 @@ def remove_leftovers(directory: Path) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _write_tensors(state: State, path: Path) -> None:
+def _write_tensors(state: State, buffers: Tensor, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    tensors = {name: tensor.contiguous() for name, tensor in state.tensors()}
+    if len(buffers) > 1:
+        tensors[RANK_BUFFERS] = buffers
     try:
-        save_file({name: tensor.contiguous() for name, tensor in state.tensors()}, path)
+        save_file(tensors, path)
     except SafetensorError as error:  # its only cause here: the disk refuses
         raise OSError(str(error)) from error
 

@@ -49,6 +49,10 @@ class NonFiniteError(RunError):
         )
 
 
+class RankError(RunError):
+    """Another rank has failed and says why itself; this one only ends."""
+
+
 class Interrupted(GanlabError):
     """A run stopped by a signal. `directory` is where its state was saved, or None where nothing had begun."""
 

@@ -174,9 +174,10 @@ class Observers:
         for observer, cause in failures:
             self._forget(observer)
             origin = self._origins.get(id(observer), "an observer")
+            failure = f"{origin} failed at {event}"
             if strict():
-                raise PluginError(f"{origin} failed at {event}: {told(cause)} (GANLAB_STRICT_PLUGINS is set)") from cause
-            self.note(f"{origin} failed at {event} and is switched off: {told(cause)}", "warning")
+                raise PluginError(f"{failure}: {told(cause)} (GANLAB_STRICT_PLUGINS is set)") from cause
+            self.note(f"{failure} and is switched off: {told(cause)}", "warning")
 
     def _forget(self, observer: object) -> None:
         # pluggy leaves an observer registered that it has just refused.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ganlab.blame import blaming
 from ganlab.interfaces import image_spec
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ def preview(recipe: Recipe) -> str:
 
     device = choose_device(recipe.train.device)
     precision = choose_precision(recipe.train.precision, device)
-    source = recipe.dataset.open()
-    images = image_spec(recipe.dataset, source.classes)
-    state = build_state(recipe, images, torch.device("cpu"))
+    with blaming(recipe):
+        source = recipe.dataset.open()
+        images = image_spec(recipe.dataset, source.classes)
+        state = build_state(recipe, images, torch.device("cpu"))
     parameters = parameter_counts(state.networks)
     packed = len(source) * images.channels * images.height * images.width
     checkpoint = sum(tensor.nbytes for _, tensor in state.tensors())

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ganlab.blame import blaming
+from ganlab.continuation import check_directory, chosen_directory
 from ganlab.errors import GanlabError
 from ganlab.events import Observers
 from ganlab.recipe import Recipe, find_recipe, load_recipe, parse_recipe
-from ganlab.continuation import check_directory, chosen_directory
 from ganlab.registry import registry
-from ganlab.rundir import new_directory
+from ganlab.rundir import RunDirectory, new_directory
 from ganlab.session import Session
 from ganlab.signals import watching_signals
+
+if TYPE_CHECKING:
+    from ganlab.training.ranks import Ranks
 
 
 class Run(NamedTuple):
@@ -49,26 +53,36 @@ def train(
     """
     started = time.perf_counter()
     recipe = as_recipe(recipe, overrides)
-    with watching_signals() as interruption:
+    with watching_signals() as interruption, blaming(recipe):
         chosen = chosen_directory(recipe, out, resume)
         if chosen is not None:
             check_directory(recipe, chosen)
 
         from ganlab.data.packing import pack
         from ganlab.training.device import arithmetic, choose_device, choose_precision
+        from ganlab.training.ranks import joined, place
 
-        device = choose_device(recipe.train.device)
+        here = place()
+        device = choose_device(recipe.train.device, here.local)
         precision = choose_precision(recipe.train.precision, device)
-        observers = _observers(recipe)
+        observers = _observers(recipe if here.rank == 0 else None)
+        for warning in registry.warnings():
+            observers.note(warning, "warning")
         packed = pack(recipe.dataset, recipe.table["dataset"]["name"], observers.phase)
         for name, reason in packed.skipped[:10]:
             observers.note(f"left out {name}: {reason}", "warning")
         if len(packed.skipped) > 10:
             observers.note(f"left out {len(packed.skipped)} pictures that could not be read", "warning")
-        with arithmetic(precision, recipe.train.deterministic, recipe.train.threads):
-            session = Session(recipe, packed, device, precision, observers, interruption)
-            directory = chosen or new_directory(recipe.name)
-            with directory.locked():
+        with (
+            arithmetic(precision, recipe.train.deterministic, recipe.train.threads),
+            joined(here, device, recipe.train.rank_timeout_seconds) as ranks,
+        ):
+            session = Session(recipe, packed, device, precision, ranks, observers, interruption)
+            directory = _common_directory(recipe, chosen, ranks)
+            with (
+                directory.locked() if ranks.first else nullcontext(),
+                blaming(recipe, directory, lambda: session.state.iteration),
+            ):
                 trained = session.run(directory)
     return Run(
         directory.path,
@@ -91,9 +105,19 @@ def as_recipe(recipe: Recipe | Path | str | Mapping[str, Any], overrides: Sequen
     return load_recipe(find_recipe(str(recipe)), overrides)
 
 
-def _observers(recipe: Recipe) -> Observers:
+def _common_directory(recipe: Recipe, chosen: RunDirectory | None, ranks: Ranks) -> RunDirectory:
+    """Return the directory of all ranks: the one that the user named, or a new one that rank 0 makes."""
+    path = ""
+    with ranks.work_of_first() as mine:
+        if mine:
+            path = str((chosen or new_directory(recipe.name)).path)
+    return RunDirectory(Path(ranks.text_of_first(path)))
+
+
+def _observers(recipe: Recipe | None) -> Observers:
+    """Return the observers of the run; none where another rank speaks for all."""
     observers = Observers(_undisturbed)
-    for name, observer in recipe.observers.items():
+    for name, observer in recipe.observers.items() if recipe is not None else ():
         # A new one for each run: what an observer remembers of another run is not this one's.
         fresh = type(observer)(**dict(observer))
         observers.register(fresh, name, registry.provider("observer", name).origin)

@@ -8,7 +8,14 @@ import signal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ganlab.checkpoint import Manifest, newest_checkpoint, remove_leftovers, save_checkpoint
+from ganlab.checkpoint import (
+    Checkpoint,
+    Manifest,
+    newest_checkpoint,
+    read_checkpoint,
+    remove_leftovers,
+    save_checkpoint,
+)
 from ganlab.continuation import refuse_changes
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, NonFiniteError, RunError
@@ -19,12 +26,14 @@ from ganlab.signals import Interruption
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from ganlab.data.packing import Packed
     from ganlab.metadata import Metadata
     from ganlab.recipe import Recipe
     from ganlab.training.device import Precision
     from ganlab.training.plan import Plan
+    from ganlab.training.ranks import Ranks
     from ganlab.training.state import State
 
 ROLLBACKS = 3
@@ -42,10 +51,11 @@ class Session:
         packed: Packed,
         device: torch.device,
         precision: Precision,
+        ranks: Ranks,
         observers: Observers,
         interruption: Interruption,
     ) -> None:
-        from ganlab.data.batches import Batches, Latent
+        from ganlab.data.batches import Batches, Latent, Share
         from ganlab.training.device import keep_freed_memory
         from ganlab.training.plan import Plan
         from ganlab.training.state import build_state
@@ -53,7 +63,7 @@ class Session:
         if device.type == "cpu":
             keep_freed_memory()
         self.recipe, self.packed, self.device, self.precision = recipe, packed, device, precision
-        self.observers, self.interruption = observers, interruption
+        self.ranks, self.observers, self.interruption = ranks, observers, interruption
         self.batches = Batches(
             packed,
             Latent(recipe.model.latent_dim, recipe.model.latent),
@@ -62,6 +72,7 @@ class Session:
             flip=recipe.dataset.flip,
             seed=recipe.seed,
             device=device,
+            share=Share(ranks.rank, ranks.world),
         )
         self.state: State = build_state(recipe, packed.spec, device)
         self.plan: Plan = Plan(recipe, self.batches.per_epoch)
@@ -69,18 +80,22 @@ class Session:
     def run(self, directory: RunDirectory) -> bool:
         """Train to the end in `directory`; return whether anything was left to train."""
         self.directory = directory
-        remove_leftovers(directory.path)
-        remove_leftovers(directory.checkpoints)
-        checkpoint = newest_checkpoint(directory.checkpoints, lambda text: self.observers.note(text, "warning"))
+        with self.ranks.work_of_first() as mine:
+            if mine:
+                remove_leftovers(directory.path)
+                remove_leftovers(directory.checkpoints)
+        checkpoint = self._newest_checkpoint()
         if checkpoint is not None:
             refuse_changes(self.recipe, checkpoint.manifest, directory.path)
             self._note_differences(checkpoint.manifest)
-            checkpoint.restore(self.state)
+            checkpoint.restore(self.state, self.ranks)
             if self.plan.done(self.state):
                 return False
-        else:
-            enter_in_index(directory, self.recipe.name)
-        self._write_description()
+        with self.ranks.work_of_first() as mine:
+            if mine:
+                if checkpoint is None:
+                    enter_in_index(directory, self.recipe.name)
+                self._write_description()
         self.info = self._info()
         reason: Reason = "failed"
         with self.interruption.deferred():
@@ -90,7 +105,7 @@ class Session:
                     self.snapshot()
                 finished = self._train()
                 if not finished:
-                    self.state.refuse_non_finite()
+                    self.state.refuse_non_finite(self.ranks)
                     self._save()
                 reason = "finished" if finished else "interrupted"
             finally:
@@ -107,7 +122,7 @@ class Session:
 
         while True:
             try:
-                return train_loop(self.recipe, self.state, self.batches, self.device, self.precision, self)
+                return train_loop(self.recipe, self.state, self.batches, self.device, self.precision, self.ranks, self)
             except NonFiniteError as error:
                 if self.recipe.train.on_nonfinite == "stop":
                     raise
@@ -118,6 +133,17 @@ class Session:
                 if "can't allocate memory" not in str(error):  # how torch says it of the CPU
                     raise
                 raise RunError(self._out_of_memory()) from error
+
+    def _newest_checkpoint(self) -> Checkpoint | None:
+        """Return the newest intact checkpoint; rank 0 looks for it and tells the others which one it is."""
+        found = None
+        with self.ranks.work_of_first() as mine:
+            if mine:
+                found = newest_checkpoint(self.directory.checkpoints, lambda text: self.observers.note(text, "warning"))
+        name = self.ranks.text_of_first(found.path.name if found is not None else "")
+        if found is None and name:
+            found = read_checkpoint(self.directory.checkpoints / name)
+        return found
 
     def _out_of_memory(self) -> str:
         import torch
@@ -137,10 +163,10 @@ class Session:
         rollbacks = self.state.rollbacks + 1
         if rollbacks > ROLLBACKS:
             raise RunError(f"{error}. This was the end after {ROLLBACKS} rollbacks") from error
-        checkpoint = newest_checkpoint(self.directory.checkpoints, lambda text: self.observers.note(text, "warning"))
+        checkpoint = self._newest_checkpoint()
         if checkpoint is None:
             raise error
-        checkpoint.restore(self.state)
+        checkpoint.restore(self.state, self.ranks)
         self.state.rollbacks = rollbacks
         self.observers.note(
             f"{error.what} became NaN or infinite at iteration {error.iteration}; going on from iteration "
@@ -156,34 +182,47 @@ class Session:
     def snapshot(self) -> None:
         from ganlab.artefact import write_generator
         from ganlab.training.sampling import draw_samples, sample_columns, shipped_generator
+        from ganlab.training.state import buffer_rows
 
         recipe, state, images = self.recipe, self.state, self.packed.spec
-        state.refuse_non_finite()
-        generator = shipped_generator(recipe, state, images, self.device)
-        samples = draw_samples(recipe, generator, images, self.device)
-        # The checkpoint comes last: once it is there, everything else of this moment is there too.
-        write_generator(self.directory.generator, generator, self._metadata())
-        self.observers.snapshot(
-            self.info,
-            Snapshot(
-                state.iteration,
-                self.plan.images(state),
-                self.plan.epoch(state),
-                samples,
-                sample_columns(recipe, images),
-            ),
-        )
-        self._save()
+        state.refuse_non_finite(self.ranks)
+        rows = buffer_rows(state, self.ranks)
+        with self.ranks.work_of_first() as mine:
+            if mine:
+                generator = shipped_generator(recipe, state, rows.mean(0), images, self.device)
+                samples = draw_samples(recipe, generator, images, self.device)
+                # The checkpoint comes last: once it is there, everything else of this moment is there too.
+                write_generator(self.directory.generator, generator, self._metadata())
+                self.observers.snapshot(
+                    self.info,
+                    Snapshot(
+                        state.iteration,
+                        self.plan.images(state),
+                        self.plan.epoch(state),
+                        samples,
+                        sample_columns(recipe, images),
+                    ),
+                )
+                self._write_checkpoint(rows)
 
     def stop_requested(self) -> bool:
         return self.interruption.received is not None
 
     def _save(self) -> None:
+        from ganlab.training.state import buffer_rows
+
+        rows = buffer_rows(self.state, self.ranks)
+        with self.ranks.work_of_first() as mine:
+            if mine:
+                self._write_checkpoint(rows)
+
+    def _write_checkpoint(self, rows: Tensor) -> None:
         import torch
 
         save_checkpoint(
             self.directory.checkpoints,
             self.state,
+            rows,
             lambda sha256, size: Manifest(
                 iteration=self.state.iteration,
                 drawn=self.state.drawn,
@@ -191,6 +230,7 @@ class Session:
                 recipe=self.recipe.table,
                 data=self.packed.fingerprint,
                 versions={name: version(name) for name in ("ganlab", "torch")},
+                ranks=self.ranks.world,
                 threads=torch.get_num_threads(),
                 device=self.device.type,
                 sha256=sha256,
@@ -208,8 +248,18 @@ class Session:
                 f"the pictures have changed since {self.directory.path} was begun; "
                 f"put them back, or start a new run with another --out directory"
             )
-        here = {"torch": version("torch"), "threads": torch.get_num_threads(), "device": self.device.type}
-        there = {"torch": manifest.versions["torch"], "threads": manifest.threads, "device": manifest.device}
+        here = {
+            "torch": version("torch"),
+            "threads": torch.get_num_threads(),
+            "device": self.device.type,
+            "ranks": self.ranks.world,
+        }
+        there = {
+            "torch": manifest.versions["torch"],
+            "threads": manifest.threads,
+            "device": manifest.device,
+            "ranks": manifest.ranks,
+        }
         for name in here:
             if here[name] != there[name]:
                 self.observers.note(

@@ -55,6 +55,8 @@ class Train(Options):
     on_nonfinite: Literal["stop", "rollback"] = "stop"
     """What NaN or an infinite value does: stop the run, or go back to the last checkpoint and try again with other
     random numbers, at most three times."""
+    rank_timeout_seconds: PositiveFloat = 600.0
+    """With several processes: how long one may be silent before all of them end."""
     tick_seconds: PositiveFloat = 2.0
     """Seconds between two looks at the device, for the log and the metrics."""
     threads: PositiveInt | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import io
 import re
 import shlex
@@ -10,10 +11,13 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from ganlab.cli import main
@@ -174,11 +178,22 @@ def prepare(folder: Path) -> None:
     (folder / "faces.toml").write_text('[dataset]\nname = "image_folder"\nroot = "pictures"\nresolution = 64\n')
 
 
-def train_quickstart() -> None:
-    """Train the quickstart for a moment in the current folder, and put its ONNX file beside `runs/`."""
-    for words in (["ganlab", "run", "quickstart"], ["ganlab", "export", "--onnx", "--out", "generator.onnx"]):
-        ended = command(fast(words))
-        assert ended.code == 0, ended.err
+@cache
+def trained() -> Path:
+    """Return such a folder in which the quickstart was trained for a moment; its `generator.onnx` lies there, too.
+
+    One for all tests of this process: the first export takes torch some seconds.
+    """
+    folder = Path(mkdtemp(prefix="ganlab-documents-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    prepare(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("GANLAB_CACHE", str(folder / "cache"))
+        for words in (["ganlab", "run", "quickstart"], ["ganlab", "export", "--onnx", "--out", "generator.onnx"]):
+            ended = command(fast(words))
+            assert ended.code == 0, ended.err
+    return folder
 
 
 def recipe_blocks(page: Path) -> Iterator[tuple[Block, dict[str, Any]]]:

@@ -30,11 +30,11 @@ from documents import (
     headings,
     is_signature,
     play,
-    prepare,
     prose,
     recipe_blocks,
     section,
-    train_quickstart,
+    shell_commands,
+    trained,
 )
 
 import ganlab
@@ -46,6 +46,7 @@ from ganlab.recipe import TABLES, load_recipe, parse_recipe, shipped_recipes
 from ganlab.registry import KINDS, registry
 from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
+INDEX = DOCS / "index.md"
 OPTIONS = GENERATED / "options.md"
 COMMANDS = GENERATED / "commands.md"
 NAMES = GENERATED / "names.md"
@@ -157,35 +158,34 @@ REPLACED = {
     },
 }
 """Python that would take long, and what stands for it here."""
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which the quickstart has been trained."""
-    folder = tmp_path_factory.mktemp("trained")
-    prepare(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("GANLAB_CACHE", str(folder / "cache"))
-        train_quickstart()
-    return folder
+ELSEWHERE = ("extending.md", "index.md")
+"""Pages that are tried out in tests of their own."""
 
 
 @pytest.fixture
-def _workplace(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Stand in a copy of that folder; the pictures are packed once for all."""
-    shutil.copytree(trained, tmp_path, ignore=shutil.ignore_patterns("cache"), dirs_exist_ok=True)
-    monkeypatch.setenv("GANLAB_CACHE", str(trained / "cache"))
+    shutil.copytree(trained(), tmp_path, ignore=shutil.ignore_patterns("cache"), dirs_exist_ok=True)
+    monkeypatch.setenv("GANLAB_CACHE", str(trained() / "cache"))
     yield
     registry.remove("observer", "alarm")
 
 
 @pytest.mark.usefixtures("_workplace")
-@pytest.mark.parametrize("page", [page for page in WRITTEN if page.name != "extending.md"], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in WRITTEN if page.name not in ELSEWHERE], ids=name_of)
 def test_what_a_page_shows_works(page: Path) -> None:
     for old in REPLACED.get(page.name, {}):
         assert old in page.read_text(), f"{old} has gone from {page.name}"
     play(page, REPLACED.get(page.name, {}))
+
+
+def test_the_front_page_shows_what_the_readme_shows() -> None:
+    shown = [
+        [words for block in blocks(page) if block.language == "sh" for words in shell_commands(block.text)]
+        for page in (INDEX, README)
+    ]
+    assert shown[0]
+    assert all(words in shown[1] for words in shown[0])
 
 
 @pytest.mark.usefixtures("_workplace")

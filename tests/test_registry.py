@@ -92,7 +92,7 @@ def test_an_unknown_name_comes_with_the_nearest_and_all_that_are_installed(site:
     assert sentence(registry, "model", "hinge") == (
         'no model "hinge" is installed; "hinge" is a loss (installed: dcgan, sngan)'
     )
-    assert sentence(registry, "exporter", "onnx") == 'no exporter "onnx" is installed (none is)'
+    assert sentence(registry, "exporter", "tflite") == 'no exporter "tflite" is installed (none is)'
     assert sentence(registry, "model", "other:dcgan") == (
         'no model "other:dcgan" is installed; "dcgan" is offered by toy 1.0'
     )

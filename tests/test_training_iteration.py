@@ -18,10 +18,12 @@ from ganlab.settings import Optimizer
 from ganlab.standard.losses import BCE
 from ganlab.training.device import autocast
 from ganlab.training.iteration import run_iteration
+from ganlab.training.ranks import Place, Ranks
 from ganlab.training.state import State, _adam, _augmented
 from ganlab.training.statistics import Statistics
 
 CPU = torch.device("cpu")
+ALONE = Ranks(Place(0, 1, 0), CPU)
 IMAGES = ImageSpec(1, 8, 8)
 MODEL = DCGAN(base_channels=4, latent_dim=6, generator_dropout=0.2, discriminator_dropout=0.2)
 
@@ -51,7 +53,7 @@ def train(state: State, loss: Loss, iterations: int) -> list[Update]:
     source = batches()
     for index in range(iterations):
         torch.manual_seed(100 + index)
-        run_iteration(loss, state, source, Iteration(0, torch.zeros(())), autocast("fp32", CPU), observe)
+        run_iteration(loss, state, source, Iteration(0, torch.zeros(())), autocast("fp32", CPU), observe, ALONE)
     return seen
 
 
@@ -196,9 +198,9 @@ def test_statistics_are_means_and_remember_the_first_broken_iteration() -> None:
         statistics.add(Update("generator", torch.tensor(value), {"extra": torch.tensor(float(index))}), one, index)
         if index == 1:
             assert statistics.read() == {"loss_generator": 2.0, "extra": 0.5}
-            assert statistics.non_finite() is None
+            assert statistics.non_finite(ALONE) is None
     assert statistics.read()["extra"] == 2.5
-    assert statistics.non_finite() == ("loss", "generator", 2)
+    assert statistics.non_finite(ALONE) == ("loss", "generator", 2)
     assert statistics.read() == {}
 
 
@@ -206,7 +208,7 @@ def test_a_broken_gradient_is_told_from_a_broken_loss() -> None:
     statistics = Statistics(CPU)
     for index, norm in enumerate([1.0, float("inf"), float("nan")]):
         statistics.add(Update("discriminator", torch.ones(())), torch.tensor(norm), index)
-    assert statistics.non_finite() == ("gradient", "discriminator", 1)
+    assert statistics.non_finite(ALONE) == ("gradient", "discriminator", 1)
 
 
 def test_the_gradient_norm_is_that_of_all_the_networks_weights() -> None:
@@ -227,6 +229,7 @@ def test_the_gradient_norm_is_that_of_all_the_networks_weights() -> None:
         Iteration(0, torch.zeros(())),
         autocast("fp32", CPU),
         lambda update, norm: norms.append(norm.item()),
+        ALONE,
     )
     assert norms[1] == pytest.approx(norms[0], rel=1e-5)
 

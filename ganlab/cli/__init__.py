@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import click
 
@@ -13,12 +14,14 @@ from ganlab.cli.plugins import plugins
 from ganlab.cli.recipes import recipes
 from ganlab.cli.run import run
 from ganlab.cli.sample import sample
-from ganlab.errors import GanlabError
+from ganlab.cli.schema import schema
+from ganlab.errors import GanlabError, PluginError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="ganlab")
-def ganlab() -> None:
+@click.option("--no-plugins", is_flag=True, help="Leave out all plugins: what comes with ganlab itself remains.")
+def ganlab(no_plugins: bool) -> None:
     """Train generative image models from a recipe, and ship the generator.
 
     \b
@@ -26,9 +29,16 @@ def ganlab() -> None:
     ganlab sample --count 64       draw pictures from the newest run
     ganlab export --onnx           write its generator for onnxruntime
     """
+    from ganlab.providers import HOST, forgive_malformed_entry_points
+
+    forgive_malformed_entry_points()
+    if no_plugins:
+        from ganlab.registry import registry
+
+        registry.scan(lambda distribution: distribution == HOST)
 
 
-for command in (run, sample, export, info, recipes, plugins):
+for command in (run, sample, export, info, recipes, plugins, schema):
     ganlab.add_command(command)
 
 
@@ -40,6 +50,7 @@ def main() -> None:
         ganlab.main(prog_name="ganlab", standalone_mode=False)
         sys.stdout.flush()
     except GanlabError as error:
+        _show_cause(error)
         click.echo(f"ganlab: {error}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -52,3 +63,11 @@ def main() -> None:
         # Whoever read our output has gone, as `head` does. Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _show_cause(error: GanlabError) -> None:
+    """Print for a plugin's author the traceback of what the message sums up."""
+    from ganlab.providers import strict
+
+    if isinstance(error, PluginError) and error.__cause__ is not None and strict():
+        traceback.print_exception(error.__cause__)

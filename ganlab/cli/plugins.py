@@ -1,4 +1,4 @@
-"""`ganlab plugins`: what is installed, from where, and what is broken."""
+"""`ganlab plugins`: what is installed, from where, what is broken, and what is switched off."""
 
 from __future__ import annotations
 
@@ -7,49 +7,182 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ganlab.providers import Kind
+    from collections.abc import Iterator
+
+    from ganlab.providers import Kind, Provider
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def plugins(context: click.Context) -> None:
-    """List the installed components with the distributions they come from, and show their options."""
+    """List the installed components with the distributions they come from, and what is broken.
+
+    With GANLAB_STRICT_PLUGINS=1, which is for authors, what is broken or odd makes this and every other verb fail.
+    """
     if context.invoked_subcommand is None:
-        _table()
+        _list(without_plugins=context.find_root().params.get("no_plugins", False))
 
 
 @plugins.command("show")
 @click.argument("kind", type=click.Choice(["model", "dataset", "loss", "augmentation", "exporter", "observer"]))
 @click.argument("name")
 def show(kind: Kind, name: str) -> None:
-    """Show what a component is and which options it takes."""
+    """Show what a component is, which options it takes, and how a recipe names it."""
+    from ganlab.registry import registry
+    from ganlab.snippet import snippet
+
+    provider = registry.provider(kind, name)
+    cls = registry.load(provider)
+    click.echo(f"{provider.title}\n{_source(provider, cls)}\n")
+    click.echo(f"{_doc(cls)}\n")
+    for line in _options(cls):
+        click.echo(line)
+    click.echo(snippet(provider, cls, name))
+
+
+@plugins.command("disable")
+@click.argument("name")
+def disable(name: str) -> None:
+    """Leave out every component of the distribution NAME from now on, for this user, in all runs."""
+    from ganlab.disabled import disabled, write_disabled
+    from ganlab.errors import GanlabError
+    from ganlab.providers import HOST, normalized
+
+    key, off, found = normalized(name), disabled(), _distributions()
+    if key == HOST:
+        raise GanlabError("ganlab itself cannot be disabled; a recipe switches an observer off with name = false")
+    if key in off:
+        click.echo(f"{found.get(key, name)} is disabled already")
+    elif key not in found:
+        raise GanlabError(_no_distribution(name, found))
+    else:
+        write_disabled({*off, key})
+        click.echo(f"{found[key]} is disabled; ganlab plugins enable {found[key]} takes that back")
+
+
+@plugins.command("enable")
+@click.argument("name")
+def enable(name: str) -> None:
+    """Take back what `ganlab plugins disable NAME` has done."""
+    from ganlab.disabled import disabled, write_disabled
+    from ganlab.errors import GanlabError
+    from ganlab.providers import normalized
+
+    key, off, found = normalized(name), disabled(), _distributions()
+    if key in off:
+        write_disabled(off - {key})
+        click.echo(f"{found.get(key, name)} is enabled")
+    elif key in found:
+        click.echo(f"{found[key]} is not disabled")
+    else:
+        raise GanlabError(_no_distribution(name, {**dict.fromkeys(off), **found}))
+
+
+def _list(without_plugins: bool) -> None:
+    """Print the table, row by row: each component is imported just before its row, so that what is broken shows."""
+    from ganlab.errors import PluginError
+    from ganlab.providers import strict
+    from ganlab.registry import registry
+
+    providers = registry.providers()
+    names, origins = _width([who.name for who in providers]), _width([who.origin for who in providers])
+    click.secho(f"{'kind':<12}  {'name':<{names}}  {'from':<{origins}}  what it is", bold=True)
+    faults = [item.sentence for item in registry.unreadable()]
+    for who in providers:
+        row = f"{who.kind:<12}  {who.name:<{names}}  {who.origin:<{origins}}"
+        try:
+            row += f"  {_first_sentence(registry.load(who))}"
+        except PluginError as error:
+            faults.append(str(error))
+            row = click.style(f"{row}  broken, see below", fg="red")
+        click.echo(row.rstrip())
+    remarks = registry.warnings() + registry.clashes()
+    for heading, colour, sentences in (("Broken:", "red", faults), ("To know:", "yellow", remarks)):
+        if sentences:
+            click.secho(f"\n{heading}", bold=True)
+        for sentence in sentences:
+            click.secho(f"  {sentence}", fg=colour)
+    if faults:
+        click.echo("  Everything else works. ganlab plugins disable NAME leaves a distribution out.")
+    for line in _left_out(registry.left_out(), without_plugins):
+        click.echo(line)
+    if strict() and (faults or remarks):
+        count = len(faults) + len(remarks)
+        raise PluginError(f"{count} {'thing' if count == 1 else 'things'} to put right (GANLAB_STRICT_PLUGINS is set)")
+
+
+def _left_out(providers: list[Provider], without_plugins: bool) -> Iterator[str]:
+    offered: dict[str, list[str]] = {}
+    for who in providers:
+        offered.setdefault(who.origin, []).append(f"{who.kind} {who.name}")
+    if offered:
+        yield "\nLeft out by --no-plugins:" if without_plugins else "\nDisabled (ganlab plugins enable NAME):"
+    for origin, components in offered.items():
+        yield f"  {origin}: {', '.join(components)}"
+
+
+def _distributions() -> dict[str, str]:
+    """Return the distributions that offer components, or try to, by their normalized names."""
+    from ganlab.providers import installed, normalized
+
+    providers, broken = installed()
+    names = [who.distribution for who in providers] + [item.distribution for item in broken if item.version]
+    return {normalized(name): name for name in names}
+
+
+def _no_distribution(name: str, found: dict[str, str | None] | dict[str, str]) -> str:
+    from ganlab.providers import HOST, installed, shown
+    from ganlab.suggest import did_you_mean
+
+    others = sorted(found.keys() - {HOST})
+    of_component = [who.distribution for who in installed()[0] if who.name == name and who.distribution != HOST]
+    hint = f"; did you mean {of_component[0]}?" if of_component else did_you_mean(name, others)
+    return f"{shown(name)} is no distribution with components{hint} (installed: {', '.join(others) or 'none'})"
+
+
+def _source(provider: Provider, cls: type) -> str:
+    """Return where the class is written."""
     import inspect
 
+    try:
+        return f"{provider.target} in {inspect.getsourcefile(cls)}"
+    except TypeError:  # made in a notebook, or compiled
+        return provider.target
+
+
+def _options(cls: type) -> Iterator[str]:
+    from textwrap import wrap
+
+    from ganlab.errors import PluginError
     from ganlab.options import options_of
-    from ganlab.registry import registry
+    from ganlab.providers import told
 
-    component = registry.get(kind, name)
-    provider = registry.provider(kind, name)
-    click.echo(f"{kind} {name}  ({provider.origin}, {provider.target})\n")
-    click.echo(f"{inspect.getdoc(component) or ''}\n")
-    for option in options_of(component):
-        click.echo(f"  {option.name} = {option.default}  ({option.accepted})")
-        for line in (option.doc or "").splitlines():
-            click.echo(f"      {line}")
+    try:
+        options = list(options_of(cls))
+    except Exception as error:  # a stranger's types
+        raise PluginError(f"its options cannot be described: {told(error)}") from error
+    yield "Options:" if options else "It has no options.\n"
+    for option in options:
+        yield f"  {option.name} = {option.default}"
+        yield from wrap(f"{option.accepted}. {option.doc}", 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    if options:
+        yield ""
 
 
-def _table() -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _doc(cls: type) -> str:
+    """Return the class's own documentation: what it inherits describes every component of its kind."""
+    import inspect
 
-    from ganlab.registry import registry
+    return inspect.cleandoc(cls.__doc__ or "It has no description.")
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("kind", "name", "from"):
-        table.add_column(title, overflow="fold")
-    for provider in registry.providers():
-        table.add_row(provider.kind, provider.name, provider.origin)
-    console = Console()
-    console.print(table)
-    for broken in registry.broken():
-        console.print(f"broken: {broken.distribution} {broken.version}: {broken.reason}", style="red", markup=False)
+
+def _first_sentence(cls: type) -> str:
+    import re
+
+    text = " ".join((cls.__doc__ or "").split())
+    found = re.match(r".*?[.!?](?=\s|$)", text)
+    return found[0] if found else text
+
+
+def _width(words: list[str]) -> int:
+    return max(map(len, words), default=0)

@@ -28,11 +28,22 @@ class Latent(NamedTuple):
     distribution: Literal["normal", "uniform"]
 
 
+class Share(NamedTuple):
+    """Which part of every batch this process takes: part `number`, from 0, of `parts` equal ones."""
+
+    number: int
+    parts: int
+
+
+WHOLE = Share(0, 1)
+
+
 class Batches(Iterator[Batch]):
     """Endless batches; the n-th is a pure function of (seed, n), so its place in the data is one number.
 
     Order and flips depend on (seed, epoch) and the latents on (seed, n); the last pictures of an epoch that
-    do not fill a batch are left out of it.
+    do not fill a batch are left out of it. Of each batch a process takes its share: the batches of all processes
+    together are those of one.
     """
 
     def __init__(
@@ -45,6 +56,7 @@ class Batches(Iterator[Batch]):
         flip: bool,
         seed: int,
         device: torch.device,
+        share: Share = WHOLE,
     ) -> None:
         count = len(packed.images)
         if count < batch_size:
@@ -55,6 +67,13 @@ class Batches(Iterator[Batch]):
         self.drawn = 0
         """Batches drawn since the training began."""
         self.per_epoch = count // batch_size
+        if batch_size % share.parts:
+            raise DataError(
+                f"train.batch_size = {batch_size} cannot be shared evenly by {share.parts} processes; "
+                f"set it to a multiple of {share.parts}"
+            )
+        self._local_size = batch_size // share.parts
+        self._local = slice(share.number * self._local_size, (share.number + 1) * self._local_size)
         self._batch_size, self._latent, self._flip, self._seed, self._device = batch_size, latent, flip, seed, device
         storage = Resident if _fits(packed.images, device) else Streamed
         self._pictures: Resident | Streamed = storage(packed.images, device)
@@ -70,7 +89,8 @@ class Batches(Iterator[Batch]):
         epoch, place = divmod(self.drawn, self.per_epoch)
         if epoch != self._epoch:
             self._start_epoch(epoch)
-        window = slice(place * self._batch_size, (place + 1) * self._batch_size)
+        first = place * self._batch_size + self._local.start
+        window = slice(first, first + self._local_size)
         pixels = self._pictures.take(window)
         if self._flips is not None:
             pixels = torch.where(self._flips[window, None, None, None], pixels.flip(-1), pixels)
@@ -93,10 +113,13 @@ class Batches(Iterator[Batch]):
 
     def _draw_latents(self) -> Tensor:
         self._generator.manual_seed(stream_seed(self._seed, Stream.LATENTS, self.drawn))
+        # The whole batch's, of which this process takes its share: so z does not depend on how many share it.
         z = torch.empty(self._batch_size, self._latent.dim, device=self._device)
         if self._latent.distribution == "normal":
-            return z.normal_(generator=self._generator)
-        return z.uniform_(-1.0, 1.0, generator=self._generator)
+            z.normal_(generator=self._generator)
+        else:
+            z.uniform_(-1.0, 1.0, generator=self._generator)
+        return z[self._local]
 
 
 class Resident:

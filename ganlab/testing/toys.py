@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
@@ -14,8 +15,9 @@ from ganlab.data.packing import Packed
 from ganlab.interfaces import Dataset, ImageSpec, Model, Source
 
 IMAGES = ImageSpec(1, 8, 8)
-"""The pictures that losses are tried with."""
+"""The pictures that losses and exporters are tried with."""
 CLASSES = 3
+"""Labels of the pictures that conditional models are tried with."""
 
 
 class Waves(Dataset):
@@ -28,7 +30,7 @@ class Waves(Dataset):
         return []
 
     def open(self) -> Source:
-        """Refuse: what is trained on is packed already."""
+        """Refuse: what is trained on has been packed already, by `waves`."""
         raise NotImplementedError
 
 
@@ -43,42 +45,20 @@ def waves(images: ImageSpec, count: int) -> Packed:
 
 
 class Tiny(Model):
-    """A generator and a discriminator of two layers each, without BatchNorm, smooth enough for gradient penalties."""
+    """A generator with BatchNorm, and a discriminator without: a logit is its own picture's, and smooth."""
 
     api = 1
+
     latent_dim: int = 4
     """Length of the latent vector z."""
 
     def check(self, images: ImageSpec) -> None:
-        """Accept pictures of any size."""
+        """Refuse odd sides."""
+        _refuse_odd(images)
 
     def build(self, images: ImageSpec) -> dict[str, nn.Module]:
         """Return the networks."""
-        shape = images[:3]
-        size = int(np.prod(shape))
-        return {
-            "generator": nn.Sequential(
-                nn.Linear(self.latent_dim, 16), nn.SiLU(), nn.Linear(16, size), nn.Unflatten(1, shape), nn.Tanh()
-            ),
-            "discriminator": nn.Sequential(
-                nn.Flatten(), nn.Linear(size, 16), nn.SiLU(), nn.Linear(16, 1), nn.Flatten(0)
-            ),
-        }
-
-
-class TinyGenerator(Model):
-    """A generator of one transposed convolution with BatchNorm: what exporters are tried with."""
-
-    api = 1
-    latent_dim: int = 4
-    """Length of the latent vector z."""
-
-    def check(self, images: ImageSpec) -> None:
-        """Accept pictures of any size; those of 8x8 are made."""
-
-    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
-        """Return the networks."""
-        return {"generator": _upsampler(self.latent_dim, images), "discriminator": nn.Flatten()}
+        return {"generator": _generator(self.latent_dim, images), "discriminator": _discriminator(images)}
 
 
 class TinyLabelled(Model):
@@ -86,39 +66,53 @@ class TinyLabelled(Model):
 
     api = 1
     conditional: ClassVar[bool] = True
+
     latent_dim: int = 4
     """Length of the latent vector z."""
 
     def check(self, images: ImageSpec) -> None:
-        """Accept pictures of any size; those of 8x8 are made."""
+        """Refuse odd sides."""
+        _refuse_odd(images)
 
     def build(self, images: ImageSpec) -> dict[str, nn.Module]:
-        """Return the networks."""
-        return {"generator": _Labelled(self.latent_dim, images), "discriminator": nn.Flatten()}
+        """Return the networks; the discriminator does not look at labels."""
+        generator = _Labelled(nn.Embedding(images.classes, self.latent_dim), _generator(self.latent_dim, images))
+        return {"generator": generator, "discriminator": _discriminator(images)}
 
 
 class _Labelled(nn.Module):
-    def __init__(self, latent_dim: int, images: ImageSpec) -> None:
+    def __init__(self, embedding: nn.Embedding, generator: nn.Module) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(images.classes, latent_dim)
-        self.upsampler = _upsampler(latent_dim, images)
+        self.embedding, self.generator = embedding, generator
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        pictures: Tensor = self.upsampler(z + self.embedding(labels))
+        pictures: Tensor = self.generator(z + self.embedding(labels))
         return pictures
 
 
-def _upsampler(latent_dim: int, images: ImageSpec) -> nn.Sequential:
+def _refuse_odd(images: ImageSpec) -> None:
+    if images.height % 2 or images.width % 2:
+        raise ValueError(f"pictures of {images.height}x{images.width} cannot be made; both sides must be even")
+
+
+def _generator(latent_dim: int, images: ImageSpec) -> nn.Module:
+    start = (4, images.height // 2, images.width // 2)
     norm = nn.BatchNorm2d(4)
     with torch.no_grad():
         for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
             assert values is not None
-            values.uniform_(0.5, 1.5)  # as after some training, so that it cannot be left out unnoticed
+            values.uniform_(0.5, 1.5)  # as after some training: an exporter that leaves it out is found out
     return nn.Sequential(
-        nn.Linear(latent_dim, 4 * 4 * 4),
-        nn.Unflatten(1, (4, 4, 4)),
+        nn.Linear(latent_dim, math.prod(start)),
+        nn.Unflatten(1, start),
         norm,
         nn.ReLU(),
         nn.ConvTranspose2d(4, images.channels, 4, stride=2, padding=1),
         nn.Tanh(),
+    )
+
+
+def _discriminator(images: ImageSpec) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(math.prod(images[:3]), 16), nn.SiLU(), nn.Linear(16, 1), nn.Flatten(0)
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlab.artefact import write_generator
 from ganlab.data.batches import Batches, Latent
@@ -22,11 +22,11 @@ from ganlab.testing.subject import ContractError, copied, registered
 from ganlab.testing.toys import Waves, waves
 from ganlab.training.loop import train_loop
 from ganlab.training.sampling import shipped_generator
-from ganlab.training.state import State, build_state, refuse_non_finite
+from ganlab.training.state import State, build_state
 
 CPU = torch.device("cpu")
-PICTURES, BATCH_SIZE = 24, 8
-"""Three batches an epoch, so that four iterations cross its end."""
+PICTURES, BATCH_SIZE = 16, 8
+"""Two batches an epoch, so that three iterations cross its end."""
 
 
 class Trial:
@@ -35,7 +35,7 @@ class Trial:
     def __init__(
         self, model: Model, loss: Loss, images: ImageSpec, iterations: int, augmentation: Augmentation | None = None
     ) -> None:
-        self.images = images
+        self.images, self.iterations = images, iterations
         self.recipe = Recipe(
             name="contract",
             seed=0,
@@ -71,83 +71,81 @@ class Trial:
     def finish(self, state: State) -> None:
         """Train to the end. Raise `NonFiniteError` where anything becomes NaN or infinite."""
         train_loop(self.recipe, state, self.batches(), CPU, "fp32", _Witness(patient=True))
-        refuse_non_finite(state)
+        state.refuse_non_finite()
 
-    def one_iteration(self, state: State) -> bool:
+    def go_on(self, state: State) -> bool:
         """Train one iteration; return whether it was the last."""
         return train_loop(self.recipe, state, self.batches(), CPU, "fp32", _Witness(patient=False))
 
     def anew(self) -> Trial:
-        """Return the same run as another process would begin it: with components that remember nothing."""
+        """Return the same run as another process would continue it: with components that remember nothing."""
         recipe = self.recipe
         augmentation = None if recipe.augmentation is None else copied(recipe.augmentation)
-        iterations = recipe.train.iterations
-        assert iterations is not None
-        return Trial(copied(recipe.model), copied(recipe.loss), self.images, iterations, augmentation)
+        return Trial(copied(recipe.model), copied(recipe.loss), self.images, self.iterations, augmentation)
+
+    def shipped(self, state: State) -> nn.Module:
+        """Return the generator as the run would ship it at this moment, in eval mode."""
+        return shipped_generator(self.recipe, state, self.images, CPU)
 
 
 class _Witness:
-    """Nobody looks; one that is not patient ends the loop after each iteration."""
+    """Nobody looks; one without patience ends the loop after each iteration."""
 
     def __init__(self, patient: bool) -> None:
         self._patient = patient
 
     def tick(self, tick: Tick) -> None:
-        """Nothing is shown."""
+        """Show nothing."""
 
     def snapshot(self) -> None:
-        """Nothing is saved."""
+        """Save nothing."""
 
     def stop_requested(self) -> bool:
+        """Tell whether patience has ended."""
         return not self._patient
 
 
 def resumes_exactly(trial: Trial, culprit: str) -> None:
     """Train once undisturbed, and once put down after each iteration and taken up anew; compare every bit."""
     undisturbed = trial.begin()
+    saved = _values(undisturbed)
     trial.finish(undisturbed)
-    states = [{name: tensor.clone() for name, tensor in undisturbed.tensors()}]
+    expected = _values(undisturbed)
 
-    finished, saved = False, trial.anew().begin()
+    finished, iteration, drawn = False, 0, 0
     while not finished:
         again = trial.anew()
         state = again.begin()
-        for (_, tensor), (_, value) in zip(state.tensors(), saved.tensors(), strict=True):
-            tensor.copy_(value)
-        state.iteration, state.drawn = saved.iteration, saved.drawn
-        finished = again.one_iteration(state)
-        saved = state
-    for name, tensor in saved.tensors():
-        if not torch.equal(tensor, states[0][name]):
+        for name, tensor in state.tensors():
+            tensor.copy_(saved[name])
+        state.iteration, state.drawn = iteration, drawn
+        finished = again.go_on(state)
+        saved, iteration, drawn = _values(state), state.iteration, state.drawn
+    for name, tensor in saved.items():
+        if not torch.equal(tensor, expected[name]):
             raise ContractError(
                 f"a run that was put down and taken up again ends with another {name} than an undisturbed one: "
-                f"{culprit} must remember nothing that is not in a checkpoint; keep it in a buffer of a network "
-                "(register_buffer), and draw from torch's default generator alone"
+                f"{culprit} must remember nothing but what a checkpoint holds, which is the parameters and buffers of "
+                "the networks (register_buffer), and draw from torch's default generator alone"
             )
 
 
 @contextmanager
-def artefact(model: Model, generator: torch.nn.Module, images: ImageSpec) -> Iterator[Path]:
+def artefact(model: Model, generator: nn.Module, images: ImageSpec) -> Iterator[Path]:
     """Yield the path of the generator's artefact, in a directory that is removed afterwards."""
-    nothing = "0" * 64
     with TemporaryDirectory(prefix="ganlab-") as folder, registered("model", type(model)) as name:
         path = Path(folder) / "generator.safetensors"
         metadata = describe(
             name,
             model,
             images,
-            recipe=RecipeRecord(name="contract", sha256=nothing),
-            training=TrainingRecord(iterations=1, images=BATCH_SIZE, epochs=0.0),
-            fingerprint=nothing,
+            recipe=RecipeRecord(name="contract", sha256="0" * 64),
+            training=TrainingRecord(iterations=1, images=BATCH_SIZE, epochs=0.5),
+            fingerprint="contract",
         )
         write_generator(path, generator, metadata)
         yield path
 
 
-def shipped(trial: Trial, state: State) -> torch.nn.Module:
-    """Return the generator as a run would ship it at this moment."""
-    return shipped_generator(trial.recipe, state, trial.images, CPU)
-
-
-def finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor.detach()).all())
+def _values(state: State) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in state.tensors()}

@@ -17,8 +17,11 @@ from ganlab.errors import GanlabError
 Precision = Literal["fp32", "tf32", "bf16"]
 
 
-def choose_device(wanted: str) -> torch.device:
-    """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` means here; refuse one that is not there."""
+def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
+    """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` means here; refuse one that is not there.
+
+    Of several processes on one machine, each takes the CUDA device of its number, unless one is named.
+    """
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = torch.device(wanted)
@@ -26,9 +29,13 @@ def choose_device(wanted: str) -> torch.device:
         count = torch.cuda.device_count()
         if count == 0:
             raise GanlabError(f"train.device = {wanted}: this machine has no usable CUDA device; use cpu or auto")
-        if (device.index or 0) >= count:
-            raise GanlabError(f"train.device = {wanted}: this machine has {count} CUDA device(s), numbered from 0")
-        return torch.device("cuda", device.index or 0)
+        index = local_rank if device.index is None else device.index
+        if index >= count:
+            raise GanlabError(
+                f"train.device = {wanted}: this machine has {count} CUDA device(s), numbered from 0, not number {index}"
+            )
+        torch.cuda.set_device(index)
+        return torch.device("cuda", index)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise GanlabError("train.device = mps: Apple's Metal is not available here; use cpu or auto")
     return device

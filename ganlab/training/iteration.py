@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Batch, Iteration, Loss, Update
+from ganlab.registry import registry
+from ganlab.training.ranks import Ranks
 from ganlab.training.state import State
 from ganlab.training.statistics import networks_of
 
@@ -30,6 +32,7 @@ def run_iteration(
     iteration: Iteration,
     autocast: Callable[[], AbstractContextManager[object]],
     observe: Callable[[Update, Tensor], None],
+    ranks: Ranks,
 ) -> None:
     """Run the updates of one iteration in the order in which the loss yields them.
 
@@ -46,15 +49,15 @@ def run_iteration(
         if before != after:
             _leave(before)
             raise PluginError(
-                f"loss {type(loss).__name__} changed torch's grad or autocast mode across a yield ({before} became "
+                f"{registry.title(loss)} changed torch's grad or autocast mode across a yield ({before} became "
                 f"{after}); close `with torch.no_grad()` and the like before each yield"
             )
         if update is None:
             return
-        observe(update, _step(loss, state, update))
+        observe(update, _step(loss, state, update, ranks))
 
 
-def _step(loss: Loss, state: State, update: Update) -> Tensor:
+def _step(loss: Loss, state: State, update: Update, ranks: Ranks) -> Tensor:
     """Differentiate the update's loss for its networks' weights alone, step their optimizers, return the norm."""
     names = networks_of(update)
     _check(loss, state, update, names)
@@ -63,6 +66,7 @@ def _step(loss: Loss, state: State, update: Update) -> Tensor:
     parameters: list[Tensor] = [p for optimizer in optimizers for p in optimizer.param_groups[0]["params"]]
     torch.autograd.backward(update.loss, inputs=parameters)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    ranks.average(gradients)
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     for optimizer in optimizers:
         optimizer.step()
@@ -71,13 +75,16 @@ def _step(loss: Loss, state: State, update: Update) -> Tensor:
 
 
 def _check(loss: Loss, state: State, update: Update, names: tuple[str, ...]) -> None:
-    kind = type(loss).__name__
     if unknown := [name for name in names if name not in state.optimizers]:
-        raise PluginError(f"loss {kind} updates {unknown}, but states networks = {tuple(state.optimizers)}")
+        raise PluginError(f"{registry.title(loss)} updates {unknown}, but states networks = {tuple(state.optimizers)}")
     if update.loss.numel() != 1:
-        raise PluginError(f"loss {kind} yields a loss of shape {tuple(update.loss.shape)}; it must be one number")
+        raise PluginError(
+            f"{registry.title(loss)} yields a loss of shape {tuple(update.loss.shape)}; it must be one number"
+        )
     if not update.loss.requires_grad:
-        raise PluginError(f"loss {kind} yields a loss for {', '.join(names)} that depends on no trainable weight")
+        raise PluginError(
+            f"{registry.title(loss)} yields a loss for {', '.join(names)} that depends on no trainable weight"
+        )
 
 
 def _modes() -> _Modes:

@@ -14,6 +14,7 @@ from ganlab.seeds import Stream, stream_seed
 from ganlab.training.device import Precision, autocast
 from ganlab.training.iteration import run_iteration
 from ganlab.training.plan import Plan, learning_rate
+from ganlab.training.ranks import Ranks
 from ganlab.training.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -36,19 +37,25 @@ class Witness(Protocol):
 
 
 def train_loop(
-    recipe: Recipe, state: State, batches: Batches, device: torch.device, precision: Precision, witness: Witness
+    recipe: Recipe,
+    state: State,
+    batches: Batches,
+    device: torch.device,
+    precision: Precision,
+    ranks: Ranks,
+    witness: Witness,
 ) -> bool:
     """Train from `state` to the recipe's end; return whether it was reached. Raises `NonFiniteError`."""
     plan = Plan(recipe, batches.per_epoch)
     statistics = Statistics(device)
-    stopwatch = _Stopwatch(recipe.train.tick_seconds, plan.images(state), plan.progress(state))
+    stopwatch = _Stopwatch(recipe.train.tick_seconds, state.iteration, plan.images(state), plan.progress(state), ranks)
     batches.move_to(state.seed(recipe.seed), state.drawn)
     progress = torch.zeros((), device=device)
     context = autocast(precision, device)
 
     def tick() -> None:
-        means = statistics.read()
-        if found := statistics.non_finite():
+        means = ranks.mean(statistics.read())
+        if found := statistics.non_finite(ranks):
             raise NonFiniteError(f"the {found.what} of the {found.network}", found.iteration)
         witness.tick(
             Tick(
@@ -57,13 +64,13 @@ def train_loop(
                 plan.epoch(state),
                 plan.progress(state),
                 stats=means,
-                **stopwatch.lap(plan.images(state), plan.progress(state)),
+                **stopwatch.lap(state.iteration, plan.images(state), plan.progress(state)),
             )
         )
 
     while not plan.done(state):
         # What layers draw depends on the iteration alone, so a run continues as if it had never stopped.
-        _seed_layers(state.seed(recipe.seed), state.iteration, device)
+        _seed_layers(state.seed(recipe.seed), state.iteration, ranks.rank, device)
         done = plan.progress(state)
         progress.fill_(done)
         for name, optimizer in state.optimizers.items():
@@ -79,6 +86,7 @@ def train_loop(
             Iteration(state.iteration % recipe.loss.period, progress),
             context,
             lambda update, gradient_norm: statistics.add(update, gradient_norm, state.iteration),
+            ranks,
         )
         if state.average is not None:
             state.average.update(state.iteration)
@@ -87,18 +95,20 @@ def train_loop(
 
         # Only here the host looks at the device.
         snapshot_due = plan.snapshots_due(state) > snapshots_before or plan.done(state)
-        if snapshot_due or stopwatch.tick_due():
+        tick_due = snapshot_due or stopwatch.tick_due(state.iteration)
+        if tick_due:
             tick()
         if snapshot_due:
             witness.snapshot()
-        if witness.stop_requested():
+        # Several ranks stop together, and ask each other only at ticks; one alone stops at once.
+        if (tick_due or ranks.world == 1) and ranks.any(witness.stop_requested()):
             return plan.done(state)
     return True
 
 
-def _seed_layers(seed: int, iteration: int, device: torch.device) -> None:
-    """Seed torch's default generators for one iteration."""
-    value = stream_seed(seed, Stream.LAYERS, iteration)
+def _seed_layers(seed: int, iteration: int, rank: int, device: torch.device) -> None:
+    """Seed torch's default generators for one iteration, each rank's with its own seed."""
+    value = stream_seed(seed, Stream.LAYERS, iteration, rank)
     torch.default_generator.manual_seed(value)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index].manual_seed(value)
@@ -109,18 +119,27 @@ def _seed_layers(seed: int, iteration: int, device: torch.device) -> None:
 class _Stopwatch:
     """The wall clock of this process's share of the training."""
 
-    def __init__(self, tick_seconds: float, images: int, progress: float) -> None:
-        self._tick_seconds, self._first_progress, self._last_images = tick_seconds, progress, images
+    def __init__(self, tick_seconds: float, iteration: int, images: int, progress: float, ranks: Ranks) -> None:
+        self._tick_seconds, self._ranks, self._first_progress = tick_seconds, ranks, progress
+        self._last_iteration, self._last_images = iteration, images
+        self._next_iteration = iteration + 1
         self._start = self._last = time.perf_counter()
 
-    def tick_due(self) -> bool:
+    def tick_due(self, iteration: int) -> bool:
+        """Tell whether `tick_seconds` have passed; several ranks agree beforehand on an iteration instead."""
+        if self._ranks.world > 1:
+            return iteration >= self._next_iteration
         return time.perf_counter() - self._last >= self._tick_seconds
 
-    def lap(self, images: int, progress: float) -> dict[str, float]:
+    def lap(self, iteration: int, images: int, progress: float) -> dict[str, float]:
         """Return `seconds`, `images_per_second` and `seconds_left`, and begin a new lap."""
         now = time.perf_counter()
-        speed = (images - self._last_images) / max(now - self._last, 1e-9)
+        elapsed = max(now - self._last, 1e-9)
+        speed = (images - self._last_images) / elapsed
         gained = progress - self._first_progress
         left = (now - self._start) * (1.0 - progress) / gained if gained > 0 else 0.0
-        self._last, self._last_images = now, images
+        if self._ranks.world > 1:
+            step = max(1, int((iteration - self._last_iteration) / elapsed * self._tick_seconds))
+            self._next_iteration = iteration + int(self._ranks.smallest(step))
+        self._last, self._last_iteration, self._last_images = now, iteration, images
         return {"seconds": now - self._start, "images_per_second": speed, "seconds_left": left}

@@ -14,6 +14,7 @@ from ganlab.latents import latents
 from ganlab.pictures import Pictures, to_uint8
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import reestimate_batchnorm, shipped_copy
+from ganlab.training.state import set_buffers
 
 if TYPE_CHECKING:
     from ganlab.recipe import Recipe
@@ -23,12 +24,21 @@ BATCH = 64
 """Pictures drawn at once."""
 
 
-def shipped_generator(recipe: Recipe, state: State, images: ImageSpec, device: torch.device) -> nn.Module:
+def shipped_generator(
+    recipe: Recipe, state: State, buffers: Tensor, images: ImageSpec, device: torch.device
+) -> nn.Module:
     """Return the generator of this moment in eval mode: averaged weights with BatchNorm statistics that fit them.
 
-    A pure function of the weights and the recipe: the training's random state is neither read nor moved.
+    `buffers` are those of all networks, averaged over the ranks. A pure function of weights and recipe: the
+    training's random state is neither read nor moved.
     """
     generator = shipped_copy(state.networks["generator"], state.average)
+    start = 0
+    for name, network in state.networks.items():
+        size = sum(buffer.numel() for buffer in network.buffers())
+        if name == "generator":
+            set_buffers(list(generator.buffers()), buffers[start : start + size])
+        start += size
     if state.average is not None:
         reestimate_batchnorm(generator, _statistics_inputs(recipe, images, device))
     return generator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from ganlab.errors import NonFiniteError, PluginError
 from ganlab.interfaces import Augmentation, ImageSpec, Model
+from ganlab.registry import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import MovingAverage
+from ganlab.training.ranks import Ranks
 
 if TYPE_CHECKING:
     from ganlab.recipe import Recipe
@@ -55,14 +57,34 @@ class State:
             for name, value in self.average.tensors():
                 yield f"average/{name}", value
 
-    def refuse_non_finite(self) -> None:
+    def buffers(self) -> list[Tensor]:
+        """Return what the networks remember beside their weights, such as BatchNorm statistics."""
+        return [buffer for network in self.networks.values() for buffer in network.buffers()]
+
+    def refuse_non_finite(self, ranks: Ranks) -> None:
         """Raise `NonFiniteError` naming the first tensor that holds NaN or an infinite value: none may be saved."""
         values = [(name, tensor) for name, tensor in self.tensors() if tensor.is_floating_point()]
         norms = torch._foreach_norm([tensor for _, tensor in values])
         finite = torch.isfinite(torch.stack([norm.to("cpu", torch.float32) for norm in norms])).tolist()
-        for (name, _), good in zip(values, finite, strict=True):
-            if not good:
-                raise NonFiniteError(name, self.iteration)
+        broken = [name for (name, _), good in zip(values, finite, strict=True) if not good]
+        if ranks.any(bool(broken)):
+            raise NonFiniteError(broken[0] if broken else "the state of another rank", self.iteration)
+
+
+def buffer_rows(state: State, ranks: Ranks) -> Tensor:
+    """Return the buffers of all ranks, a row each, float64: what ranks do not have in common."""
+    buffers = state.buffers()
+    if not buffers:
+        return torch.zeros(ranks.world, 0, dtype=torch.float64)
+    return ranks.rows(torch.cat([buffer.detach().reshape(-1).to(torch.float64) for buffer in buffers]))
+
+
+@torch.no_grad()
+def set_buffers(buffers: Sequence[Tensor], row: Tensor) -> None:
+    """Write one row of `buffer_rows`, or the mean of several, into buffers."""
+    for buffer, part in zip(buffers, torch.split(row, [buffer.numel() for buffer in buffers]), strict=True):
+        values = part if buffer.is_floating_point() else part.round()
+        buffer.copy_(values.view_as(buffer))
 
 
 def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> State:
@@ -83,12 +105,15 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
 
 def build_networks(model: Model, images: ImageSpec) -> dict[str, nn.Module]:
     """Call `model.build` and hold it to what the model class says."""
-    kind = type(model).__name__
     if model.conditional and images.classes == 0:
-        raise PluginError(f"model {kind} needs class labels, but this data has none; use a dataset with labels")
+        raise PluginError(
+            f"{registry.title(model)} needs class labels, but this data has none; use a dataset with labels"
+        )
     networks = model.build(images)
     if set(networks) != set(model.networks) or not all(isinstance(network, nn.Module) for network in networks.values()):
-        raise PluginError(f"model {kind} states the networks {sorted(model.networks)}, but built {sorted(networks)}")
+        raise PluginError(
+            f"{registry.title(model)} states the networks {sorted(model.networks)}, but built {sorted(networks)}"
+        )
     return {name: networks[name] for name in model.networks}
 
 

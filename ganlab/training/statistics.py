@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganlab.interfaces import Update
+from ganlab.training.ranks import Ranks
 
 
 class NonFinite(NamedTuple):
@@ -54,13 +56,19 @@ class Statistics:
         self._counts.clear()
         return means
 
-    def non_finite(self) -> NonFinite | None:
-        """Return what was the first to be NaN or infinite, if anything was."""
+    def non_finite(self, ranks: Ranks) -> NonFinite | None:
+        """Return what was the first to be NaN or infinite on any rank, if anything was."""
         if not self._broken:
             return None
         firsts = torch.stack(list(self._broken.values())).tolist()
-        broken = [NonFinite(*thing, first) for thing, first in zip(self._broken, firsts, strict=True) if first >= 0]
-        return min(broken, key=lambda found: found.iteration, default=None)
+        # All ranks watch the same things in the same order, so a place in it and an iteration make one number.
+        count = len(firsts)
+        mine = [first * count + place for place, first in enumerate(firsts) if first >= 0]
+        smallest = ranks.smallest(min(mine, default=math.inf))
+        if math.isinf(smallest):
+            return None
+        first, place = divmod(int(smallest), count)
+        return NonFinite(*list(self._broken)[place], first)
 
     def _add(self, values: Mapping[str, Tensor]) -> None:
         for name, value in values.items():

@@ -1,0 +1,139 @@
+"""Whose code has broken down: a plugin's is named with its version, and its traceback kept for its author."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NamedTuple
+
+from ganlab.durable import replacing_file
+from ganlab.errors import GanlabError, PluginError, RunError
+from ganlab.providers import HOST, Kind, Provider, normalized, told
+from ganlab.registry import HERE, registry
+
+if TYPE_CHECKING:
+    from ganlab.interfaces import Component
+    from ganlab.recipe import Recipe
+    from ganlab.rundir import RunDirectory
+
+FILE = "error.txt"
+"""What a run's directory keeps of a plugin's error."""
+
+_MODULE_CALL = "torch.nn.modules.module"
+_HOST_STEP = "ganlab.training.iteration"
+_OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
+"""No plugin's fault, wherever it shows. The second is torch's, which need not be imported to tell."""
+
+
+class _Suspect(NamedTuple):
+    """A component of the recipe that a plugin offers."""
+
+    provider: Provider
+    component: Component
+
+    def wrote(self, frame: FrameType) -> bool:
+        """Tell whether the code that runs in `frame` lies in the component's package."""
+        return _package(frame.f_globals.get("__name__")) == _package(type(self.component).__module__)
+
+
+@contextmanager
+def blaming(
+    recipe: Recipe, run: RunDirectory | None = None, iteration: Callable[[], int] | None = None
+) -> Iterator[None]:
+    """Turn what a plugin of the recipe raises into a `PluginError` that names it and says how to go on.
+
+    The traceback is its cause, and is kept in the directory of `run`. What is nobody's but ganlab's own, a bug,
+    comes through as it is.
+    """
+    if run is not None:
+        with suppress(OSError):
+            (run.path / FILE).unlink(missing_ok=True)  # of an attempt before this one
+    try:
+        yield
+    except GanlabError:
+        raise
+    # A stranger's code.
+    except (Exception, SystemExit) as error:
+        provider = culprit(recipe, error)
+        if provider is None or type(error).__name__ in _OUT_OF_MEMORY:
+            raise
+        place = "" if iteration is None else f" at iteration {iteration()}"
+        head = f"{provider.title} broke down{place}: {told(error)}"
+        raise PluginError("\n".join([head, *_kept(head, error, run), _remedy(provider)])) from error
+
+
+def culprit(recipe: Recipe, error: BaseException) -> Provider | None:
+    """Return the plugin whose code has raised `error`, or None where it was ganlab's own."""
+    suspects = _suspects(recipe)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
+    for frame in frames:
+        found = [suspect for suspect in suspects if suspect.wrote(frame)]
+        if found:
+            return max(found, key=lambda suspect: _closeness(suspect, frame)).provider
+    # No code of theirs was running, but what they had built or asked for: a network of torch's own layers, a gradient.
+    modules = {frame.f_globals.get("__name__") for frame in frames}
+    order: tuple[Kind, ...] = ("model",) if _MODULE_CALL in modules else ("loss", "augmentation", "model")
+    if not modules & {_MODULE_CALL, _HOST_STEP}:
+        return None
+    by_kind = {suspect.provider.kind: suspect.provider for suspect in suspects}
+    return next((by_kind[kind] for kind in order if kind in by_kind), None)
+
+
+def _suspects(recipe: Recipe) -> list[_Suspect]:
+    components: list[tuple[Kind, str, Component]] = [
+        ("model", recipe.table["model"]["name"], recipe.model),
+        ("loss", recipe.table["loss"]["name"], recipe.loss),
+        ("dataset", recipe.table["dataset"]["name"], recipe.dataset),
+        *(("observer", name, observer) for name, observer in recipe.observers.items()),
+    ]
+    if recipe.augmentation is not None:
+        components.append(("augmentation", recipe.table["augmentation"]["name"], recipe.augmentation))
+    found = []
+    for kind, name, component in components:
+        with suppress(PluginError):  # of another registry than this process's
+            found.append(_Suspect(registry.provider(kind, name), component))
+    # What ganlab brings itself has bugs, and what a notebook has added is before its author's eyes: both want the
+    # bare traceback.
+    return [suspect for suspect in found if normalized(suspect.provider.distribution) not in (HOST, normalized(HERE))]
+
+
+def _closeness(suspect: _Suspect, frame: FrameType) -> tuple[bool, bool]:
+    """Order the components of one package by how certainly the code in `frame` is theirs."""
+    itself = type(frame.f_locals.get("self")) is type(suspect.component)
+    return itself, frame.f_globals.get("__name__") == type(suspect.component).__module__
+
+
+def _kept(head: str, error: BaseException, run: RunDirectory | None) -> Iterator[str]:
+    """Write the traceback into the run's directory; yield what is to be said of that and of its checkpoint."""
+    if run is None:
+        return
+    path = run.path / FILE
+    try:
+        with replacing_file(path) as temporary:
+            temporary.write_text(f"{head}\n\n{''.join(traceback.format_exception(error))}", encoding="utf-8")
+    except RunError as refused:
+        yield str(refused)
+    else:
+        yield f"Its traceback is in {path}."
+    if (newest := _newest(run.checkpoints)) is not None:
+        yield (
+            f"The checkpoint of iteration {newest} is kept: once the plugin is repaired, "
+            f"the same command with --out {run.path} goes on from there."
+        )
+
+
+def _newest(checkpoints: Path) -> int | None:
+    """Return the iteration of the newest checkpoint; whether it is intact is found out by who continues it."""
+    names = [path.name for path in checkpoints.iterdir()] if checkpoints.is_dir() else []
+    return max((int(name) for name in names if name.isdecimal()), default=None)
+
+
+def _remedy(provider: Provider) -> str:
+    return f"To do without it: another {provider.kind} in the recipe, or ganlab plugins disable {provider.distribution}"
+
+
+def _package(module: object) -> str:
+    return str(module).partition(".")[0]

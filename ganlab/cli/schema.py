@@ -1,0 +1,36 @@
+"""`ganlab schema`: JSON Schema of a recipe, with which editors complete and check one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write, instead of to stdout.")
+def schema(out: Path | None) -> None:
+    """Write JSON Schema of a recipe: ganlab's tables and the options of every component that is installed.
+
+    \b
+    ganlab schema --out ganlab.schema.json
+    #:schema ganlab.schema.json            first line of a recipe in the same folder
+
+    Editors with Taplo (Even Better TOML) or Tombi then complete the recipe, show what options mean, and mark mistakes.
+    Names of components that are not installed here are left unchecked.
+    """
+    import json
+
+    from ganlab.durable import replacing_file
+    from ganlab.schema import recipe_schema
+
+    found = recipe_schema()
+    for sentence in found.left_open:
+        click.echo(f"ganlab: left unchecked: {sentence}", err=True)
+    text = json.dumps(found.schema, indent=1, ensure_ascii=False) + "\n"
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    with replacing_file(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    click.echo(f"{out}: begin a recipe beside it with #:schema {out.name}")

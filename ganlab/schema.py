@@ -1,0 +1,231 @@
+"""JSON Schema of a whole recipe, for editors: ganlab's own tables and the options of every component that loads.
+
+It never calls a recipe wrong that ganlab takes: a component that is not installed here, one that does not load, and
+whatever a recipe may have inherited are left open.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ganlab.errors import PluginError
+from ganlab.interfaces import Component, Model, Options
+from ganlab.layers import ALTERNATIVES, DEFAULT_NAMES
+from ganlab.options import json_schema
+from ganlab.providers import Kind, Provider, told
+from ganlab.registry import Registry, registry
+from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
+
+Schema = dict[str, Any]
+
+DIALECT = "http://json-schema.org/draft-07/schema#"
+"""The newest that every editor's checker reads."""
+
+TABLES: dict[str, type[Options]] = {"train": Train, "moving_average": MovingAverage, "snapshot": Snapshots}
+KINDS: dict[Kind, str] = {
+    "model": "What to train. Default: dcgan.",
+    "dataset": "Pictures to train on.",
+    "loss": "How to train it. Default: bce.",
+    "augmentation": "What the discriminator's pictures go through, in training. Default: nothing.",
+}
+"""The kinds of components that have a table of their own, and what that is."""
+
+
+class RecipeSchema(NamedTuple):
+    """A recipe's schema."""
+
+    schema: Schema
+    left_open: list[str]
+    """Which components' options are not in it, and why."""
+
+
+class _Offer(NamedTuple):
+    """A component that a recipe can name."""
+
+    provider: Provider
+    names: list[str]
+    """All its names, the shortest first."""
+    cls: type[Component] | None
+    """None where it does not load."""
+    table: Schema
+    """Of its options; open where it does not load."""
+
+    @property
+    def reference(self) -> Schema:
+        return {"$ref": f"#/definitions/{self.provider.kind}.{self.names[0]}"}
+
+
+def recipe_schema(components: Registry = registry) -> RecipeSchema:
+    """Return the schema of recipes with the components that are installed; each of them is loaded for it."""
+    left_open: list[str] = []
+    offers = [_offer(provider, components, left_open) for provider in components.providers()]
+    offers = [offer for offer in offers if offer.provider.kind != "exporter"]
+    by_kind = {kind: [offer for offer in offers if offer.provider.kind == kind] for kind in (*KINDS, "observer")}
+    settings = _table(Settings)
+    properties = settings["properties"] | {kind: _kind(kind, by_kind[kind]) for kind in KINDS}
+    properties |= {name: _table(cls) for name, cls in TABLES.items()}
+    for name, alternatives in ALTERNATIVES.items():
+        properties[name]["not"] = {"required": list(alternatives)}
+    properties["optimizer"] = _optimizer(by_kind["model"])
+    properties["observers"] = _observers(by_kind["observer"])
+    complete = {kind: _complete(kind, by_kind[kind]) for kind in KINDS}
+    schema = {
+        "$schema": DIALECT,
+        "title": "A recipe of ganlab",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        # What a recipe that extends another does not say may stand in the other.
+        "if": {"required": ["extends"]},
+        "else": {"required": ["dataset"], "properties": complete},
+        "definitions": {
+            "optimizer": _table(Optimizer),
+            **{f"{offer.provider.kind}.{offer.names[0]}": offer.table for offer in offers},
+        },
+    }
+    return RecipeSchema(schema, left_open)
+
+
+def _offer(provider: Provider, components: Registry, left_open: list[str]) -> _Offer:
+    names = [provider.name, f"{provider.distribution}:{provider.name}"]
+    try:
+        if components.provider(provider.kind, provider.name) != provider:
+            names = names[1:]  # the short name stands for ganlab's own
+    except PluginError:
+        names = names[1:]  # it is another's too
+    try:
+        cls = components.load(provider)
+        table = _table(cls)
+        json.dumps(table)
+    except PluginError as error:
+        left_open.append(str(error))
+    # A stranger's types.
+    except Exception as error:  # noqa: BLE001
+        left_open.append(f"{provider.title} has options that cannot be described: {told(error)}")
+    else:
+        return _Offer(provider, names, cls, _named(provider, names, table))
+    return _Offer(provider, names, None, {"type": ["boolean", "object"] if provider.kind == "observer" else "object"})
+
+
+def _named(provider: Provider, names: list[str], table: Schema) -> Schema:
+    """Let the table of a component's options hold its name, or the word that switches an observer on or off."""
+    if provider.kind == "observer":
+        return {**table, "type": ["boolean", "object"]}
+    name = {"type": "string", "enum": names, "description": table.get("description", "")}
+    return {**table, "properties": {"name": name, **table["properties"]}}
+
+
+def _kind(kind: Kind, offers: list[_Offer]) -> Schema:
+    """Return the schema of a kind's table: that of the component which it names, if that is known."""
+    known = [{"const": offer.names[0], "description": offer.table.get("description", "")} for offer in offers]
+    return {
+        "description": KINDS[kind],
+        "type": "object",
+        "properties": {"name": {"description": f"Which {kind}.", "anyOf": [*known, {"type": "string"}]}},
+        # Always true: editors look here for what they offer to complete.
+        "anyOf": [*(offer.reference for offer in offers if offer.cls), {}],
+        # What is checked; in this form, an editor says which key is wrong.
+        "allOf": [_when(offer, offer.reference) for offer in offers if offer.cls],
+    }
+
+
+def _complete(kind: Kind, offers: list[_Offer]) -> Schema:
+    """Return what else is asked of a kind's table where nothing is inherited."""
+    default = DEFAULT_NAMES.get(kind)
+    rules = []
+    for offer in offers:
+        if offer.cls is None:
+            continue
+        required = [name for name, field in offer.cls.model_fields.items() if field.is_required()]
+        if default in offer.names:
+            rules.append({"if": {"not": {"required": ["name"]}}, "then": offer.reference})
+        if required:
+            rules.append(_when(offer, {"required": required}))
+    schema: Schema = {} if default else {"required": ["name"]}
+    return schema | ({"allOf": rules} if rules else {})
+
+
+def _when(offer: _Offer, then: Schema) -> Schema:
+    return {"if": {"required": ["name"], "properties": {"name": {"enum": offer.names}}}, "then": then}
+
+
+def _optimizer(models: list[_Offer]) -> Schema:
+    """Return the schema of `[optimizer]`: Adam's options, and tables of the same for single networks."""
+    table = _table(Optimizer)
+    networks: list[str] = []
+    for offer in models:
+        if offer.cls is not None and issubclass(offer.cls, Model):
+            networks += [name for name in offer.cls.networks if name not in (*networks, *table["properties"])]
+    own = {"$ref": "#/definitions/optimizer"}
+    # Other networks are those of models that are not installed here.
+    return {
+        **table,
+        "properties": table["properties"] | dict.fromkeys(networks, own),
+        "additionalProperties": own,
+    }
+
+
+def _observers(offers: list[_Offer]) -> Schema:
+    return {
+        "description": "What watches the run: name = true, name = false, or a table of its options.",
+        "type": "object",
+        "properties": {name: offer.reference for offer in offers for name in offer.names[:1]},
+        "additionalProperties": {"type": ["boolean", "object"]},
+    }
+
+
+def _table(cls: type[Options]) -> Schema:
+    """Return the schema of a table of options, in which nothing needs to be written."""
+    whole = json_schema(cls)
+    properties = {
+        name: _plain(option, whole.get("$defs", {}), ()) for name, option in whole.get("properties", {}).items()
+    }
+    doc = " ".join((cls.__doc__ or "").split())
+    return {"description": doc, "type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any], inside: tuple[str, ...]) -> Schema:
+    """Return pydantic's schema as an editor needs it: draft 7, without null, which TOML has not, and references."""
+    if reference := schema.get("$ref"):
+        name = str(reference).rpartition("/")[2]
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        if name in inside or name not in definitions:
+            return _plain(rest, definitions, inside)  # a table of its own kind is left open
+        return _plain({**definitions[name], **rest}, definitions, (*inside, name))
+    branches = [branch for key in ("anyOf", "oneOf") for branch in schema.get(key, ()) if branch.get("type") != "null"]
+    plain = dict(_keywords(schema, definitions, inside))
+    if len(branches) == 1:
+        return _plain({**branches[0], **plain}, definitions, inside)
+    if branches:
+        plain["anyOf"] = [_plain(branch, definitions, inside) for branch in branches]
+    return plain
+
+
+def _keywords(
+    schema: Mapping[str, Any], definitions: Mapping[str, Any], inside: tuple[str, ...]
+) -> Iterator[tuple[str, Any]]:
+    for key, value in schema.items():
+        match key:
+            case "title" | "anyOf" | "oneOf" | "discriminator" | "$defs":
+                continue
+            case "default" if value is None:
+                continue
+            case "description":
+                yield key, " ".join(str(value).split())
+            case "prefixItems":
+                yield "items", [_plain(item, definitions, inside) for item in value]
+                yield "additionalItems", False
+            case "items" if "prefixItems" in schema:
+                continue
+            case "items" | "additionalProperties" if isinstance(value, dict):
+                yield key, _plain(value, definitions, inside)
+            case "properties":
+                yield key, {name: _plain(item, definitions, inside) for name, item in value.items()}
+            case "allOf":
+                yield key, [_plain(item, definitions, inside) for item in value]
+            case "pattern" if "(?" in value:
+                continue  # of Python's regular expressions, which other languages refuse
+            case _:
+                yield key, value

@@ -1,0 +1,202 @@
+"""The contract suite: which checks a component has, what came of them, and how pytest runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+from ganlab.errors import PluginError
+from ganlab.interfaces import Component, ImageSpec, Loss, Model
+from ganlab.providers import Kind
+from ganlab.registry import KINDS
+from ganlab.suggest import did_you_mean
+from ganlab.testing import rules
+from ganlab.testing.subject import Check, Subject, described
+from ganlab.testing.surroundings import undisturbed
+
+DEFAULTS: tuple[Mapping[str, Any], ...] = ({},)
+"""The options of a component that is checked as it stands."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Result(NamedTuple):
+    """What came of a check."""
+
+    name: str
+    passed: bool
+    advice: str = ""
+    """What to change where it has not passed; else empty, or something worth knowing."""
+
+
+class Outcome(NamedTuple):
+    """What came of a check, before anyone has asked whether it was expected."""
+
+    verdict: Literal["passed", "failed", "advice", "blocked"]
+    """"blocked": it was not tried, because one that it needs has not passed."""
+    advice: str = ""
+    cause: BaseException | None = None
+
+
+class Suite:
+    """The checks of one component. Each is run once, when it is asked for, after those that it needs."""
+
+    def __init__(
+        self,
+        component_class: type[Component],
+        *,
+        options: Sequence[Mapping[str, Any]] = DEFAULTS,
+        images: Sequence[ImageSpec] = (),
+        loss: Loss | type[Loss] | None = None,
+        model: Model | type[Model] | None = None,
+        expected_failures: Mapping[str, str] = NOTHING,
+    ) -> None:
+        kind = kind_of(component_class)
+        self.checks = {check.name: check for check in checks_of(kind)}
+        for name in expected_failures:
+            if name not in self.checks:
+                raise PluginError(
+                    f'expected_failures: "{name}" is no check of a {kind}{did_you_mean(name, self.checks)} '
+                    f"(its checks: {', '.join(self.checks)})"
+                )
+        loss = loss() if isinstance(loss, type) else loss
+        model = model() if isinstance(model, type) else model
+        self._subjects = [Subject(kind, component_class, table, tuple(images), loss, model) for table in options]
+        self._expected = expected_failures
+        self._outcomes: dict[str, Outcome] = {}
+
+    def results(self) -> Iterator[Result]:
+        """Run the checks one after the other."""
+        for name in self.checks:
+            yield self._result(name)
+
+    def outcome(self, name: str) -> Outcome:
+        """Run a check for each set of options, unless that has been done; return the first outcome that is not good."""
+        if name not in self._outcomes:
+            check = self.checks[name]
+            blocking = [need for need in check.needs if self.outcome(need).verdict in ("failed", "blocked")]
+            if blocking:
+                self._outcomes[name] = Outcome("blocked", f"not checked, because {' and '.join(blocking)} did not pass")
+            else:
+                self._outcomes[name] = self._run(check)
+        return self._outcomes[name]
+
+    def _run(self, check: Check) -> Outcome:
+        advice = ""
+        for subject in self._subjects:
+            where = f"with {dict(subject.options)}: " if len(self._subjects) > 1 else ""
+            with undisturbed():
+                try:
+                    advice = check.function(subject) or advice
+                # A stranger's code: whatever it raises is the outcome.
+                except (Exception, SystemExit) as error:
+                    return Outcome("failed", f"{where}{described(error, subject.cls)}", error)
+        return Outcome("advice", advice) if advice else Outcome("passed")
+
+    def _result(self, name: str) -> Result:
+        outcome, reason = self.outcome(name), self._expected.get(name)
+        if reason is None or outcome.verdict == "blocked":
+            return Result(name, outcome.verdict != "failed", outcome.advice)
+        if outcome.verdict == "failed":
+            return Result(name, True, f"fails as expected: {reason}")
+        return Result(name, False, unexpected(name, reason))
+
+
+def unexpected(name: str, reason: str) -> str:
+    """Return what to change about a check that passes although it was expected to fail."""
+    return f'passes, though it was expected to fail ("{reason}"): take {name} out of expected_failures'
+
+
+def run_checks(
+    component_class: type[Component],
+    *,
+    options: Sequence[Mapping[str, Any]] = DEFAULTS,
+    images: Sequence[ImageSpec] = (),
+    loss: Loss | type[Loss] | None = None,
+    model: Model | type[Model] | None = None,
+    expected_failures: Mapping[str, str] = NOTHING,
+) -> list[Result]:
+    """Run all checks of a component; the arguments are those of `contract`."""
+    suite = Suite(
+        component_class,
+        options=options,
+        images=images,
+        loss=loss,
+        model=model,
+        expected_failures=expected_failures,
+    )
+    return list(suite.results())
+
+
+def contract(
+    component_class: type[Component],
+    *,
+    options: Sequence[Mapping[str, Any]] = DEFAULTS,
+    images: Sequence[ImageSpec] = (),
+    loss: Loss | type[Loss] | None = None,
+    model: Model | type[Model] | None = None,
+    expected_failures: Mapping[str, str] = NOTHING,
+) -> Callable[[str], None]:
+    """Return a test for pytest that holds a component to its contract, one case a check.
+
+    `options` are the sets of options to check with; one that names what has no default is enough. `images` are the
+    pictures that a model must accept, by default whatever it accepts of those that are tried. `loss` trains a model,
+    `model` is trained by a loss, where the networks are not a generator and a discriminator. `expected_failures` gives
+    by check the reason why it fails; where it passes, that is a failure.
+    """
+    import pytest
+
+    suite = Suite(
+        component_class,
+        options=options,
+        images=images,
+        loss=loss,
+        model=model,
+        expected_failures=expected_failures,
+    )
+
+    @pytest.mark.parametrize("check", list(suite.checks))
+    def test_contract(check: str) -> None:
+        outcome, reason = suite.outcome(check), expected_failures.get(check)
+        match outcome.verdict:
+            case "failed" if reason is not None:
+                pytest.xfail(reason)
+            case "failed":
+                raise AssertionError(outcome.advice) from outcome.cause
+            case "blocked":
+                pytest.skip(outcome.advice)
+            case _ if reason is not None:
+                raise AssertionError(unexpected(check, reason))
+            case "advice":
+                pytest.skip(f"advice: {outcome.advice}")
+
+    return test_contract
+
+
+def kind_of(component_class: type[Component]) -> Kind:
+    """Return the kind of a component class. Raise `PluginError` where it is none."""
+    if isinstance(component_class, type):
+        for kind, base in KINDS.items():
+            if issubclass(component_class, base):
+                return kind
+    bases = ", ".join(base.__name__ for base in KINDS.values())
+    raise PluginError(f"a component is a class derived from one of {bases}; {component_class!r} is not")
+
+
+def checks_of(kind: Kind) -> tuple[Check, ...]:
+    """Return the checks of a kind, in the order in which they build on one another."""
+    # Imported when they are needed: most of them need torch.
+    match kind:
+        case "model":
+            from ganlab.testing.models import CHECKS as own
+        case "loss":
+            from ganlab.testing.losses import CHECKS as own
+        case "dataset":
+            from ganlab.testing.datasets import CHECKS as own
+        case "augmentation":
+            from ganlab.testing.augmentations import CHECKS as own
+        case "exporter":
+            from ganlab.testing.exporters import CHECKS as own
+        case "observer":
+            from ganlab.testing.observers import CHECKS as own
+    return rules.CHECKS + own
