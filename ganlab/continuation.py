@@ -14,7 +14,15 @@ from ganlab.rundir import RunDirectory, newest_run
 if TYPE_CHECKING:
     from ganlab.recipe import Recipe
 
-_FREE_TO_CHANGE = ("observers", "snapshot", "train.tick_seconds", "train.threads", "train.device", "train.rank_timeout_seconds")
+_FREE_TO_CHANGE = (
+    "observers",
+    "snapshot",
+    "train.tick_seconds",
+    "train.threads",
+    "train.device",
+    "train.rank_timeout_seconds",
+    "train.on_nonfinite",
+)
 """What a continued run may change: it says how a run is watched or where it runs, not what it computes."""
 
 

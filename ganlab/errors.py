@@ -44,8 +44,8 @@ class NonFiniteError(RunError):
         self.what, self.iteration = what, iteration
         super().__init__(
             f"{what} became NaN or infinite at iteration {iteration}; nothing was saved after that. "
-            f'Lower optimizer.lr, set train.precision to "fp32", or let train.on_nonfinite = "rollback" try again '
-            f"from the last checkpoint with other random numbers"
+            f'Continue the run with train.on_nonfinite = "rollback", which tries again from the last checkpoint with '
+            f'other random numbers, or start a new one with a lower optimizer.lr or train.precision = "fp32"'
         )
 
 

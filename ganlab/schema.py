@@ -15,15 +15,23 @@ from ganlab.interfaces import Component, Model, Options
 from ganlab.layers import ALTERNATIVES, DEFAULT_NAMES
 from ganlab.options import json_schema
 from ganlab.providers import Kind, Provider, told
-from ganlab.registry import Registry, registry
+from ganlab.registry import HERE, Registry, registry
 from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
 Schema = dict[str, Any]
+
+FILE = "ganlab.schema.json"
+"""What a recipe calls the file that lies beside it."""
+DIRECTIVE = f"#:schema {FILE}"
+"""A recipe's first line, which leads editors to the schema."""
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 """The newest that every editor's checker reads."""
 
 TABLES: dict[str, type[Options]] = {"train": Train, "moving_average": MovingAverage, "snapshot": Snapshots}
+_OPEN: Schema = {"additionalProperties": True}
+"""What draft 7 takes for granted and Tombi wants to read."""
+
 KINDS: dict[Kind, str] = {
     "model": "What to train. Default: dcgan.",
     "dataset": "Pictures to train on.",
@@ -78,8 +86,8 @@ def recipe_schema(components: Registry = registry) -> RecipeSchema:
         "properties": properties,
         "additionalProperties": False,
         # What a recipe that extends another does not say may stand in the other.
-        "if": {"required": ["extends"]},
-        "else": {"required": ["dataset"], "properties": complete},
+        "if": {"required": ["extends"], **_OPEN},
+        "else": {"required": ["dataset"], "properties": complete, **_OPEN},
         "definitions": {
             "optimizer": _table(Optimizer),
             **{f"{offer.provider.kind}.{offer.names[0]}": offer.table for offer in offers},
@@ -89,7 +97,9 @@ def recipe_schema(components: Registry = registry) -> RecipeSchema:
 
 
 def _offer(provider: Provider, components: Registry, left_open: list[str]) -> _Offer:
-    names = [provider.name, f"{provider.distribution}:{provider.name}"]
+    names = [provider.name]
+    if provider.distribution != HERE:
+        names.append(f"{provider.distribution}:{provider.name}")
     try:
         if components.provider(provider.kind, provider.name) != provider:
             names = names[1:]  # the short name stands for ganlab's own
@@ -106,7 +116,8 @@ def _offer(provider: Provider, components: Registry, left_open: list[str]) -> _O
         left_open.append(f"{provider.title} has options that cannot be described: {told(error)}")
     else:
         return _Offer(provider, names, cls, _named(provider, names, table))
-    return _Offer(provider, names, None, {"type": ["boolean", "object"] if provider.kind == "observer" else "object"})
+    kinds = ["boolean", "object"] if provider.kind == "observer" else "object"
+    return _Offer(provider, names, None, {"type": kinds, **_OPEN})
 
 
 def _named(provider: Provider, names: list[str], table: Schema) -> Schema:
@@ -119,11 +130,12 @@ def _named(provider: Provider, names: list[str], table: Schema) -> Schema:
 
 def _kind(kind: Kind, offers: list[_Offer]) -> Schema:
     """Return the schema of a kind's table: that of the component which it names, if that is known."""
-    known = [{"const": offer.names[0], "description": offer.table.get("description", "")} for offer in offers]
+    known = [{"enum": offer.names[:1], "description": offer.table.get("description", "")} for offer in offers]
     return {
         "description": KINDS[kind],
         "type": "object",
         "properties": {"name": {"description": f"Which {kind}.", "anyOf": [*known, {"type": "string"}]}},
+        **_OPEN,
         # Always true: editors look here for what they offer to complete.
         "anyOf": [*(offer.reference for offer in offers if offer.cls), {}],
         # What is checked; in this form, an editor says which key is wrong.
@@ -142,13 +154,12 @@ def _complete(kind: Kind, offers: list[_Offer]) -> Schema:
         if default in offer.names:
             rules.append({"if": {"not": {"required": ["name"]}}, "then": offer.reference})
         if required:
-            rules.append(_when(offer, {"required": required}))
-    schema: Schema = {} if default else {"required": ["name"]}
-    return schema | ({"allOf": rules} if rules else {})
+            rules.append(_when(offer, {"required": required, **_OPEN}))
+    return {**_OPEN, **({} if default else {"required": ["name"]}), **({"allOf": rules} if rules else {})}
 
 
 def _when(offer: _Offer, then: Schema) -> Schema:
-    return {"if": {"required": ["name"], "properties": {"name": {"enum": offer.names}}}, "then": then}
+    return {"if": {"required": ["name"], "properties": {"name": {"enum": offer.names}}, **_OPEN}, "then": then}
 
 
 def _optimizer(models: list[_Offer]) -> Schema:
@@ -172,7 +183,7 @@ def _observers(offers: list[_Offer]) -> Schema:
         "description": "What watches the run: name = true, name = false, or a table of its options.",
         "type": "object",
         "properties": {name: offer.reference for offer in offers for name in offer.names[:1]},
-        "additionalProperties": {"type": ["boolean", "object"]},
+        "additionalProperties": {"type": ["boolean", "object"], **_OPEN},
     }
 
 

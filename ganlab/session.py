@@ -306,7 +306,10 @@ class Session:
         )
 
     def _reals(self) -> Any:
-        return self.packed.images[:REALS].transpose(0, 2, 3, 1)
+        # Spread over the whole: the first ones may all be of one class.
+        count = len(self.packed.images)
+        chosen = [index * count // min(REALS, count) for index in range(min(REALS, count))]
+        return self.packed.images[chosen].transpose(0, 2, 3, 1)
 
     def _metadata(self) -> Metadata:
         from ganlab.metadata import RecipeRecord, TrainingRecord

@@ -6,12 +6,15 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from ganlab.errors import Interrupted
 
+ECHO_SECONDS = 2.0
+"""torchrun sends its processes the signal that the terminal has already sent them: so soon, a second is the same."""
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -20,6 +23,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._received_at = 0.0
         self._deferring = False
 
     @contextmanager
@@ -34,10 +38,12 @@ class Interruption:
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Take a signal."""
         if self.received is not None:
+            if "TORCHELASTIC_RUN_ID" in os.environ and time.monotonic() - self._received_at < ECHO_SECONDS:
+                return
             if sys.stderr.isatty():
                 os.write(sys.stderr.fileno(), _SHOW_CURSOR)
             os._exit(128 + number)
-        self.received = signal.Signals(number)
+        self.received, self._received_at = signal.Signals(number), time.monotonic()
         if not self._deferring:
             raise Interrupted(f"stopped by {self.received.name} before the training began; nothing is lost", number)
 

@@ -25,6 +25,7 @@ ROOMS = [
     {"continuation", "export", "preview"},
     {"session"},
     {"run"},
+    {"launch"},
     {"cli"},
     {"__main__"},
 ]

@@ -39,6 +39,7 @@ from documents import (
 
 import ganlab
 from ganlab.cli import ganlab as command_line
+from ganlab.continuation import _FREE_TO_CHANGE as FREE_TO_CHANGE
 from ganlab.events import Events
 from ganlab.interfaces import Dataset, ImageSpec, Model, Options
 from ganlab.options import options_of
@@ -141,7 +142,7 @@ def test_every_public_name_and_every_event_is_documented() -> None:
 def test_every_shipped_recipe_is_documented() -> None:
     page = GENERATED / "recipes.md"
     for path in shipped_recipes():
-        header = path.read_text().splitlines()[0].lstrip("# ")
+        header = next(line for line in path.read_text().splitlines() if not line.startswith("#:")).lstrip("# ")
         assert re.sub(r"<(http[^>]*)>", r"\1", section(page, path.stem)).strip().startswith(header)
 
 
@@ -273,6 +274,12 @@ def test_a_runs_directory_holds_what_the_table_says() -> None:
     table = section(DOCS / "runs.md", "What lies in a run's directory")
     listed = {name.partition("/")[0] for name in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)}
     assert listed == {path.name for path in run.iterdir() if not path.name.startswith(".")}
+
+
+def test_what_a_continued_run_may_change_is_listed() -> None:
+    table = section(DOCS / "runs.md", "What may change")
+    for key in FREE_TO_CHANGE:
+        assert f"`{key}`" in table or f"`[{key}]`" in table, key
 
 
 # What is said in passing

@@ -15,7 +15,30 @@ from ganlab.cli.recipes import recipes
 from ganlab.cli.run import run
 from ganlab.cli.sample import sample
 from ganlab.cli.schema import schema
-from ganlab.errors import GanlabError, PluginError
+from ganlab.errors import (
+    ArtefactError,
+    DataError,
+    GanlabError,
+    Interrupted,
+    PluginError,
+    RankError,
+    RecipeError,
+)
+
+
+DEPENDENCIES = {
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "PIL",
+    "pluggy",
+    "pydantic",
+    "rich",
+    "safetensors",
+    "torch",
+}
+"""What a deliberately small installation may lack: sampling from ONNX needs few of them."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -51,7 +74,8 @@ def main() -> None:
         sys.stdout.flush()
     except GanlabError as error:
         _show_cause(error)
-        click.echo(f"ganlab: {error}", err=True)
+        if says := _said_by_this_rank(error):
+            click.echo(f"ganlab: {says}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -59,6 +83,11 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("ganlab: stopped by Ctrl-C", err=True)
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in DEPENDENCIES:
+            raise
+        click.echo(f"ganlab: this needs the package {error.name}, which is not installed: pip install ganlab", err=True)
+        sys.exit(2)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does. Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,3 +100,12 @@ def _show_cause(error: GanlabError) -> None:
 
     if isinstance(error, PluginError) and error.__cause__ is not None and strict():
         traceback.print_exception(error.__cause__)
+
+
+def _said_by_this_rank(error: GanlabError) -> str:
+    """Return the message, or nothing where rank 0 of a run says the same."""
+    rank = os.environ.get("RANK", "0")
+    if rank == "0":
+        return str(error)
+    common = (ArtefactError, DataError, Interrupted, PluginError, RankError, RecipeError)
+    return "" if isinstance(error, common) else f"rank {rank}: {error}"

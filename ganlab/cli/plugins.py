@@ -180,7 +180,7 @@ def _first_sentence(cls: type) -> str:
     import re
 
     text = " ".join((cls.__doc__ or "").split())
-    found = re.match(r".*?[.!?](?=\s|$)", text)
+    found = re.match(r".*?(?<!\bal)[.!?](?=\s|$)", text)  # "et al." ends no sentence
     return found[0] if found else text
 
 

@@ -54,13 +54,17 @@ def copy(name: str, destination: Path) -> None:
     from ganlab.durable import replacing_file
     from ganlab.errors import GanlabError
     from ganlab.recipe import find_recipe
+    from ganlab.schema import DIRECTIVE, FILE
 
     source = find_recipe(name)
     target = destination / source.name if destination.is_dir() else destination
     if target.exists():
         raise GanlabError(f"{target} exists; name another file")
+    text = source.read_text(encoding="utf-8")
+    if not (target.parent / FILE).exists():  # an editor would complain of a schema that is not there
+        text = text.removeprefix(f"{DIRECTIVE}\n")
     with replacing_file(target) as temporary:
-        temporary.write_bytes(source.read_bytes())
+        temporary.write_text(text, encoding="utf-8")
     click.echo(f"{target}: edit it, then ganlab run {target}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -26,6 +27,9 @@ import click
     type=click.Choice(["auto", "rich", "plain", "json", "off"]),
     help="How progress is shown. auto: live on a terminal, else a plain line every few seconds.",
 )
+@click.option(
+    "--nproc", type=click.IntRange(min=1), default=1, metavar="N", help="Train with N processes, one a GPU if there are."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be trained and what it would take; train nothing.")
 def run(
     recipe: str,
@@ -34,6 +38,7 @@ def run(
     overrides: tuple[str, ...],
     device: str | None,
     progress: str | None,
+    nproc: int,
     dry_run: bool,
 ) -> None:
     """Train what RECIPE says: a TOML file, or the name of a shipped recipe (ganlab recipes).
@@ -55,7 +60,14 @@ def run(
         click.echo(preview(loaded))
         return
 
+    if nproc > 1:
+        from ganlab.launch import launch
+
+        # Looked for once before N processes start; they read the recipe again.
+        sys.exit(launch(nproc, _without_nproc(sys.argv[1:])))
+
     from ganlab.run import train
+    from ganlab.training.ranks import place
 
     try:
         trained = train(loaded, out=out, resume=resume)
@@ -65,6 +77,8 @@ def run(
             again += [word for override in overrides for word in ("--set", override)]
             raise Interrupted(f"{error}\ngo on with: {shlex.join(again)}", error.signal_number) from None
         raise
+    if place().rank:
+        return  # rank 0 speaks for all
     if trained.already_done:
         summary = (
             f"The run in {trained.directory} was finished before: {trained.iterations:,} iterations. "
@@ -78,6 +92,17 @@ def run(
     terminal = loaded.table["observers"].get("terminal")
     for_programs = isinstance(terminal, dict) and terminal["mode"] == "json"
     click.echo(f"{summary}\n{_where_things_lie(trained.directory)}", err=for_programs)
+
+
+def _without_nproc(arguments: list[str]) -> list[str]:
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--nproc":
+            next(words)
+        elif not word.startswith("--nproc="):
+            kept.append(word)
+    return kept
 
 
 def _where_things_lie(directory: Path) -> str:

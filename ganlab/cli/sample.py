@@ -46,7 +46,7 @@ def sample(
     chosen = parse_seeds(seeds) if seeds is not None else range(seed or 0, (seed or 0) + (count or 64))
     path = generator_source(source)
     pictures = load_generator(path, device=device).sample(chosen, label=label)
-    out = out or path.parent / ("samples" if separate else "sample.png")
+    out = out or path.parent / ("seeds" if separate else "sample.png")
     if separate:
         for number, picture in zip(chosen, pictures, strict=True):
             save_png(out / f"seed{number:08d}.png", picture)

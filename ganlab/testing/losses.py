@@ -1,25 +1,159 @@
-"""The checks of losses: what they yield, what they leave as it was, and that they lead to the optimum."""
+"""The checks of losses: what they yield, what they leave as it was, and where they lead."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
-from ganlab.errors import PluginError
-from ganlab.interfaces import ImageSpec, Iteration, Loss, Model, Update
-from ganlab.testing import optimum
-from ganlab.testing.models import shapes
+from ganlab.errors import GanlabError
+from ganlab.interfaces import ImageSpec, Loss, Model, Update
+from ganlab.testing.optimum import MEAN, START, mean_found
+from ganlab.testing.shapes import shapes
 from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import modes, moved, random_states
 from ganlab.testing.toys import IMAGES, Tiny
 from ganlab.testing.trial import Trial, resumes_exactly
-from ganlab.training.iteration import run_iteration
 from ganlab.training.statistics import networks_of
 
 ADVERSARIAL = {"generator", "discriminator"}
+"""The networks of the model that losses are tried on."""
 LONGEST = 64
-"""Iterations at most, however many different ones the loss says take turns."""
+"""Iterations at most, however many different ones take turns."""
+
+
+def leaves_modes(subject: Subject) -> None:
+    """Compare torch's modes before and after each yield."""
+    trial = _trial(subject)
+    loss, state, batches = trial.recipe.loss, trial.begin(), trial.batches()
+    for index in range(trial.iterations):
+        updates = loss.updates(state.networks, batches, trial.place(index))
+        update: Update | None = None
+        while True:
+            before = modes()
+            update = next(updates, None)
+            for name, value in modes()._asdict().items():
+                if value != before._asdict()[name]:
+                    raise ContractError(
+                        f"it changes torch's {name} mode from {before._asdict()[name]} to {value} and then yields: "
+                        "close torch.no_grad(), torch.autocast() and the like before each yield"
+                    )
+            if update is None:
+                break
+
+
+def yields_updates(subject: Subject) -> None:
+    """Run each of the different iterations once."""
+    _run(subject, nullcontext)
+
+
+def stays_finite_in_bf16(subject: Subject) -> None:
+    """Run them as CUDA does by default, under autocast to bfloat16."""
+    try:
+        _run(subject, lambda: torch.autocast("cpu", torch.bfloat16))
+    except RuntimeError as error:
+        raise ContractError(
+            f"it cannot compute with the bfloat16 that networks return on CUDA: {' '.join(str(error).split())[:300]}; "
+            "take logits as .float(), and cross-entropies of logits, not of probabilities"
+        ) from error
+
+
+def leaves_random_states(subject: Subject) -> None:
+    """Run the iterations, and see which random states have moved."""
+    trial = _trial(subject)
+    state, batches = trial.begin(), trial.batches()
+    before = random_states()
+    for index in range(trial.iterations):
+        trial.iterate(state, batches, index)
+    if states := moved(before, torch_may_draw=True):
+        raise ContractError(
+            f"updates() draws from or seeds {' and '.join(states)}: draw from torch's default generator, which the run "
+            "has seeded, and never seed it"
+        )
+
+
+def resumes(subject: Subject) -> None:
+    """Put a run down after each iteration, and take it up anew."""
+    resumes_exactly(_trial(subject, more=2), "a loss")
+
+
+def finds_the_optimum(subject: Subject) -> str | None:
+    """Let a generator of shades of grey look for those of the data."""
+    loss = subject.make(Loss)
+    if set(loss.networks) != ADVERSARIAL:
+        return f"not checked: an optimum is known for {' and '.join(sorted(ADVERSARIAL))} only"
+    found = mean_found(loss)
+    if not abs(found - MEAN) < 0.5 * abs(START - MEAN):
+        way = "away from" if (found - START) * (MEAN - START) < 0 else "not to"
+        raise ContractError(
+            f"it leads a generator {way} the data: the mean of its pictures, {START} at first, became {found:.2f}, and "
+            f"the data's is {MEAN}; compare the signs of its terms, and real and fake, with the paper"
+        )
+    return None
+
+
+CHECKS = (
+    Check("modes", "It leaves grad, autocast and torch's other modes as they were.", leaves_modes, ("defaults",)),
+    Check("updates", "It yields finite updates for every network it names.", yields_updates, ("modes",)),
+    Check("autocast", "Its updates are finite in bfloat16.", stays_finite_in_bf16, ("updates",)),
+    Check("random", "It moves no random state but torch's default generator.", leaves_random_states, ("updates",)),
+    Check("resume", "A run resumed after any iteration ends with the same bits.", resumes, ("random",)),
+    Check("optimum", "It leads a generator to the data.", finds_the_optimum, ("updates",)),
+)
+
+
+def _run(subject: Subject, autocast: Callable[[], AbstractContextManager[object]]) -> None:
+    """Run each of the different iterations once, and look at every update."""
+    trial = _trial(subject)
+    loss, state, batches = trial.recipe.loss, trial.begin(), trial.batches()
+    moved_networks: set[str] = set()
+
+    def observe(update: Update, gradient_norm: Tensor) -> None:
+        names = networks_of(update)
+        moved_networks.update(names)
+        values = {f"the loss of {' and '.join(names)}": update.loss, "its gradient": gradient_norm, **update.stats}
+        for name, value in values.items():
+            if not isinstance(value, Tensor) or value.numel() != 1:
+                raise ContractError(f"the statistic {name} is {_kind(value)}: it must be a tensor of one number")
+            if not torch.isfinite(value.detach()).all():
+                raise ContractError(
+                    f"{name} is {value.item()} in iteration {index}: look for divisions by 0, roots and logarithms of "
+                    "it, and for large numbers in exp"
+                )
+
+    for index in range(trial.iterations):
+        drawn = batches.drawn
+        try:
+            trial.iterate(state, batches, index, observe, autocast)
+        except GanlabError as error:
+            raise ContractError(str(error)) from error
+        if batches.drawn == drawn:
+            raise ContractError("it draws no batch in an iteration, so that epochs never end: call next(batches)")
+    if idle := [name for name in loss.networks if name not in moved_networks]:
+        raise ContractError(
+            f"it never updates {' or '.join(idle)}: yield an Update for it, or take it out of `networks`, which are "
+            "those that it moves"
+        )
+
+
+def _trial(subject: Subject, more: int = 0) -> Trial:
+    """Return a run of each of the loss's different iterations, and some more, on the model that it needs."""
+    loss = subject.make(Loss)
+    model, images = _model(subject, loss)
+    return Trial(loss=loss, model=model, images=images, iterations=min(loss.period, LONGEST) + more)
+
+
+def _model(subject: Subject, loss: Loss) -> tuple[Model, ImageSpec]:
+    model = subject.model or Tiny()
+    if missing := [name for name in loss.networks if name not in model.networks]:
+        raise ContractError(
+            f"it needs {' and '.join(missing)}, and the model that it is tried on has {', '.join(model.networks)}: say "
+            "what it trains, contract(..., model=...), or --with NAME on the command line"
+        )
+    return (model, IMAGES) if subject.model is None else (model, shapes(model, subject.images)[0])
+
+
+def _kind(value: object) -> str:
+    return f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

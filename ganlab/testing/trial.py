@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,18 +13,21 @@ from torch import Tensor, nn
 from ganlab.artefact import write_generator
 from ganlab.data.batches import Batches, Latent
 from ganlab.events import Tick
-from ganlab.interfaces import Augmentation, ImageSpec, Loss, Model
+from ganlab.interfaces import Augmentation, Batch, ImageSpec, Iteration, Loss, Model, Update
 from ganlab.metadata import RecipeRecord, TrainingRecord
 from ganlab.network import describe
 from ganlab.recipe import Recipe
 from ganlab.settings import MovingAverage, Optimizer, Snapshots, Train
 from ganlab.testing.subject import ContractError, copied, registered
 from ganlab.testing.toys import Waves, waves
+from ganlab.training.iteration import run_iteration
 from ganlab.training.loop import train_loop
+from ganlab.training.ranks import Place, Ranks
 from ganlab.training.sampling import shipped_generator
 from ganlab.training.state import State, build_state
 
 CPU = torch.device("cpu")
+ALONE = Ranks(Place(rank=0, world=1, local=0), CPU)
 PICTURES, BATCH_SIZE = 16, 8
 """Two batches an epoch, so that three iterations cross its end."""
 
@@ -33,7 +36,14 @@ class Trial:
     """A run of so many iterations, in memory."""
 
     def __init__(
-        self, model: Model, loss: Loss, images: ImageSpec, iterations: int, augmentation: Augmentation | None = None
+        self,
+        model: Model,
+        loss: Loss,
+        images: ImageSpec,
+        iterations: int,
+        *,
+        augmentation: Augmentation | None = None,
+        lr: float = 2e-4,
     ) -> None:
         self.images, self.iterations = images, iterations
         self.recipe = Recipe(
@@ -43,7 +53,7 @@ class Trial:
             dataset=Waves(resolution=(images.height, images.width), channels=images.channels),
             loss=loss,
             augmentation=augmentation,
-            optimizer=dict.fromkeys(model.networks, Optimizer()),
+            optimizer=dict.fromkeys(model.networks, Optimizer(lr=lr)),
             train=Train(batch_size=BATCH_SIZE, epochs=None, iterations=iterations, device="cpu", precision="fp32"),
             moving_average=MovingAverage(statistics_batches=1),
             snapshot=Snapshots(every_epochs=None, every_iterations=iterations),
@@ -70,18 +80,36 @@ class Trial:
 
     def finish(self, state: State) -> None:
         """Train to the end. Raise `NonFiniteError` where anything becomes NaN or infinite."""
-        train_loop(self.recipe, state, self.batches(), CPU, "fp32", _Witness(patient=True))
+        train_loop(self.recipe, state, self.batches(), CPU, "fp32", ALONE, _Witness(patient=True))
         state.refuse_non_finite()
 
     def go_on(self, state: State) -> bool:
         """Train one iteration; return whether it was the last."""
-        return train_loop(self.recipe, state, self.batches(), CPU, "fp32", _Witness(patient=False))
+        return train_loop(self.recipe, state, self.batches(), CPU, "fp32", ALONE, _Witness(patient=False))
+
+    def iterate(
+        self,
+        state: State,
+        batches: Iterator[Batch],
+        index: int,
+        observe: Callable[[Update, Tensor], None] = lambda update, gradient_norm: None,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Run the iteration with this index and nothing around it; `observe` gets updates and their gradients' norms."""
+        loss = self.recipe.loss
+        run_iteration(loss, state, batches, self.place(index), autocast, observe, ALONE)
+
+    def place(self, index: int) -> Iteration:
+        """Return where in the training the iteration with this index stands."""
+        return Iteration(index % self.recipe.loss.period, torch.tensor(index / self.iterations))
 
     def anew(self) -> Trial:
         """Return the same run as another process would continue it: with components that remember nothing."""
         recipe = self.recipe
         augmentation = None if recipe.augmentation is None else copied(recipe.augmentation)
-        return Trial(copied(recipe.model), copied(recipe.loss), self.images, self.iterations, augmentation)
+        return Trial(
+            copied(recipe.model), copied(recipe.loss), self.images, self.iterations, augmentation=augmentation
+        )
 
     def shipped(self, state: State) -> nn.Module:
         """Return the generator as the run would ship it at this moment, in eval mode."""

@@ -40,6 +40,6 @@ def _split(text: str) -> tuple[str, str]:
     """Return a recipe's opening comment, as prose, and the rest."""
     lines = text.splitlines()
     end = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    prose = [line.lstrip("#").strip() for line in lines[:end]]
+    prose = [line.lstrip("#").strip() for line in lines[:end] if not line.startswith("#:")]  # that is for editors
     # What it gives and takes is what a reader looks for, so it starts a paragraph of its own.
     return re.sub(r" (?=Gives: )", "\n\n", " ".join(prose)), "\n".join(lines[end:]).strip()

@@ -497,8 +497,8 @@ def test_r1_makes_the_dirac_gan_converge_which_circles_without_it(r1: float, con
                 for parameter in pair[update.networks].parameters():
                     parameter -= 0.1 * parameter.grad  # type: ignore[operator]
         distances.append(np.hypot(theta.theta.item(), D[1].weight.item()))  # type: ignore[operator]
-    assert (max(distances[-100:]) < 1e-3) == converges
-    assert converges or min(distances) > 0.5
+    last = distances[-100:]
+    assert max(last) < 1e-3 if converges else min(last) > 0.3
 
 
 # Options

@@ -1,0 +1,41 @@
+"""`ganlab plugins new`: a plugin to start from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ganlab.providers import Kind
+
+KINDS = ("model", "dataset", "loss", "augmentation", "exporter", "observer")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(KINDS),
+    multiple=True,
+    default=["model"],
+    show_default=True,
+    help="What the plugin offers. Repeatable.",
+)
+def new(name: str, kinds: tuple[Kind, ...]) -> None:
+    """Write a plugin to start from, into a new folder NAME.
+
+    It works as it stands: a component that trains, its test, a recipe and a README. Recipes will call it NAME, and pip
+    ganlab-NAME.
+    """
+    from ganlab.scaffold import write_plugin
+
+    written = write_plugin(name, kinds)
+    folder, component = written.folder, written.names.component
+    for path in written.files:
+        click.echo(folder / path)
+    click.echo("Next:")
+    click.echo(f'  pip install -e "{folder}[test]"')
+    click.echo(f"  pytest {folder}")
+    click.echo(f"  ganlab run {folder}/recipes/{component}.toml")

@@ -1,0 +1,80 @@
+"""The files of a new plugin: templates, filled with its names and with what it offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ganlab.providers import GROUPS, Kind
+from ganlab.scaffold.names import Names
+from ganlab.toml import dumps
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def texts(names: Names, kinds: Sequence[Kind]) -> dict[str, str]:
+    """Return the text of each file by its path in the plugin's folder."""
+    component, package = names.component, names.package
+    places = {
+        "component": component,
+        "distribution": names.distribution,
+        "description": f"The {_listed(kinds)} {component} for ganlab.",
+        "entry_points": "\n\n".join(_entry_point(names, kind) for kind in kinds),
+        "imports": "\n".join(f"from {package}.{kind} import {names.class_of(kind)}" for kind in sorted(kinds)),
+        "contracts": "\n".join(f"test_{kind} = contract({names.class_of(kind)})" for kind in kinds),
+        "tables": dumps(_recipe(component, kinds)).rstrip(),
+        "uses": "\n".join(f"- `{package}/{kind}.py` is the {kind}: {_use(component, kind)}." for kind in kinds),
+    }
+    modules = {
+        f"{package}/{kind}.py": _filled(f"{kind}.py", places | {"class_name": names.class_of(kind)}) for kind in kinds
+    }
+    return {
+        "pyproject.toml": _filled("pyproject.toml", places),
+        f"{package}/__init__.py": _filled("init.py", places),
+        **modules,
+        f"tests/test_{component}.py": _filled("test.py", places),
+        f"recipes/{component}.toml": _filled("recipe.toml", places),
+        "README.md": _filled("README.md", places),
+        ".gitignore": _filled("gitignore", places),
+    }
+
+
+def _filled(template: str, places: Mapping[str, str]) -> str:
+    return Template((TEMPLATES / f"{template}.txt").read_text(encoding="utf-8")).substitute(places)
+
+
+def _entry_point(names: Names, kind: Kind) -> str:
+    group = next(group for group, offered in GROUPS.items() if offered == kind)
+    return f'[project.entry-points."{group}"]\n{names.component} = "{names.package}.{kind}:{names.class_of(kind)}"'
+
+
+def _recipe(component: str, kinds: Sequence[Kind]) -> dict[str, Any]:
+    """Return the tables of a recipe that uses what the plugin offers; the rest is small and comes with ganlab."""
+    recipe: dict[str, Any] = {
+        "model": {"name": "dcgan", "base_channels": 16},
+        "dataset": {"name": "fashion_mnist", "split": "shipped"},
+        "loss": {"name": "bce"},
+    }
+    own: dict[str, Any] = {kind: {"name": component} for kind in kinds if kind not in ("exporter", "observer")}
+    if "dataset" in own:
+        own["dataset"]["resolution"] = 32
+    # Small networks on few pictures learn faster at five times the usual rate.
+    recipe |= own | {"optimizer": {"lr": 1e-3}, "train": {"epochs": 10}}
+    return recipe | {"observers": {component: True}} if "observer" in kinds else recipe
+
+
+def _use(component: str, kind: Kind) -> str:
+    """Say how a component is used."""
+    match kind:
+        case "exporter":
+            return f"`ganlab export --to {component}` writes with it"
+        case "observer":
+            return f"a recipe switches it on by `{component} = true` below `[observers]`"
+        case _:
+            return f'a recipe takes it by `name = "{component}"` below `[{kind}]`'
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
