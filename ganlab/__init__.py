@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ganlab.artefact import read_metadata as read_metadata
     from ganlab.artefact import seal as seal
     from ganlab.artefact import write_generator as write_generator
+    from ganlab.durable import replacing_file as replacing_file
     from ganlab.errors import ArtefactError as ArtefactError
     from ganlab.errors import DataError as DataError
     from ganlab.errors import GanlabError as GanlabError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ganlab.events import Snapshot as Snapshot
     from ganlab.events import Tick as Tick
     from ganlab.events import hookimpl as hookimpl
-    from ganlab.durable import replacing_file as replacing_file
     from ganlab.folding import fold_batchnorm as fold_batchnorm
     from ganlab.generator import Generator as Generator
     from ganlab.generator import load_generator as load_generator

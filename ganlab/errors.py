@@ -53,7 +53,7 @@ class RankError(RunError):
     """Another rank has failed and says why itself; this one only ends."""
 
 
-class Interrupted(GanlabError):
+class Interrupted(GanlabError):  # noqa: N818  # not an error of anybody's
     """A run stopped by a signal. `directory` is where its state was saved, or None where nothing had begun."""
 
     def __init__(self, message: str, signal_number: int, directory: Path | None = None) -> None:

@@ -169,7 +169,7 @@ class Observers:
             except Interrupted:  # a signal that arrived in the middle of it
                 raise
             # A stranger's code: whatever it raises must not stop the run.
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit) as error:  # noqa: BLE001
                 failures.append((implementation.plugin, error))
         for observer, cause in failures:
             self._forget(observer)

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from PIL import Image
     from torch import Tensor, nn
 

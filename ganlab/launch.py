@@ -36,7 +36,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     except SignalException as error:
         return 128 + int(error.sigval)
     except ChildFailedError as error:
-        # Rank 0 knows best: others may only have been told that it failed.
-        failure = error.failures.get(0) or error.get_first_failure()[1]
-        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+        # Of those that ended by themselves, the first: the others were stopped because of it.
+        codes = [failure.exitcode for _, failure in sorted(error.failures.items())]
+        return next((code for code in codes if code > 0), 128 - codes[0])
     return 0

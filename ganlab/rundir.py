@@ -140,5 +140,6 @@ def newest_run(has: Callable[[RunDirectory], bool], needed: str, recipe: str | N
             return entry
     of_recipe = f" of {recipe}" if recipe else ""
     raise GanlabError(
-        f"no run{of_recipe} with {needed} is known in {RUNS}/ here; train one with ganlab run RECIPE, or name a file or run"
+        f"no run{of_recipe} with {needed} is known in {RUNS}/ here; "
+        "train one with ganlab run RECIPE, or name a file or run"
     )

@@ -21,8 +21,9 @@ def _one_thread() -> None:
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep caches and runs below the test's own directory."""
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANLAB_CONFIG", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
-    yield
+    return
 
 
 @pytest.fixture(autouse=True)

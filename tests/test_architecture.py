@@ -142,9 +142,9 @@ def test_no_file_is_written_but_through_durable() -> None:
     for path in sources():
         receiver = "path" if path.name == "exporters.py" else "temporary"
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr in ("write_text", "write_bytes"):
-                    written = ast.unparse(node.func.value)
+            match node:
+                case ast.Call(func=ast.Attribute(attr="write_text" | "write_bytes", value=target)):
+                    written = ast.unparse(target)
                     assert written.startswith(receiver), f"{path.relative_to(ROOT)}:{node.lineno}: {written}"
 
 

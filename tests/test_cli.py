@@ -39,12 +39,12 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def run(*arguments: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["ganlab", *map(str, arguments)])
-        code = 0
+        code: object = 0
         try:
             main()
         except SystemExit as error:
-            assert isinstance(error.code, int)
             code = error.code
+        assert isinstance(code, int)
         captured = capsys.readouterr()
         assert "Traceback" not in captured.err
         return Ended(code, captured.out, captured.err)
@@ -129,7 +129,10 @@ MISTAKES = [
     (["run", "quikstart"], "did you mean quickstart"),
     (["rum", "toy.toml"], "No such command 'rum'. Did you mean 'run'?"),
     (["run", "toy.toml", "--sett", "a=1"], "No such option '--sett'. Did you mean '--set'?"),
-    (["run", "toy.toml", "--set", "model.latentdim=5"], "--set model.latentdim=5: model.latentdim is not an option of model \"dcgan\"; did you mean latent_dim?"),
+    (
+        ["run", "toy.toml", "--set", "model.latentdim=5"],
+        '--set model.latentdim=5: model.latentdim is not an option of model "dcgan"; did you mean latent_dim?',
+    ),
     (["run", "toy.toml", "--set", "model.name=dgcan"], 'no model "dgcan" is installed; did you mean dcgan?'),
     (["run", "toy.toml", "--set", "train.epochs=many"], "train.epochs"),
     (["run", "toy.toml", "--set", "dataset.resolution=30"], "the nearest resolutions are 28, 32"),
@@ -215,7 +218,10 @@ def test_a_closed_pipe_is_no_error() -> None:
     process.stderr.close()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["plugins"], ["recipes"], ["recipes", "check", "dcgan_celeba"]])
+LIGHT = [["--help"], ["run", "--help"], ["plugins"], ["recipes"], ["recipes", "check", "dcgan_celeba"]]
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
 def test_torch_is_not_imported_where_it_is_not_needed(arguments: list[str]) -> None:
     code = (
         "import sys; sys.argv[0] = 'ganlab'\n"

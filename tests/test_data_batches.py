@@ -99,7 +99,8 @@ def test_labels_stay_with_their_pictures() -> None:
 
 
 def test_too_few_pictures_for_a_batch_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"train.batch_size = 24, but the data has only 23 pictures; set .* to 23 or less"):
+    sentence = r"train.batch_size = 24, but the data has only 23 pictures; set .* to 23 or less"
+    with pytest.raises(DataError, match=sentence):
         batches(batch_size=24)
 
 

@@ -23,9 +23,14 @@ def test_a_file_appears_when_its_block_ends(tmp_path: Path) -> None:
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), replacing_file(path) as temporary:
-        temporary.write_text("half")
-        raise ZeroDivisionError
+
+    def fail_halfway() -> None:
+        with replacing_file(path) as temporary:
+            temporary.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.txt"]
 
@@ -52,10 +57,13 @@ def test_what_is_not_a_file_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_refusing_disk_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"cannot write .*file: No space left on device") as caught:
+    def fail_halfway() -> None:
         with replacing_file(tmp_path / "file") as temporary:
             temporary.write_text("half")
             raise OSError(28, "No space left on device")
+
+    with pytest.raises(RunError, match=r"cannot write .*file: No space left on device") as caught:
+        fail_halfway()
     assert caught.value.exit_code == 1
     assert os.listdir(tmp_path) == []
 
@@ -63,8 +71,17 @@ def test_a_refusing_disk_is_named(tmp_path: Path) -> None:
 def test_everything_is_flushed_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     fsync, rename = os.fsync, os.rename
-    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append(f"fsync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}"), fsync(fd))[1])
-    monkeypatch.setattr(os, "rename", lambda a, b: (calls.append("rename"), rename(a, b))[1])
+
+    def noted_fsync(descriptor: int) -> None:
+        calls.append(f"fsync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        fsync(descriptor)
+
+    def noted_rename(source: Path, target: Path) -> None:
+        calls.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "rename", noted_rename)
     with replacing_directory(tmp_path / "directory") as temporary:
         (temporary / "b").write_text("b")
         (temporary / "a").write_text("a")

@@ -101,7 +101,7 @@ def test_one_that_raises_is_reported_once_and_switched_off(exits: bool) -> None:
     observers.phase("packing", 1, 2)
     observers.phase("packing", 2, 2)
     what = "SystemExit: 3" if exits else "ZeroDivisionError: at 1"
-    assert HEARD == [f'observer "broken" (ganlab-broken 2.1) failed at phase and is switched off: {what}']
+    assert [f'observer "broken" (ganlab-broken 2.1) failed at phase and is switched off: {what}'] == HEARD
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,13 @@ from ganlab.recipe import Recipe, find_recipe, load_recipe, shipped_recipes
 from ganlab.training.state import build_networks, parameter_counts
 
 RECIPES = [path.stem for path in shipped_recipes()]
-QUICK = ("train.batch_size=4", "train.iterations=2", "snapshot.samples=4", "observers.terminal=false", "train.device=cpu")
+QUICK = (
+    "train.batch_size=4",
+    "train.iterations=2",
+    "train.device=cpu",
+    "snapshot.samples=4",
+    "observers.terminal=false",
+)
 
 
 def load(name: str, *overrides: str) -> Recipe:
@@ -92,7 +98,8 @@ def test_the_recipes_say_what_the_papers_and_projects_say() -> None:
     faces = load("dcgan_celeba_28")
     assert faces.model.latent == "normal"
     assert faces.model.model_dump()["generator_dropout"] > 0
-    assert faces.loss.model_dump()["real_label"] < 1 and faces.loss.model_dump()["fake_label"] == 0
+    assert faces.loss.model_dump()["real_label"] < 1
+    assert faces.loss.model_dump()["fake_label"] == 0
     course = load("dcgan_faces_32")
     assert (course.train.batch_size, course.train.epochs) == (32, 30)
     for name in ("dcgan_mnist", "dcgan_fashion_mnist", "dcgan_cifar10"):

@@ -25,7 +25,6 @@ from ganlab.errors import (
     RecipeError,
 )
 
-
 DEPENDENCIES = {
     "numpy",
     "onnx",

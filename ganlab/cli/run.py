@@ -28,7 +28,11 @@ import click
     help="How progress is shown. auto: live on a terminal, else a plain line every few seconds.",
 )
 @click.option(
-    "--nproc", type=click.IntRange(min=1), default=1, metavar="N", help="Train with N processes, one a GPU if there are."
+    "--nproc",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Train in N processes on this machine, one a GPU where there are any.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be trained and what it would take; train nothing.")
 def run(

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import torch
-from torch import Tensor
 
 from ganlab.errors import NonFiniteError
 from ganlab.interfaces import Augmentation, ImageSpec
 from ganlab.registry import registry
 from ganlab.testing.shapes import shown
-from ganlab.testing.subject import Check, ContractError, Subject
+from ganlab.testing.subject import ContractError, Subject
 from ganlab.testing.surroundings import SEED, modes, moved, random_states
 from ganlab.testing.toys import Tiny
-from ganlab.testing.trial import CPU, PICTURES, Trial, resumes_exactly
-from ganlab.testing.toys import waves
+from ganlab.testing.trial import Trial
 
 USUAL = (ImageSpec(1, 28, 28), ImageSpec(3, 32, 32), ImageSpec(3, 48, 64))
 BATCHES = (1, 7)
@@ -95,7 +91,7 @@ def follows_the_seed(subject: Subject) -> None:
             )
 
 
-def leaves_states_and_modes(subject: Subject) -> None:
+def leaves_surroundings(subject: Subject) -> None:
     """Augment, and see which random states and modes have changed."""
     before_states, before_modes = random_states(), modes()
     for images in _shapes(subject):
@@ -121,3 +117,23 @@ def trains(subject: Subject) -> None:
         raise ContractError(
             f"{error.what} is NaN or infinite in an iteration with it: look at its gradients, of roots and divisions"
         ) from error
+
+
+CHECKS = (
+    Check("shape", "Pictures keep their shape, in grey and in colour.", keeps_the_shape, ("defaults",)),
+    Check("dtype", "Pictures keep their type, float32 or bfloat16.", keeps_the_type, ("shape",)),
+    Check("finite", "Pictures stay finite.", stays_finite, ("shape",)),
+    Check("gradients", "Gradients flow through it.", lets_gradients_flow, ("finite",)),
+    Check("seed", "The same seed changes the same pictures in the same way.", follows_the_seed, ("random",)),
+    Check("random", "It moves no random state but torch's default generator, and no mode.", leaves_surroundings, ("shape",)),
+    Check("iteration", "An iteration with it leaves everything finite.", trains, ("gradients",)),
+)
+
+
+def _shapes(subject: Subject) -> Sequence[ImageSpec]:
+    return subject.images or USUAL
+
+
+def _real(images: ImageSpec, count: int) -> Tensor:
+    """Return pictures of the toy data as a loss gets them."""
+    return torch.from_numpy(waves(images, count).images).float() / 127.5 - 1.0

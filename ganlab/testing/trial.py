@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganlab.artefact import write_generator
 from ganlab.data.batches import Batches, Latent
+from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.interfaces import Augmentation, Batch, ImageSpec, Iteration, Loss, Model, Update
 from ganlab.metadata import RecipeRecord, TrainingRecord
@@ -81,7 +82,9 @@ class Trial:
     def finish(self, state: State) -> None:
         """Train to the end. Raise `NonFiniteError` where anything becomes NaN or infinite."""
         train_loop(self.recipe, state, self.batches(), CPU, "fp32", ALONE, _Witness(patient=True))
-        state.refuse_non_finite()
+        for name, tensor in state.tensors():
+            if not torch.isfinite(tensor).all():
+                raise NonFiniteError(name, state.iteration - 1)
 
     def go_on(self, state: State) -> bool:
         """Train one iteration; return whether it was the last."""

