@@ -62,7 +62,9 @@ def blaming(
             raise
         place = "" if iteration is None else f" at iteration {iteration()}"
         head = f"{provider.title} broke down{place}: {told(error)}"
-        raise PluginError("\n".join([head, *_kept(head, error, run), _remedy(provider)])) from error
+        failure = PluginError("\n".join([head, *_kept(head, error, run), _remedy(provider)]))
+        failure.exit_code = RunError.exit_code
+        raise failure from error
 
 
 def culprit(recipe: Recipe, error: BaseException) -> Provider | None:

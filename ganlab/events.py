@@ -130,7 +130,7 @@ class Observers:
         """Add an observer. Raise `PluginError` naming `origin` where a hook is misspelt or has a wrong signature."""
         try:
             self._hooks.register(observer, name)
-            _check_hooks(observer, f'observer "{name}" ({origin})')
+            check_hooks(type(observer), f'observer "{name}" ({origin})')
         except pluggy.PluginValidationError as error:
             self._forget(observer)
             detail = " ".join(str(error).split())
@@ -185,14 +185,27 @@ class Observers:
             self._hooks.unregister(observer)
 
 
-def _check_hooks(observer: Observer, who: str) -> None:
-    """Raise `PluginError` for what pluggy would let pass: misspelt hooks, and options that nothing here obeys."""
-    for hook, method in inspect.getmembers_static(type(observer), inspect.isfunction):
+def check_hooks(cls: type[Observer], who: str) -> None:
+    """Raise `PluginError` for hooks of a class that are misspelt, want what no event has, or ask for more than a call.
+
+    pluggy finds the second alone, and only for an observer that has been made.
+    """
+    for hook, method in inspect.getmembers_static(cls, inspect.isfunction):
         options = method.__dict__.get("ganlab_impl")
         if options is None:
             continue
         if hook not in Events.__dict__:
             events = ", ".join(key for key in Events.__dict__ if not key.startswith("_"))
             raise PluginError(f"{who}: {hook} is not an event; the events are {events}")
+        known = _arguments(Events.__dict__[hook])
+        if strange := [name for name in _arguments(method) if name not in known]:
+            raise PluginError(f"{who}: {hook} has no argument {', '.join(strange)}; it has {', '.join(known)}")
         if chosen := [key for key, value in options.items() if value]:
             raise PluginError(f"{who}: {hook}: observers are called one by one; @hookimpl takes no {', '.join(chosen)}")
+
+
+def _arguments(method: Callable[..., object]) -> list[str]:
+    """Return what a hook is called with: those without a default, but for `self`."""
+    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    return [item.name for item in parameters if item.kind in named and item.default is inspect.Parameter.empty]

@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from ganlab.errors import PluginError
-from ganlab.events import Observers
+from ganlab.events import check_hooks
 from ganlab.interfaces import API, Augmentation, Component, Dataset, Exporter, Loss, Model, Observer
 from ganlab.providers import Kind, Provider, strict, told
 
@@ -136,8 +136,7 @@ def checked(provider: Provider, cls: object) -> type[Component]:
     if not cls.__pydantic_complete__:
         cls.model_rebuild()  # which raises where the type of an option cannot be found
     if issubclass(cls, Observer):
-        # Its hooks are looked at without calling anything of it: not even its options are needed.
-        Observers().register(cls.__new__(cls), provider.name, provider.origin)
+        check_hooks(cls, who)
     return cls
 
 

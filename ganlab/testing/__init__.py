@@ -1,4 +1,4 @@
-"""The contract suite for every component, ours and strangers': `contract` for pytest, `run_checks` for anything else."""
+"""The contract of every component, ours and strangers': `contract` for pytest, `run_checks` for anything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of datasets: that the same pictures are found each time, with names and labels, by any number of threads."""
+"""The checks of datasets: the same pictures each time, with names and labels, for any number of threads."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ class Part(Source):
         return self._whole.label(self._indices[index])
 
 
-def is_sized(subject: Subject) -> None:
+def is_sized(subject: Subject[Dataset]) -> None:
     """Open it twice, and count the pictures."""
-    first, second = _opened(subject), subject.make(Dataset).open()
+    first, second = _opened(subject), subject.make().open()
     if len(first) < 1:
         raise ContractError("it opens a source without pictures: raise DataError that says where they were sought")
     if len(first) != len(second):
         raise ContractError(f"it has {len(first)} pictures at first and {len(second)} when it is opened again")
 
 
-def states_its_sources(subject: Subject) -> None:
+def states_its_sources(subject: Subject[Dataset]) -> None:
     """Look for the files that it says it depends on."""
     _opened(subject)  # which may fetch them
-    dataset = subject.make(Dataset)
+    dataset = subject.make()
     sources = list(dataset.sources())
     for path in sources:
         if not isinstance(path, Path):
@@ -84,35 +84,35 @@ def states_its_sources(subject: Subject) -> None:
                 f"sources() names {path}, which is not there, so a change in the pictures would go unnoticed: name the "
                 "files or folders that are read"
             )
-    if list(subject.make(Dataset).sources()) != sources:
+    if list(subject.make().sources()) != sources:
         raise ContractError("sources() gives other paths each time: give the same, in the same order")
 
 
-def decodes(subject: Subject) -> None:
+def decodes(subject: Subject[Dataset]) -> None:
     """Turn pictures from all over the dataset into training pixels."""
-    source, dataset = _opened(subject), subject.make(Dataset)
-    bad = [(index, error) for index, _, error in _decoded(source, dataset) if error is not None]
+    source, dataset = _opened(subject), subject.make()
+    bad = [(place, error) for place, _, error in _decoded(source, dataset) if error is not None]
     if bad and (dataset.on_bad == "error" or len(bad) == len(_some(source, PICTURES))):
-        index, error = bad[0]
+        place, error = bad[0]
         raise ContractError(
-            f"picture {index} cannot be used: {described(error, subject.cls)}; give PIL images, or arrays of uint8 "
+            f"picture {place} cannot be used: {described(error, subject.cls)}; give PIL images, or arrays of uint8 "
             "(H, W) or (H, W, C)"
         ) from error
 
 
-def repeats(subject: Subject) -> None:
+def repeats(subject: Subject[Dataset]) -> None:
     """Decode the same pictures again, from the same source and from one that is opened anew."""
-    first, dataset = _opened(subject), subject.make(Dataset)
+    first, dataset = _opened(subject), subject.make()
     second = dataset.open()
     for one, same, other in zip(*(_decoded(source, dataset) for source in (first, first, second)), strict=True):
         if not np.array_equal(one.pixels, same.pixels) or not np.array_equal(one.pixels, other.pixels):
             raise ContractError(
-                f"picture {one.index} is another one when it is read again: pictures are read once and packed, so "
+                f"picture {one.place} is another one when it is read again: pictures are read once and packed, so "
                 "nothing may be drawn at random, and files must come in a fixed order (sorted)"
             )
 
 
-def labels_fit(subject: Subject) -> None:
+def labels_fit(subject: Subject[Dataset]) -> None:
     """Look at the labels from all over the dataset."""
     source = _opened(subject)
     if not _whole(source.classes) or source.classes < 0:
@@ -126,7 +126,7 @@ def labels_fit(subject: Subject) -> None:
             )
 
 
-def names_pictures(subject: Subject) -> None:
+def names_pictures(subject: Subject[Dataset]) -> None:
     """Look at the names from all over the dataset."""
     source, seen = _opened(subject), dict[str, int]()
     for index in _some(source, LISTED):
@@ -141,9 +141,9 @@ def names_pictures(subject: Subject) -> None:
         seen[name] = index
 
 
-def packs(subject: Subject) -> None:
+def packs(subject: Subject[Dataset]) -> None:
     """Pack pictures with several threads, and compare with what one thread reads."""
-    source, dataset = _opened(subject), subject.make(Dataset)
+    source, dataset = _opened(subject), subject.make()
     expected = [pixels for _, pixels, error in _decoded(source, dataset) if error is None]
     excerpt = Excerpt(**{name: dict(dataset)[name] for name in Dataset.model_fields})
     excerpt._source = Part(dataset.open(), _some(source, PICTURES))
@@ -170,13 +170,13 @@ CHECKS = (
 
 
 @lru_cache(maxsize=8)
-def _opened(subject: Subject) -> Source:
+def _opened(subject: Subject[Dataset]) -> Source:
     try:
-        source: object = subject.make(Dataset).open()
+        source: object = subject.make().open()
     except DataError as error:
         raise ContractError(
-            f"it finds no pictures here: {error}. Say where some are, contract(..., options=[{{...}}]), or --set KEY=VALUE "
-            "on the command line"
+            f"it finds no pictures here: {error}. Say where some are, contract(..., options=[{{...}}]), or "
+            "--set KEY=VALUE on the command line"
         ) from error
     if not isinstance(source, Source):
         raise ContractError(f"open() returns a {type(source).__name__}: return a ganlab.Source, which has a length")
@@ -186,7 +186,7 @@ def _opened(subject: Subject) -> Source:
 class _Decoded(NamedTuple):
     """A picture's place, and its pixels or what was raised."""
 
-    index: int
+    place: int
     pixels: Pixels | None
     error: Exception | None
 

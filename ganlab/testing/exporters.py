@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import lru_cache
-
-import torch
 
 from ganlab.errors import GanlabError
 from ganlab.export import export
 from ganlab.interfaces import Exporter, Model
-from ganlab.latents import latents
 from ganlab.testing.subject import Check, ContractError, Subject, registered
-from ganlab.testing.surroundings import Modes, RandomStates, modes, moved, random_states
+from ganlab.testing.surroundings import modes, moved, random_states
 from ganlab.testing.toys import CLASSES, IMAGES, Tiny, TinyLabelled
 from ganlab.testing.trial import artefact
 
 
-def has_a_suffix(subject: Subject) -> None:
+def has_a_suffix(subject: Subject[Exporter]) -> None:
     """Look at the ending of its files."""
-    suffix = getattr(subject.cls, "suffix", None)
+    suffix = inspect.getattr_static(subject.cls, "suffix", None)
     if not isinstance(suffix, str) or len(suffix) < 2 or not suffix.startswith(".") or "/" in suffix:
-        raise ContractError(f'suffix is {suffix!r}: state the ending of its files with a dot, suffix: ClassVar[str] = ".x"')
-    if not 0 < subject.make(Exporter).tolerance < 1:
+        raise ContractError(
+            f'suffix is {suffix!r}: state the ending of its files with a dot, suffix: ClassVar[str] = ".x"'
+        )
+    if not 0 < subject.make().tolerance < 1:
         raise ContractError("tolerance is the largest difference on pictures in [-1, 1]: state one above 0 and below 1")
 
 
-def equals_torch(subject: Subject) -> None:
+def equals_torch(subject: Subject[Exporter]) -> None:
     """Export a generator, run the file at batches 1, 2 and 7, and compare."""
     _exported(subject, Tiny())
 
 
-def equals_torch_with_labels(subject: Subject) -> None:
+def equals_torch_with_labels(subject: Subject[Exporter]) -> None:
     """Do the same with a conditional generator, whose second input is the label."""
     _exported(subject, TinyLabelled())
 
 
-def leaves_surroundings(subject: Subject) -> None:
+def leaves_surroundings(subject: Subject[Exporter]) -> None:
     """Look at what the export has changed."""
     found = _exported(subject, Tiny())
     if found:
@@ -51,15 +51,16 @@ CHECKS = (
 
 
 @lru_cache(maxsize=8)
-def _exported(subject: Subject, model: Model) -> list[str]:
+def _exported(subject: Subject[Exporter], model: Model) -> list[str]:
     """Export a tiny generator, and return in words what else that has changed. Frozen models are equal by options."""
     images = IMAGES._replace(classes=CLASSES if model.conditional else 0)
     generator = model.build(images)["generator"].eval()
-    options = subject.make(Exporter).model_dump(mode="json", exclude_none=True)
+    exporter = subject.make()
+    options = exporter.model_dump(mode="json", exclude_none=True)
     with artefact(model, generator, images) as path, registered("exporter", subject.cls) as name:
         before_states, before_modes = random_states(), modes()
         try:
-            export(path, name, options, path.with_name(f"written{path.suffix}"))
+            export(path, name, options, path.with_name(f"written{exporter.suffix}"))
         except GanlabError as error:
             reason = str(error).replace(f'exporter "{name}" (this process)', "it").replace(str(path.parent), "")
             raise ContractError(reason) from error

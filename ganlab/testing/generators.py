@@ -16,18 +16,18 @@ from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import SEED
 
 
-def makes_the_shape(subject: Subject) -> None:
+def makes_the_shape(subject: Subject[Model]) -> None:
     """Generate pictures of each size in batches of 1, 2 and 7."""
     for images, count in product(accepted(subject), BATCHES):
         made, expected = generated(subject, images, count), (count, *images[:3])
         if tuple(made.shape) != expected:
             raise ContractError(
-                f"for pictures of {shown(images)} and z ({count}, {subject.make(Model).latent_dim}) the generator makes "
-                f"{tuple(made.shape)} instead of {expected}: take channels, height and width from the ImageSpec"
+                f"for pictures of {shown(images)} and {count} z the generator makes {tuple(made.shape)} instead of "
+                f"{expected}: take channels, height and width from the ImageSpec, and the batch size from z"
             )
 
 
-def makes_float32(subject: Subject) -> None:
+def makes_float32(subject: Subject[Model]) -> None:
     """Look at the type of what is generated from float32."""
     for images in accepted(subject):
         if (dtype := generated(subject, images, 2).dtype) != torch.float32:
@@ -36,14 +36,14 @@ def makes_float32(subject: Subject) -> None:
             )
 
 
-def stays_in_range(subject: Subject) -> None:
+def stays_in_range(subject: Subject[Model]) -> None:
     """Generate with the first weights, and with larger ones and larger z, as training may lead to."""
     for images in accepted(subject):
         made = generated(subject, images, 7)
         if not torch.isfinite(made).all():
             raise ContractError(f"for pictures of {shown(images)} the first weights make NaN or infinite values")
         generator = copy.deepcopy(built(subject, images)["generator"])
-        z, *condition = inputs(subject.make(Model), images, 7)
+        z, *condition = inputs(subject.make(), images, 7)
         with torch.no_grad():
             for parameter in generator.parameters():
                 parameter.mul_(4.0)
@@ -56,7 +56,7 @@ def stays_in_range(subject: Subject) -> None:
             )
 
 
-def makes_each_picture_alone(subject: Subject) -> str | None:
+def makes_each_picture_alone(subject: Subject[Model]) -> str | None:
     """Compare pictures made alone or in pairs with the same ones made in a batch of seven, in eval mode."""
     images = accepted(subject)[0]
     together, again = (generated(subject, images, 7, seed) for seed in (SEED, SEED + 1))
@@ -64,7 +64,7 @@ def makes_each_picture_alone(subject: Subject) -> str | None:
         return "not checked: the same z gives another picture each time"
     alone = torch.cat([generated(subject, images, 1), generated(subject, images, 2)[1:]])
     difference = float((alone - together[:2]).abs().max())
-    if difference > max(NOISE, subject.make(Model).export_tolerance):
+    if difference > max(NOISE, subject.make().export_tolerance):
         raise ContractError(
             f"a picture differs by {difference:.1g} when others are made beside it: in eval mode nothing may be "
             "averaged over the batch; give normalisations running statistics, or normalise each picture by itself"

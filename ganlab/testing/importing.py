@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ganlab.interfaces import Component
 from ganlab.testing.subject import ContractError, Subject
 
 PROBE = Path(__file__).with_name("probe.py")
@@ -17,7 +18,7 @@ SECONDS = 120
 """How long the import may take before it is given up."""
 
 
-def imports_quietly(subject: Subject) -> str | None:
+def imports_quietly(subject: Subject[Component]) -> str | None:
     """Import the module twice in a new process, and ask what the second time has changed."""
     module = subject.cls.__module__
     found = _probed(module)

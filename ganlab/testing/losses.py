@@ -24,7 +24,7 @@ LONGEST = 64
 """Iterations at most, however many different ones take turns."""
 
 
-def leaves_modes(subject: Subject) -> None:
+def leaves_modes(subject: Subject[Loss]) -> None:
     """Compare torch's modes before and after each yield."""
     trial = _trial(subject)
     loss, state, batches = trial.recipe.loss, trial.begin(), trial.batches()
@@ -44,12 +44,12 @@ def leaves_modes(subject: Subject) -> None:
                 break
 
 
-def yields_updates(subject: Subject) -> None:
+def yields_updates(subject: Subject[Loss]) -> None:
     """Run each of the different iterations once."""
     _run(subject, nullcontext)
 
 
-def stays_finite_in_bf16(subject: Subject) -> None:
+def stays_finite_in_bf16(subject: Subject[Loss]) -> None:
     """Run them as CUDA does by default, under autocast to bfloat16."""
     try:
         _run(subject, lambda: torch.autocast("cpu", torch.bfloat16))
@@ -60,7 +60,7 @@ def stays_finite_in_bf16(subject: Subject) -> None:
         ) from error
 
 
-def leaves_random_states(subject: Subject) -> None:
+def leaves_random_states(subject: Subject[Loss]) -> None:
     """Run the iterations, and see which random states have moved."""
     trial = _trial(subject)
     state, batches = trial.begin(), trial.batches()
@@ -74,14 +74,14 @@ def leaves_random_states(subject: Subject) -> None:
         )
 
 
-def resumes(subject: Subject) -> None:
+def resumes(subject: Subject[Loss]) -> None:
     """Put a run down after each iteration, and take it up anew."""
     resumes_exactly(_trial(subject, more=2), "a loss")
 
 
-def finds_the_optimum(subject: Subject) -> str | None:
+def finds_the_optimum(subject: Subject[Loss]) -> str | None:
     """Let a generator of shades of grey look for those of the data."""
-    loss = subject.make(Loss)
+    loss = subject.make()
     if set(loss.networks) != ADVERSARIAL:
         return f"not checked: an optimum is known for {' and '.join(sorted(ADVERSARIAL))} only"
     found = mean_found(loss)
@@ -104,7 +104,7 @@ CHECKS = (
 )
 
 
-def _run(subject: Subject, autocast: Callable[[], AbstractContextManager[object]]) -> None:
+def _run(subject: Subject[Loss], autocast: Callable[[], AbstractContextManager[object]]) -> None:
     """Run each of the different iterations once, and look at every update."""
     trial = _trial(subject)
     loss, state, batches = trial.recipe.loss, trial.begin(), trial.batches()
@@ -138,14 +138,14 @@ def _run(subject: Subject, autocast: Callable[[], AbstractContextManager[object]
         )
 
 
-def _trial(subject: Subject, more: int = 0) -> Trial:
+def _trial(subject: Subject[Loss], more: int = 0) -> Trial:
     """Return a run of each of the loss's different iterations, and some more, on the model that it needs."""
-    loss = subject.make(Loss)
+    loss = subject.make()
     model, images = _model(subject, loss)
     return Trial(loss=loss, model=model, images=images, iterations=min(loss.period, LONGEST) + more)
 
 
-def _model(subject: Subject, loss: Loss) -> tuple[Model, ImageSpec]:
+def _model(subject: Subject[Loss], loss: Loss) -> tuple[Model, ImageSpec]:
     model = subject.model or Tiny()
     if missing := [name for name in loss.networks if name not in model.networks]:
         raise ContractError(

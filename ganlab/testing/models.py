@@ -27,20 +27,20 @@ ITERATIONS = 3
 """How many are trained to see whether a run can be resumed after each."""
 
 
-def accepts_pictures(subject: Subject) -> None:
+def accepts_pictures(subject: Subject[Model]) -> None:
     """Ask `check()` about pictures of several sizes."""
     accepted(subject)
 
 
-def builds(subject: Subject) -> None:
+def builds(subject: Subject[Model]) -> None:
     """Build the networks for each size."""
     for images in accepted(subject):
         built(subject, images)
 
 
-def leaves_random_states(subject: Subject) -> None:
+def leaves_random_states(subject: Subject[Model]) -> None:
     """Build, generate, and train an iteration, and see which random states have moved."""
-    model, images = subject.make(Model), accepted(subject)[0]
+    model, images = subject.make(), accepted(subject)[0]
     before = random_states()
     networks = build_networks(model, images)
     z, *condition = inputs(model, images, 8)
@@ -62,7 +62,7 @@ def leaves_random_states(subject: Subject) -> None:
         )
 
 
-def follows_the_seed(subject: Subject) -> None:
+def follows_the_seed(subject: Subject[Model]) -> None:
     """Build three times, the third time with another seed."""
     first, again, other = (_weights(subject, seed) for seed in (SEED, SEED, SEED + 1))
     for name, weight in first.items():
@@ -76,9 +76,9 @@ def follows_the_seed(subject: Subject) -> None:
         )
 
 
-def saves_and_loads(subject: Subject) -> None:
+def saves_and_loads(subject: Subject[Model]) -> None:
     """Load each network's state into one that was built with another seed, and the generator's from its artefact."""
-    model, images = subject.make(Model), accepted(subject)[0]
+    model, images = subject.make(), accepted(subject)[0]
     networks, others = built(subject, images), seeded(model, images, SEED + 1)
     for name, network in networks.items():
         others[name].load_state_dict(network.state_dict(), strict=True)
@@ -91,7 +91,7 @@ def saves_and_loads(subject: Subject) -> None:
     # Whatever a stranger's module does when it is copied.
     except Exception as error:
         raise ContractError(
-            f"the generator cannot be copied, as is done for samples and exports: {described(error, subject.cls)}; {remedy}"
+            f"the generator cannot be copied, as samples and exports do: {described(error, subject.cls)}; {remedy}"
         ) from error
     with artefact(model, generator, images) as path:
         loaded = load_network(read_artefact(path))
@@ -99,12 +99,12 @@ def saves_and_loads(subject: Subject) -> None:
         raise ContractError(f"a generator loaded from its artefact makes other pictures: {remedy}")
 
 
-def trains(subject: Subject) -> None:
+def trains(subject: Subject[Model]) -> None:
     """Train one period of the loss, usually one iteration."""
     trained(subject)
 
 
-def uses_every_parameter(subject: Subject) -> None:
+def uses_every_parameter(subject: Subject[Model]) -> None:
     """Ask the optimizers which parameters have never had a gradient."""
     state = trained(subject)[1]
     stepped = {
@@ -126,13 +126,13 @@ def uses_every_parameter(subject: Subject) -> None:
         )
 
 
-def resumes(subject: Subject) -> None:
+def resumes(subject: Subject[Model]) -> None:
     """Put a run down after each iteration, and take it up anew."""
-    trial = Trial(subject.make(Model), _loss(subject), accepted(subject)[0], ITERATIONS)
+    trial = Trial(subject.make(), _loss(subject), accepted(subject)[0], ITERATIONS)
     resumes_exactly(trial, "a network")
 
 
-def exports_to_onnx(subject: Subject) -> None:
+def exports_to_onnx(subject: Subject[Model]) -> None:
     """Export the trained generator, and run it at batches 1, 2 and 7 against torch."""
     trial, state = trained(subject)
     with artefact(trial.recipe.model, trial.shipped(state), trial.images) as path:
@@ -143,10 +143,10 @@ def exports_to_onnx(subject: Subject) -> None:
 
 
 @lru_cache(maxsize=8)
-def trained(subject: Subject) -> tuple[Trial, State]:
+def trained(subject: Subject[Model]) -> tuple[Trial, State]:
     """Return a run of one period of the loss, and its state at the end."""
     loss = _loss(subject)
-    trial = Trial(subject.make(Model), loss, accepted(subject)[0], loss.period)
+    trial = Trial(subject.make(), loss, accepted(subject)[0], loss.period)
     state = trial.begin()
     try:
         trial.finish(state)
@@ -168,12 +168,17 @@ CHECKS = (
     Check("iteration", "An iteration leaves everything finite.", trains, ("dtype", "random")),
     Check("gradients", "Every parameter gets a gradient.", uses_every_parameter, ("iteration",)),
     Check("resume", "A run resumed after any iteration ends with the same bits.", resumes, ("iteration",)),
-    Check("onnx", "Its ONNX file makes torch's pictures at batches 1, 2 and 7.", exports_to_onnx, ("iteration", "save_load")),
+    Check(
+        "onnx",
+        "Its ONNX file makes torch's pictures at batches 1, 2 and 7.",
+        exports_to_onnx,
+        ("iteration", "save_load"),
+    ),
 )
 
 
-def _weights(subject: Subject, seed: int) -> dict[str, Tensor]:
-    networks = seeded(subject.make(Model), accepted(subject)[0], seed)
+def _weights(subject: Subject[Model], seed: int) -> dict[str, Tensor]:
+    networks = seeded(subject.make(), accepted(subject)[0], seed)
     return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
 
 
@@ -181,9 +186,9 @@ def _same(first: Tensor, second: Tensor) -> bool:
     return bool((first - second).abs().max() <= NOISE)
 
 
-def _loss(subject: Subject) -> Loss:
+def _loss(subject: Subject[Model]) -> Loss:
     """Return the loss that the model is trained with."""
-    networks = subject.make(Model).networks
+    networks = subject.make().networks
     if subject.loss is not None:
         return subject.loss
     if "discriminator" not in networks:

@@ -15,9 +15,9 @@ from ganlab.training.state import build_networks
 
 
 @lru_cache(maxsize=8)
-def built(subject: Subject, images: ImageSpec) -> dict[str, nn.Module]:
+def built(subject: Subject[Model], images: ImageSpec) -> dict[str, nn.Module]:
     """Return the networks for these pictures, in eval mode; nobody may change them."""
-    return {name: network.eval() for name, network in seeded(subject.make(Model), images, SEED).items()}
+    return {name: network.eval() for name, network in seeded(subject.make(), images, SEED).items()}
 
 
 def seeded(model: Model, images: ImageSpec, seed: int) -> dict[str, nn.Module]:
@@ -32,9 +32,9 @@ def inputs(model: Model, images: ImageSpec, count: int) -> list[Tensor]:
     return [z, torch.arange(count) % images.classes] if model.conditional else [z]
 
 
-def generated(subject: Subject, images: ImageSpec, count: int, seed: int = SEED) -> Tensor:
+def generated(subject: Subject[Model], images: ImageSpec, count: int, seed: int = SEED) -> Tensor:
     """Return what the generator of `built` makes."""
-    return pictures(built(subject, images)["generator"], subject.make(Model), images, count, seed)
+    return pictures(built(subject, images)["generator"], subject.make(), images, count, seed)
 
 
 def pictures(generator: nn.Module, model: Model, images: ImageSpec, count: int, seed: int = SEED) -> Tensor:

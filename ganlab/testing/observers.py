@@ -37,9 +37,9 @@ class Ear(Observer):
             self._heard.append(text)
 
 
-def hears_something(subject: Subject) -> None:
+def hears_something(subject: Subject[Observer]) -> None:
     """Register it, as a run does."""
-    observer = subject.make(Observer)
+    observer = subject.make()
     try:
         Observers().register(observer, NAME, ORIGIN)
     except PluginError as error:
@@ -50,12 +50,12 @@ def hears_something(subject: Subject) -> None:
         raise ContractError(f"it hears nothing: mark the methods that are named after events with @hookimpl ({events})")
 
 
-def survives_every_event(subject: Subject) -> None:
+def survives_every_event(subject: Subject[Observer]) -> None:
     """Let it watch a run that is broken off, continued and finished, with the standard observers beside it."""
     _watched(subject)
 
 
-def leaves_random_states(subject: Subject) -> None:
+def leaves_random_states(subject: Subject[Observer]) -> None:
     """Look at the random states after the run."""
     if states := _watched(subject):
         raise ContractError(
@@ -72,7 +72,7 @@ CHECKS = (
 
 
 @lru_cache(maxsize=8)
-def _watched(subject: Subject) -> list[str]:
+def _watched(subject: Subject[Observer]) -> list[str]:
     """Let it watch a run; return in words which random states have moved meanwhile."""
     before = random_states()
     with TemporaryDirectory(prefix="ganlab-") as folder:
@@ -84,7 +84,7 @@ def _watched(subject: Subject) -> list[str]:
                 cls = registry.get("observer", name)
                 if cls is not subject.cls and name != "terminal":
                     observers.register(cls(), name, "ganlab")
-            observers.register(subject.make(Observer), NAME, ORIGIN)
+            observers.register(subject.make(), NAME, ORIGIN)
             _tell(observers, Path(folder), first_iteration, reason)
     if ear._heard:
         failure = ear._heard[0].removeprefix(f'observer "{NAME}" ({ORIGIN}) ').replace(" and is switched off", "")

@@ -60,11 +60,12 @@ def _effect(event: str, arguments: tuple[Any, ...]) -> list[str]:
 
 
 def _state() -> dict[str, Any]:
-    kind, keys, *rest = np.random.get_state()
     torch = sys.modules.get("torch")
+    with np.printoptions(threshold=sys.maxsize):
+        legacy = str(np.random.get_state(legacy=False))
     return {
         "seeds or draws from Python's random": random.getstate(),
-        "seeds or draws from numpy.random": (kind, keys.tobytes(), rest),  # type: ignore[union-attr]
+        "seeds or draws from numpy.random": legacy,
         "seeds or draws from torch": torch and (torch.initial_seed(), torch.get_rng_state().numpy().tobytes()),
         "changes torch's modes": torch
         and (torch.get_default_dtype(), torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled()),

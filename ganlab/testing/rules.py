@@ -1,4 +1,4 @@
-"""The checks of every kind: the rules of the registry, and options that can be written, read, refused and understood."""
+"""The checks of every kind: the registry's rules, and options that can be written, read, refused and understood."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pydantic import ValidationError
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component, Options
+from ganlab.loading import checked
 from ganlab.options import choices, describe, options_of
+from ganlab.providers import Provider
+from ganlab.registry import HERE
 from ganlab.testing.importing import imports_quietly
-from ganlab.testing.subject import Check, ContractError, Subject, described, registered
+from ganlab.testing.subject import Check, ContractError, Subject, described
 from ganlab.toml import TOMLError, dump_value, dumps, parse
 
 CONFIGURED = ("frozen", "extra", "strict", "allow_inf_nan", "use_attribute_docstrings")
@@ -29,17 +32,16 @@ PROBES: Mapping[str, Any] = {
 """Values, no option makes sense with all of which."""
 
 
-def obeys_the_registry(subject: Subject) -> None:
-    """Register the class, as an entry point would."""
+def obeys_the_registry(subject: Subject[Component]) -> None:
+    """Hold the class to what the registry asks of those that entry points name."""
+    cls = subject.cls
     try:
-        with registered(subject.kind, subject.cls):
-            pass
+        checked(Provider(subject.kind, cls.__name__, HERE, "", f"{cls.__module__}:{cls.__qualname__}"), cls)
     except PluginError as error:
-        _, _, rule = str(error).partition("(this process) ")
-        raise ContractError(f"{subject.cls.__name__} {rule or error}") from error
+        raise ContractError(str(error).replace(f'"{cls.__name__}" ({HERE})', cls.__name__)) from error
 
 
-def has_defaults(subject: Subject) -> None:
+def has_defaults(subject: Subject[Component]) -> None:
     """Make the component, and hold its defaults to their own types: pydantic never looks at them."""
     cls, options = subject.cls, subject.options
     required = [name for name, field in cls.model_fields.items() if field.is_required() and name not in options]
@@ -50,7 +52,7 @@ def has_defaults(subject: Subject) -> None:
             f"--set {required[0]}=... on the command line"
         )
     try:
-        component = subject.make(Component)
+        component = subject.make()
     except ValidationError as error:
         raise ContractError(f"it refuses its options: {described(error, cls)}") from error
     for name in cls.model_fields:
@@ -66,7 +68,7 @@ def has_defaults(subject: Subject) -> None:
             ) from error
 
 
-def is_documented(subject: Subject) -> None:
+def is_documented(subject: Subject[Component]) -> None:
     """Look for a docstring, and for a sentence below each option."""
     cls = subject.cls
     if not (cls.__doc__ or "").strip():
@@ -79,14 +81,16 @@ def is_documented(subject: Subject) -> None:
         )
 
 
-def survives_toml(subject: Subject) -> None:
+def survives_toml(subject: Subject[Component]) -> None:
     """Write the options as a run does, read them again, and compare; also with one option changed at a time."""
-    for component in (subject.make(Component), *_variants(subject)):
+    for component in (subject.make(), *_variants(subject)):
         table = _table(component)
         try:
             again = _read(subject.cls, parse(dumps(table)).table)
         except TypeError as error:
-            raise ContractError(f"its options cannot be written to a recipe: {error}; give each a type of TOML") from error
+            raise ContractError(
+                f"its options cannot be written to a recipe: {error}; give each a type of TOML"
+            ) from error
         except (ValidationError, TOMLError) as error:
             raise ContractError(
                 f"its options, written to a recipe as {_shown(table)}, are refused when they are read again: "
@@ -103,15 +107,17 @@ def survives_toml(subject: Subject) -> None:
                 raise ContractError(f"{name} = {before!r} comes back from a recipe as {after!r}: {remedy}")
 
 
-def refuses_nonsense(subject: Subject) -> None:
+def refuses_nonsense(subject: Subject[Component]) -> None:
     """Try keys and values that mean nothing, and expect pydantic's error for each."""
     cls = subject.cls
     changed = [key for key in CONFIGURED if dict(cls.model_config).get(key) != dict(Options.model_config).get(key)]
     if changed:
-        raise ContractError(f"model_config changes {', '.join(changed)}: leave that to ganlab, so that mistakes are found")
+        raise ContractError(
+            f"model_config changes {', '.join(changed)}: leave that to ganlab, so that mistakes are found"
+        )
     if _accepts(subject, "no-such-option", 1):
         raise ContractError("an option that it does not have is accepted: leave unknown keys to ganlab")
-    component = dict(subject.make(Component))
+    component = dict(subject.make())
     for name in cls.model_fields:
         taken = [word for word, probe in PROBES.items() if _accepts(subject, name, probe)]
         if len(taken) == len(PROBES):
@@ -131,9 +137,9 @@ CHECKS = (
 )
 
 
-def _variants(subject: Subject) -> Iterator[Component]:
+def _variants(subject: Subject[Component]) -> Iterator[Component]:
     """Yield the component with one option at a time changed to something else that it accepts."""
-    cls, component = subject.cls, subject.make(Component)
+    cls, component = subject.cls, subject.make()
     for name, value in component:
         others: list[Any] = [None, *choices(cls, name)]
         if isinstance(value, bool):
@@ -143,7 +149,7 @@ def _variants(subject: Subject) -> Iterator[Component]:
                 yield _read(cls, {**subject.options, name: other})
 
 
-def _accepts(subject: Subject, name: str, value: Any) -> bool:
+def _accepts(subject: Subject[Component], name: str, value: Any) -> bool:
     try:
         _read(subject.cls, {**subject.options, name: value})
     except ValidationError:
@@ -151,7 +157,7 @@ def _accepts(subject: Subject, name: str, value: Any) -> bool:
     # A stranger's validator.
     except Exception as error:
         raise ContractError(
-            f"its validators raise {type(error).__name__} over {name} = {_shown(value)}: raise ValueError with a sentence"
+            f"a validator raises {type(error).__name__} over {name} = {_shown(value)}: raise ValueError with a sentence"
         ) from error
     return True
 

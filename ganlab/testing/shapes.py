@@ -15,9 +15,9 @@ UNUSUAL = ((8, 8), (16, 16), (128, 128), (256, 256))
 
 
 @lru_cache(maxsize=8)
-def accepted(subject: Subject) -> tuple[ImageSpec, ...]:
+def accepted(subject: Subject[Model]) -> tuple[ImageSpec, ...]:
     """Return pictures that the subject's model accepts, smallest first: those asked for, or one of each usual size."""
-    return shapes(subject.make(Model), subject.images)
+    return shapes(subject.make(), subject.images)
 
 
 def shapes(model: Model, wanted: Sequence[ImageSpec] = ()) -> tuple[ImageSpec, ...]:
@@ -62,6 +62,6 @@ def _refusal(model: Model, images: ImageSpec) -> str | None:
     # A stranger's code.
     except Exception as error:
         raise ContractError(
-            f"check() raises {described(error, type(model))} over {shown(images)}: raise ValueError with what to do instead"
+            f"check() raises {described(error, type(model))} over {shown(images)}: raise ValueError, with a remedy"
         ) from error
     return None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -25,11 +25,11 @@ class ContractError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Subject(Generic[C]):
     """One component class with one set of options, and what it is tried with."""
 
     kind: Kind
-    cls: type[Component]
+    cls: type[C]
     options: Mapping[str, Any] = field(default_factory=dict)
     images: tuple[ImageSpec, ...] = ()
     """Pictures that the model must accept; of those that the suite knows where this is empty."""
@@ -38,11 +38,9 @@ class Subject:
     model: Model | None = None
     """What the loss trains, where its networks are not a generator and a discriminator."""
 
-    def make(self, kind: type[C]) -> C:
+    def make(self) -> C:
         """Return a new component with the options, read as those of a recipe are. Raise `ValidationError`."""
-        component = self.cls.model_validate_json(json.dumps(self.options, default=str))
-        assert isinstance(component, kind)
-        return component
+        return self.cls.model_validate_json(json.dumps(self.options, default=str))
 
 
 class Check(NamedTuple):
@@ -51,7 +49,7 @@ class Check(NamedTuple):
     name: str
     proves: str
     """What holds where the check passes, as a sentence."""
-    function: Callable[[Subject], str | None]
+    function: Callable[[Subject[Any]], str | None]
     """Raises where the rule is broken; what it returns is advice about something that is allowed."""
     needs: tuple[str, ...] = ()
     """The checks without which this one proves nothing."""

@@ -89,7 +89,7 @@ class Suite:
                 try:
                     advice = check.function(subject) or advice
                 # A stranger's code: whatever it raises is the outcome.
-                except (Exception, SystemExit) as error:
+                except (Exception, SystemExit) as error:  # noqa: BLE001
                     return Outcome("failed", f"{where}{described(error, subject.cls)}", error)
         return Outcome("advice", advice) if advice else Outcome("passed")
 
@@ -188,15 +188,26 @@ def checks_of(kind: Kind) -> tuple[Check, ...]:
     # Imported when they are needed: most of them need torch.
     match kind:
         case "model":
-            from ganlab.testing.models import CHECKS as own
+            from ganlab.testing import models
+
+            return rules.CHECKS + models.CHECKS
         case "loss":
-            from ganlab.testing.losses import CHECKS as own
+            from ganlab.testing import losses
+
+            return rules.CHECKS + losses.CHECKS
         case "dataset":
-            from ganlab.testing.datasets import CHECKS as own
+            from ganlab.testing import datasets
+
+            return rules.CHECKS + datasets.CHECKS
         case "augmentation":
-            from ganlab.testing.augmentations import CHECKS as own
+            from ganlab.testing import augmentations
+
+            return rules.CHECKS + augmentations.CHECKS
         case "exporter":
-            from ganlab.testing.exporters import CHECKS as own
+            from ganlab.testing import exporters
+
+            return rules.CHECKS + exporters.CHECKS
         case "observer":
-            from ganlab.testing.observers import CHECKS as own
-    return rules.CHECKS + own
+            from ganlab.testing import observers
+
+            return rules.CHECKS + observers.CHECKS

@@ -37,11 +37,12 @@ class Modes(NamedTuple):
 
 def random_states() -> RandomStates:
     """Return the states as they are now."""
-    kind, keys, *rest = np.random.get_state()
     torch = _torch()
     seed = None if torch is None else torch.initial_seed()
     state = None if torch is None else torch.get_rng_state().numpy().tobytes()
-    return RandomStates(random.getstate(), (kind, keys.tobytes(), *rest), seed, state)  # type: ignore[union-attr]
+    with np.printoptions(threshold=sys.maxsize):
+        legacy = str(np.random.get_state(legacy=False))
+    return RandomStates(random.getstate(), legacy, seed, state)
 
 
 def moved(before: RandomStates, torch_may_draw: bool) -> list[str]:

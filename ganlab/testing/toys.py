@@ -113,6 +113,4 @@ def _generator(latent_dim: int, images: ImageSpec) -> nn.Module:
 
 
 def _discriminator(images: ImageSpec) -> nn.Module:
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(math.prod(images[:3]), 16), nn.SiLU(), nn.Linear(16, 1), nn.Flatten(0)
-    )
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(images[:3]), 16), nn.SiLU(), nn.Linear(16, 1), nn.Flatten(0))

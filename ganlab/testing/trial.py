@@ -21,10 +21,10 @@ from ganlab.recipe import Recipe
 from ganlab.settings import MovingAverage, Optimizer, Snapshots, Train
 from ganlab.testing.subject import ContractError, copied, registered
 from ganlab.testing.toys import Waves, waves
+from ganlab.training.average import shipped_copy
 from ganlab.training.iteration import run_iteration
 from ganlab.training.loop import train_loop
 from ganlab.training.ranks import Place, Ranks
-from ganlab.training.sampling import shipped_generator
 from ganlab.training.state import State, build_state
 
 CPU = torch.device("cpu")
@@ -98,7 +98,7 @@ class Trial:
         observe: Callable[[Update, Tensor], None] = lambda update, gradient_norm: None,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """Run the iteration with this index and nothing around it; `observe` gets updates and their gradients' norms."""
+        """Run the iteration with this index and nothing around it; `observe` gets updates and norms of gradients."""
         loss = self.recipe.loss
         run_iteration(loss, state, batches, self.place(index), autocast, observe, ALONE)
 
@@ -110,13 +110,11 @@ class Trial:
         """Return the same run as another process would continue it: with components that remember nothing."""
         recipe = self.recipe
         augmentation = None if recipe.augmentation is None else copied(recipe.augmentation)
-        return Trial(
-            copied(recipe.model), copied(recipe.loss), self.images, self.iterations, augmentation=augmentation
-        )
+        return Trial(copied(recipe.model), copied(recipe.loss), self.images, self.iterations, augmentation=augmentation)
 
     def shipped(self, state: State) -> nn.Module:
-        """Return the generator as the run would ship it at this moment, in eval mode."""
-        return shipped_generator(self.recipe, state, self.images, CPU)
+        """Return the generator with averaged weights in eval mode, as a run ships it."""
+        return shipped_copy(state.networks["generator"], state.average)
 
 
 class _Witness:

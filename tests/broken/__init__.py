@@ -100,7 +100,7 @@ OF_THE_WRONG_FORM = [
         "observer",
         "wrong_signature",
         OBSERVER.replace("run, tick", "run, nonsense"),
-        "Plugin 'wrong_signature' for hook 'tick' hookimpl definition: tick(run, nonsense)",
+        "tick has no argument nonsense; it has run, tick",
     ),
     Plugin(
         "misspelt-hook",

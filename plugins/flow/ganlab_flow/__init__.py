@@ -21,7 +21,7 @@ class Flow(Model):
 
     api = 1
     networks: ClassVar[tuple[str, ...]] = ("generator", "velocity")
-    export_tolerance: ClassVar[float] = 1e-3
+    export_tolerance: ClassVar[float] = 1e-4
 
     latent_dim: PositiveInt = 784
     """Length of z, which is a picture of noise: channels x height x width, 784 for greyscale of 28x28."""

@@ -16,20 +16,23 @@ from ganlab import ImageSpec
 class Sampler(nn.Module):
     """Follows dx/dt = v(x, t) from noise at t = 0 to a picture at t = 1."""
 
-    def __init__(self, velocity: nn.Module, images: ImageSpec, steps: int, solver: Literal["euler", "midpoint"]) -> None:
+    def __init__(
+        self, velocity: nn.Module, images: ImageSpec, steps: int, solver: Literal["euler", "midpoint"]
+    ) -> None:
         super().__init__()
         self.velocity, self.steps, self.solver = velocity, steps, solver
         self.shape = images[:3]
 
     def forward(self, z: Tensor) -> Tensor:
         """Return pictures `(N, C, H, W)` in [-1, 1] of z `(N, C * H * W)`."""
-        x, h = z.unflatten(1, self.shape), 1.0 / self.steps
+        x, h = z.reshape(-1, *self.shape), 1.0 / self.steps
         for step in range(self.steps):
             v = self.velocity(x, x.new_full((1,), step * h))
             if self.solver == "midpoint":
                 v = self.velocity(x + h / 2 * v, x.new_full((1,), (step + 0.5) * h))
             x = x + h * v
-        return x.clamp(-1.0, 1.0)
+        pictures: Tensor = x.clamp(-1.0, 1.0)
+        return pictures
 
 
 class UNet(nn.Module):
@@ -44,9 +47,7 @@ class UNet(nn.Module):
             nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, base_channels, 3, padding=1)
         )
         self.down = nn.ModuleList(Block(width, width, times) for width in widths[:-1])
-        self.halve = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(widths)
-        )
+        self.halve = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(widths))
         self.middle = Block(widths[-1], widths[-1], times)
         self.up = nn.ModuleList(Block(a + b, a, times) for a, b in itertools.pairwise(widths))
         self.last = nn.Sequential(
@@ -69,7 +70,8 @@ class UNet(nn.Module):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = x[:, :, : beside.shape[2], : beside.shape[3]]  # halving an odd side rounds up
             x = block(torch.cat([x, beside], 1), time)
-        return self.last(x)
+        velocity: Tensor = self.last(x)
+        return velocity
 
 
 class Block(nn.Module):
@@ -86,11 +88,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         scale, shift = self.time(time)[:, :, None, None].chunk(2, 1)
         h = self.norm(self.first(x)) * (1.0 + scale) + shift
-        return self.shortcut(x) + self.second(h)
+        after: Tensor = self.shortcut(x) + self.second(h)
+        return after
 
 
 class Waves(nn.Module):
     """Maps t `(N,)` to sines and cosines `(N, count)` of frequencies from 1 to 1000."""
+
+    frequencies: Tensor
 
     def __init__(self, count: int) -> None:
         super().__init__()

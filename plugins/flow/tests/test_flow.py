@@ -217,7 +217,7 @@ def test_pictures_that_do_not_fit_are_refused(options: dict[str, int], sentence:
 
 
 def test_the_right_latent_dim_is_said_at_the_recipe_s_line() -> None:
-    with pytest.raises(RecipeError, match="set model.latent_dim to 108, not 36"):
+    with pytest.raises(RecipeError, match=r"set model\.latent_dim to 108, not 36"):
         ganlab.train(recipe(dataset={"channels": 3}))
 
 
@@ -338,7 +338,9 @@ def test_the_onnx_file_makes_torch_s_pictures(trained: Path) -> None:
     z = from_onnx.latents(range(5))
     assert z.shape == (5, 36)
     np.testing.assert_allclose(from_onnx(z), from_torch(z), atol=Flow.export_tolerance)
-    drawn = CliRunner().invoke(command, ["sample", str(trained / "generator.onnx"), "--count", "4", "--out", "four.png"])
+    drawn = CliRunner().invoke(
+        command, ["sample", str(trained / "generator.onnx"), "--count", "4", "--out", "four.png"]
+    )
     assert drawn.exit_code == 0, drawn.output
     with pytest.raises(GanlabError, match="takes no labels"):
         from_onnx.sample([0], label=1)

@@ -100,7 +100,7 @@ def text(found: EventAccumulator, index: int = -1) -> str:
 
 def whole(iterations: int = 8) -> dict[str, list[int]]:
     """Return what a run that was never stopped shows."""
-    return dict.fromkeys(SCALARS, list(range(1, iterations + 1))) | {
+    return {tag: list(range(1, iterations + 1)) for tag in SCALARS} | {
         "samples": list(range(0, iterations + 1, 4)),
         "reals": [0],
         "recipe/text_summary": [0],

@@ -1,0 +1,172 @@
+"""`ganlab plugins check`: hold a component, a distribution or a plugin's folder to the contract."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ganlab.interfaces import Component
+    from ganlab.providers import Kind, Provider
+
+COLOURS = {"ok": "green", "failed": "red", "advice": "yellow", "-": None}
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Check with this option; where several components are checked, as COMPONENT.KEY=VALUE. Repeatable.",
+)
+@click.option(
+    "--with",
+    "companion",
+    metavar="NAME",
+    help="The loss that trains the model, or the model that the loss trains, where the plugin itself has none.",
+)
+def check(name: str, settings: tuple[str, ...], companion: str | None) -> None:
+    """Hold components to ganlab's contract, and say what to change. Exits with 2 where a check has failed.
+
+    NAME is a component, a distribution, or the folder of a plugin, which need not be installed: its code is imported
+    from there. Every model is built, trained for a few iterations, resumed and exported; nothing is left behind.
+    """
+    from ganlab.errors import PluginError
+
+    with _chosen(name) as providers:
+        tables = _tables(providers, settings)
+        failed = total = 0
+        for provider in providers:
+            click.secho(provider.title, bold=True)
+            for failure in _checked(provider, tables[provider], companion):
+                failed, total = failed + failure, total + 1
+        if failed:
+            raise PluginError(f"{failed} of {total} checks failed")
+        click.echo(f"{total} checks, none failed")
+
+
+def _checked(provider: Provider, options: dict[str, Any], companion: str | None) -> Iterator[bool]:
+    """Run the checks of a component, print each as soon as it is done, and yield whether it has failed."""
+    from ganlab.errors import PluginError
+    from ganlab.registry import registry
+    from ganlab.testing.suite import Suite
+
+    try:
+        cls: type[Component] = registry.load(provider)
+    except PluginError as error:
+        _print("failed", "load", str(error))
+        yield True
+        return
+    suite = Suite(cls, options=[options], **_companions(provider, cls, companion))
+    for rule in suite.checks.values():
+        with redirect_stdout(sys.stderr):  # what a component prints is not ours
+            outcome = suite.outcome(rule.name)
+        words = {"passed": "ok", "blocked": "-"}
+        _print(words.get(outcome.verdict, outcome.verdict), rule.name, outcome.advice or rule.proves)
+        yield outcome.verdict == "failed"
+
+
+def _print(verdict: str, name: str, sentence: str) -> None:
+    click.echo(f"  {click.style(f'{verdict:<6}', fg=COLOURS[verdict])}  {name:<13}  {' '.join(sentence.split())}")
+
+
+@contextmanager
+def _chosen(name: str) -> Iterator[list[Provider]]:
+    """Yield the components that are meant: those of a plugin's folder, or installed ones."""
+    from ganlab.testing.project import PYPROJECT, offered, read_project
+
+    path = Path(name)
+    folder = path.parent if path.name == PYPROJECT else path
+    if (folder / PYPROJECT).is_file() or "/" in name or name in (".", ".."):
+        project = read_project(folder)
+        click.echo(f"importing {project.name} {project.version} from {folder}, which runs its code", err=True)
+        with offered(project) as providers:
+            _refuse_unreadable(project.name)
+            yield providers
+    else:
+        yield _installed(name)
+
+
+def _installed(name: str) -> list[Provider]:
+    """Return the installed components of this name, or of the distribution of this name."""
+    from ganlab.errors import PluginError
+    from ganlab.providers import normalized
+    from ganlab.registry import registry
+    from ganlab.suggest import did_you_mean
+
+    providers = registry.providers()
+    distribution, _, short = name.rpartition(":")
+    found = [who for who in providers if who.name == short]
+    if distribution:
+        found = [who for who in found if normalized(who.distribution) == normalized(distribution)]
+    else:
+        found += [who for who in providers if normalized(who.distribution) == normalized(name) and who not in found]
+    if not found:
+        names = [word for who in providers for word in (who.name, who.distribution)]
+        raise PluginError(
+            f'"{name}" is no installed component or distribution, and no folder with a pyproject.toml'
+            f"{did_you_mean(short, dict.fromkeys(names))} (ganlab plugins lists what is installed)"
+        )
+    return found
+
+
+def _refuse_unreadable(distribution: str) -> None:
+    """Raise `PluginError` for entry points that mean nothing to ganlab."""
+    from ganlab.errors import PluginError
+    from ganlab.registry import registry
+
+    problems = [broken.reason for broken in registry.unreadable() if broken.distribution == distribution]
+    if problems:
+        raise PluginError(f"{distribution}: {'; '.join(problems)}")
+
+
+def _tables(providers: Sequence[Provider], settings: tuple[str, ...]) -> dict[Provider, dict[str, Any]]:
+    """Return the options to check each component with."""
+    from ganlab.errors import PluginError
+    from ganlab.layers import read_overrides
+
+    table = read_overrides(settings, "ganlab plugins check").table
+    if len(providers) == 1:
+        return {providers[0]: table}
+    names = [who.name for who in providers]
+    for key, value in table.items():
+        if key not in names or not isinstance(value, dict):
+            raise PluginError(
+                f"--set {key}: several components are checked, so begin with the name of one: {', '.join(names)}"
+            )
+    return {who: table.get(who.name, {}) for who in providers}
+
+
+def _companions(provider: Provider, cls: type[Component], companion: str | None) -> dict[str, Any]:
+    """Return what the component is tried with: what `--with` names, else what its own distribution has for it."""
+    from ganlab.errors import PluginError
+    from ganlab.interfaces import Loss, Model
+    from ganlab.registry import registry
+
+    kind: Kind
+    if issubclass(cls, Model):
+        kind, usual = "loss", "discriminator" in cls.networks
+    elif issubclass(cls, Loss):
+        kind, usual = "model", {"generator", "discriminator"}.issuperset(cls.networks)
+    else:
+        return {}
+    if companion is not None:
+        return {kind: registry.get(kind, companion)}
+    for who in registry.providers(kind) if not usual else ():
+        if who.distribution != provider.distribution:
+            continue
+        try:
+            other = registry.load(who)
+        except PluginError:
+            continue  # its own checks say so
+        model, loss = (cls, other) if kind == "loss" else (other, cls)
+        if set(loss.networks) <= set(model.networks):
+            return {kind: other}
+    return {}
