@@ -15,8 +15,10 @@ TEMPORARY = ".tmp-"
 
 
 @contextmanager
-def replacing_file(path: Path) -> Iterator[Path]:
+def replacing_file(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path to write to; it becomes `path` when the block ends without an error.
+
+    Without `flush` it still appears complete or not at all, but a power cut soon after may take it away.
 
     Raises `RunError` where the disk refuses; an earlier `path` is then still there, untouched.
     """
@@ -26,9 +28,11 @@ def replacing_file(path: Path) -> Iterator[Path]:
         _refuse_special(path)
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())  # safetensors writes its files for the owner alone
-        _flush(temporary)
+        if flush:
+            _flush(temporary)
         os.replace(temporary, path)
-        _flush(path.parent)
+        if flush:
+            _flush(path.parent)
     except OSError as error:
         _discard(temporary)
         raise _refused(path, error) from error

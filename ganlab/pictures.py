@@ -31,12 +31,12 @@ def grid(pictures: Pictures, columns: int) -> Pictures:
     return sheet
 
 
-def save_png(path: Path | str, picture: Pictures) -> None:
+def save_png(path: Path | str, picture: Pictures, flush: bool = True) -> None:
     """Write one picture `(H, W, C)` as PNG: greyscale, RGB or RGBA; of any other channels, the first as greyscale."""
     from PIL import Image
 
     from ganlab.durable import replacing_file
 
     pixels = picture if picture.shape[2] in (3, 4) else picture[:, :, 0]
-    with replacing_file(Path(path)) as temporary:
+    with replacing_file(Path(path), flush) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")

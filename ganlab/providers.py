@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from importlib import metadata
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ganlab.suggest import did_you_mean
 
@@ -73,26 +73,26 @@ def strict() -> bool:
     return os.environ.get("GANLAB_STRICT_PLUGINS", "0") not in ("", "0")
 
 
+_read_entry_points: Any = metadata.Distribution.__dict__["entry_points"]
+"""The standard library's property, as it was."""
+
+
 def forgive_malformed_entry_points() -> None:
     """Let Python's own reading of entry points pass over a distribution that it cannot parse, in this process.
 
     pydantic, torch and triton read those of every distribution while they are imported: without this, one malformed
     line of a stranger's keeps all three from loading, and ganlab with them.
     """
-    original = metadata.Distribution.entry_points
-    if isinstance(original, _Forgiving):
-        return
-    metadata.Distribution.entry_points = _Forgiving(original.fget)  # type: ignore[method-assign, attr-defined]
+    metadata.Distribution.entry_points = property(_entry_points)  # type: ignore[assignment, method-assign]
 
 
-class _Forgiving(property):
-    """A property that is empty where the one it replaces raises."""
-
-    def __get__(self, distribution: object, owner: type | None = None) -> object:
-        try:
-            return super().__get__(distribution, owner)
-        except Exception:  # noqa: BLE001  # whatever a stranger's file makes of the standard library
-            return metadata.EntryPoints()
+def _entry_points(distribution: metadata.Distribution) -> metadata.EntryPoints:
+    try:
+        found: metadata.EntryPoints = _read_entry_points.fget(distribution)
+    # Whatever a stranger's file makes of the standard library.
+    except Exception:  # noqa: BLE001
+        return metadata.EntryPoints()
+    return found
 
 
 def installed() -> tuple[list[Provider], list[Broken]]:

@@ -41,6 +41,17 @@ KINDS: dict[Kind, str] = {
 """The kinds of components that have a table of their own, and what that is."""
 
 
+_KEYWORDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("type", "format", "pattern"), str),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), int),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (int, float)),
+    **dict.fromkeys(("enum", "examples", "required"), list),
+    **dict.fromkeys(("additionalProperties", "uniqueItems"), bool),
+    "const": object,
+}
+"""What is taken over of a schema as it is, and its type. A plugin may have written anything into its own."""
+
+
 class RecipeSchema(NamedTuple):
     """A recipe's schema."""
 
@@ -139,7 +150,7 @@ def _kind(kind: Kind, offers: list[_Offer]) -> Schema:
         # Always true: editors look here for what they offer to complete.
         "anyOf": [*(offer.reference for offer in offers if offer.cls), {}],
         # What is checked; in this form, an editor says which key is wrong.
-        "allOf": [_when(offer, offer.reference) for offer in offers if offer.cls],
+        **_all([_when(offer, offer.reference) for offer in offers if offer.cls]),
     }
 
 
@@ -155,7 +166,11 @@ def _complete(kind: Kind, offers: list[_Offer]) -> Schema:
             rules.append({"if": {"not": {"required": ["name"]}}, "then": offer.reference})
         if required:
             rules.append(_when(offer, {"required": required, **_OPEN}))
-    return {**_OPEN, **({} if default else {"required": ["name"]}), **({"allOf": rules} if rules else {})}
+    return {**_OPEN, **({} if default else {"required": ["name"]}), **_all(rules)}
+
+
+def _all(rules: list[Schema]) -> Schema:
+    return {"allOf": rules} if rules else {}  # which must not be empty
 
 
 def _when(offer: _Offer, then: Schema) -> Schema:
@@ -219,10 +234,8 @@ def _keywords(
 ) -> Iterator[tuple[str, Any]]:
     for key, value in schema.items():
         match key:
-            case "title" | "anyOf" | "oneOf" | "discriminator" | "$defs":
-                continue
-            case "default" if value is None:
-                continue
+            case "default":
+                yield from () if value is None else ((key, _written(value)),)
             case "description":
                 yield key, " ".join(str(value).split())
             case "prefixItems":
@@ -234,9 +247,14 @@ def _keywords(
                 yield key, _plain(value, definitions, inside)
             case "properties":
                 yield key, {name: _plain(item, definitions, inside) for name, item in value.items()}
-            case "allOf":
-                yield key, [_plain(item, definitions, inside) for item in value]
             case "pattern" if "(?" in value:
                 continue  # of Python's regular expressions, which other languages refuse
-            case _:
+            case _ if isinstance(value, _KEYWORDS.get(key, ())):
                 yield key, value
+
+
+def _written(default: Any) -> Any:
+    """Return a default without the keys that a recipe leaves out."""
+    if isinstance(default, dict):
+        return {key: _written(value) for key, value in default.items() if value is not None}
+    return default

@@ -10,11 +10,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from textwrap import dedent
 from typing import Any, NamedTuple
 
 import pytest
-from broken import ALL, AT_IMPORT, BY_METADATA, OF_THE_WRONG_FORM, Plugin, install
+from broken_plugins import ALL, AT_IMPORT, BY_METADATA, OF_THE_WRONG_FORM, Plugin, install
 from toys import tiny
 
 from ganlab.toml import dumps
@@ -150,7 +149,9 @@ def reason_of(plugin: Plugin) -> str:
 
 
 def name_it(plugin: Plugin) -> str:
-    return f"observers.{plugin.component}=true" if plugin.kind == "observer" else f"{plugin.kind}.name={plugin.component}"
+    if plugin.kind == "observer":
+        return f"observers.{plugin.component}=true"
+    return f"{plugin.kind}.name={plugin.component}"
 
 
 @pytest.mark.parametrize("plugin", [*AT_IMPORT, *OF_THE_WRONG_FORM, BY_METADATA[3]], ids=lambda plugin: plugin.name)
@@ -169,7 +170,9 @@ def test_whoever_names_one_gets_its_distribution_and_reason(machine: Machine, pl
 def test_a_name_from_two_distributions_must_be_told_apart(machine: Machine) -> None:
     ended = machine.ganlab("recipes", "check", "toy.toml", "--set", "loss.name=twin")
     assert ended.code == 2
-    assert 'loss "twin" is offered by twin-one 1.0 and twin-two 1.0; write "twin-one:twin" or "twin-two:twin"' in ended.err
+    assert ended.err.endswith(
+        'loss "twin" is offered by twin-one 1.0 and twin-two 1.0; write "twin-one:twin" or "twin-two:twin"\n'
+    )
     assert machine.ganlab("recipes", "check", "toy.toml", "--set", "loss.name=twin-two:twin").code == 0
 
 
@@ -206,7 +209,7 @@ def test_the_list_says_what_failed_and_why(machine: Machine) -> None:
             assert "broken" not in row
     assert broken.count("an unreadable distribution: ") == 2
     assert "\x1b" not in ended.out
-    assert '  augmentation "seeder" (seeder 1.0) seeds torch\'s random numbers at its import; that was undone\n' in remarks
+    assert '  augmentation "seeder" (seeder 1.0) seeds torch\'s random numbers at its import; that was' in remarks
     assert '  loss "twin" is offered by twin-one 1.0 and twin-two 1.0; write ' in remarks
     assert '  model "dcgan" is offered by dcgan-again 1.0 too, but the name stands for ganlab\'s own; write ' in remarks
     for own in ("dcgan", "bce", "terminal", "onnx"):
@@ -239,7 +242,7 @@ def test_for_authors_what_misbehaves_fails_with_its_traceback(tmp_path: Path) ->
         ended = machine.ganlab("run", "toy.toml", "--out", "one", "--set", "observers.raiser=true")
         assert ended.code == 2
         assert re.search(r"raiser.py\", line \d+, in tick", ended.err)
-        assert 'observer "raiser" (raiser 1.0) failed at tick: ValueError: tick, tick (GANLAB_STRICT_PLUGINS' in ended.err
+        assert 'observer "raiser" (raiser 1.0) failed at tick: ValueError: tick, tick (GANLAB_STRICT' in ended.err
 
         ended = machine.ganlab("run", "toy.toml", "--out", "two", "--set", "loss.name=breaker", BREAK="6")
         assert ended.code == 1
@@ -286,14 +289,16 @@ def test_a_plugin_that_breaks_down_in_training_is_named_and_the_run_goes_on_late
     ended = machine.ganlab(*command, BREAK="6")
     assert ended.code == 1
     assert "Traceback" not in ended.err
-    assert ended.err == dedent("""\
-        ganlab: loss "breaker" (breaker 1.0) broke down at iteration 6: ValueError: it is Tuesday
-        Its traceback is in run/error.txt.
-        The checkpoint of iteration 4 is kept: once the plugin is repaired, the same command with --out run goes on from there.
-        To do without it: another loss in the recipe, or ganlab plugins disable breaker
-    """)
+    what = 'loss "breaker" (breaker 1.0) broke down at iteration 6: ValueError: it is Tuesday'
+    assert ended.err.splitlines() == [
+        f"ganlab: {what}",
+        "Its traceback is in run/error.txt.",
+        "The checkpoint of iteration 4 is kept: once the plugin is repaired, "
+        "the same command with --out run goes on from there.",
+        "To do without it: another loss in the recipe, or ganlab plugins disable breaker",
+    ]
     kept = (machine.folder / "run" / "error.txt").read_text()
-    assert kept.startswith('loss "breaker" (breaker 1.0) broke down at iteration 6: ValueError: it is Tuesday\n\nTraceback')
+    assert kept.startswith(f"{what}\n\nTraceback")
     assert f'File "{machine.site / "breaker.py"}", line' in kept
 
     ended = machine.ganlab(*command)

@@ -83,6 +83,13 @@ def test_run_then_every_verb_without_an_argument(command: Command, recipe: Path)
     assert command("sample", "--seeds", "7-8,12", "--separate", "--out", "single").code == 0
     assert sorted(os.listdir("single")) == ["seed00000007.png", "seed00000008.png", "seed00000012.png"]
 
+    ended = command("sample", "--seeds", "7-8,12", "--out", "pixels.npy")
+    assert ended.out == "3 pictures in pixels.npy\n"
+    pixels = np.load("pixels.npy")
+    assert pixels.shape == (3, 8, 8, 1)
+    for picture, seed in zip(pixels, (7, 8, 12), strict=True):
+        assert np.array_equal(picture[:, :, 0], np.asarray(Image.open(f"single/seed{seed:08d}.png")))
+
     assert "model.options.base_channels  4" in command("info").out
     assert "dcgan" in command("plugins").out
     assert "dcgan_celeba" in command("recipes").out
@@ -145,6 +152,7 @@ MISTAKES = [
     (["sample", "--seeds", "3-1"], "the range 3-1 runs backwards"),
     (["sample", "--seeds", "a"], '"a" is neither a seed nor a range; write 0-63 or 3,14,15-17'),
     (["sample", "--seeds", "1", "--count", "2"], "--seeds says which pictures to draw; leave --count and --seed away"),
+    (["sample", "--seeds", "0-4294967296"], "4294967296 is not a seed: seeds are whole numbers from 0 to 4294967295"),
     (["info", "."], ". has no generator.safetensors; name a run's directory or a generator file"),
     (["plugins", "show", "model", "dgcan"], "did you mean dcgan"),
 ]
@@ -232,3 +240,21 @@ def test_torch_is_not_imported_where_it_is_not_needed(arguments: list[str]) -> N
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_ten_thousand_pictures_need_no_more_memory_than_a_thousand(command: Command, recipe: Path) -> None:
+    command("run", recipe, "--set", "train.iterations=1")
+    code = (
+        "import resource, sys; from ganlab.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    command("export", "--onnx")
+    peaks = []
+    for count in (1_000, 10_000):
+        arguments = ["sample", "runs/toy/0001/generator.onnx", "--count", str(count), "--out", f"{count}.npy"]
+        ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        peaks.append(int(ended.stdout.splitlines()[-1]))
+    assert np.load("10000.npy", mmap_mode="r").shape == (10_000, 8, 8, 1)
+    assert peaks[1] < peaks[0] + 20_000, "in KiB: ten times the pictures, the same memory"

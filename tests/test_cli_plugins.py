@@ -10,23 +10,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from broken import AUGMENTATION, LOSS, Plugin, install
+from broken_plugins import AUGMENTATION, LOSS, Plugin, install
 
 from ganlab.cli import main
 from ganlab.disabled import disabled, path
 from ganlab.errors import GanlabError
 from ganlab.options import REQUIRED, UNSET, options_of
+from ganlab.providers import Provider
 from ganlab.recipe import make_component, parse_recipe
 from ganlab.registry import registry
 from ganlab.snippet import snippet
 from ganlab.toml import parse
 
-OPTIONS = '''
-    size: int
-    """How large."""
-    ratio: float | None = None
-    """How round. Unset: not at all."""
-'''
 PICKY = '''
     from pathlib import Path
     from pydantic import PositiveInt
@@ -82,15 +77,13 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def run(*arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["ganlab", *arguments])
-        code = 0
         if "--no-plugins" not in arguments:
             registry.scan()
         try:
             main()
         except SystemExit as error:
-            assert isinstance(error.code, int)
-            code = error.code
-        return Ended(code, *capsys.readouterr())
+            return Ended(int(error.code or 0), *capsys.readouterr())
+        return Ended(0, *capsys.readouterr())
 
     return run
 
@@ -100,9 +93,9 @@ def test_the_list_has_a_row_a_component(command: Command) -> None:
     assert (ended.code, ended.err) == (0, "")
     heading, *rows = ended.out.partition("\n\n")[0].splitlines()
     assert heading.split() == ["kind", "name", "from", "what", "it", "is"]
-    column = heading.index("what it is")
-    found = {row[:column].rstrip(): row[column:] for row in rows}
-    assert found["loss          picky" + " " * (heading.index("from") - 19) + "picky-plugin 1.0"] == "Wants much (Nobody et al. 2020)."
+    (row,) = [row for row in rows if row.split()[:2] == ["loss", "picky"]]
+    assert row[heading.index("from") :].split("  ")[0] == "picky-plugin 1.0"
+    assert row[heading.index("what it is") :] == "Wants much (Nobody et al. 2020)."
     assert len(rows) == len(registry.providers())
     for provider in registry.providers():
         assert any(row.split()[:2] == [provider.kind, provider.name] and provider.origin in row for row in rows)
@@ -135,25 +128,26 @@ def test_show_prints_every_option_with_type_bounds_default_and_meaning(command: 
 
 
 @pytest.mark.parametrize("provider", [who for who in registry.providers() if who.distribution == "ganlab"], ids=str)
-def test_a_snippet_gives_the_defaults(provider: object) -> None:
-    kind, name = provider[:2]  # type: ignore[index]
+def test_a_snippet_gives_the_defaults(provider: Provider) -> None:
+    kind, name = provider[:2]
     cls = registry.get(kind, name)
-    text = snippet(registry.provider(kind, name), cls, name)
+    text = snippet(provider, cls, name)
     if kind == "exporter":
         settings = [word.strip("'") for word in text.split(" ") if word.startswith("'")]
         assert text.startswith(f"ganlab export --to {name}")
         assert make_component(kind, name, settings) == cls()
         return
+    required = {option.name: "somewhere" for option in options_of(cls) if option.default == REQUIRED}
+    expected = cls.model_validate_json(json.dumps(required))
     table = parse(text).table
-    recipe = parse_recipe({"dataset": {"name": "stripes"}, **table})
     if kind == "observer":
-        assert recipe.observers[name] == cls()
-    else:
-        assert {"model": recipe.model, "dataset": recipe.dataset, "loss": recipe.loss}[kind] == cls()
-    for option in options_of(cls):
-        assert (option.name in next(iter(table.values())) or kind == "observer") == (
-            option.default not in (REQUIRED, UNSET) or kind == "observer"
-        )
+        assert parse_recipe({"dataset": {"name": "stripes"}, **table}).observers[name] == expected
+        return
+    table[kind] |= required
+    recipe = parse_recipe({"dataset": {"name": "stripes"}, **table})
+    assert {"model": recipe.model, "dataset": recipe.dataset, "loss": recipe.loss}[kind] == expected
+    written = {option.name for option in options_of(cls) if option.default not in (REQUIRED, UNSET)}
+    assert table[kind].keys() == {"name", *required, *written}
 
 
 def test_a_disabled_distribution_is_left_out_until_it_is_enabled(command: Command) -> None:
@@ -203,7 +197,7 @@ def test_no_plugins_leaves_ganlab_alone_and_needs_no_settings(command: Command) 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["disable", "ganlab"], "ganlab itself cannot be disabled; a recipe switches an observer off with name = false"),
+        (["disable", "ganlab"], "ganlab itself cannot be disabled; a recipe switches an observer off with name = fal"),
         (["disable", "pickyplugin"], '"pickyplugin" is no distribution with components; did you mean picky-plugin?'),
         (["disable", "picky"], '"picky" is no distribution with components; did you mean picky-plugin?'),
         (["disable", "numpy"], '"numpy" is no distribution with components (installed: '),

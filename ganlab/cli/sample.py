@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ganlab.generator import Generator
+    from ganlab.pictures import Pictures
+
+BATCH = 64
+"""Pictures computed at once."""
+GRID_LIMIT = 10_000
+"""Pictures of one grid."""
+WAITING = 8
+"""Batches that may wait to be encoded, so that memory stays flat however many pictures are asked for."""
 
 
 @click.command()
@@ -18,7 +34,10 @@ import click
 @click.option("--separate", is_flag=True, help="Write one PNG a picture, named after its seed, instead of a grid.")
 @click.option("--columns", type=click.IntRange(min=1), metavar="N", help="Pictures in a row of the grid.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="PATH", help="The grid's file, or with --separate a directory."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The grid's file, or with --separate a directory; a file that ends in .npy gets the pixels themselves.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="Where to compute.")
 def sample(
@@ -43,24 +62,32 @@ def sample(
 
     if seeds is not None and (count is not None or seed is not None):
         raise GanlabError("--seeds says which pictures to draw; leave --count and --seed away")
-    chosen = parse_seeds(seeds) if seeds is not None else range(seed or 0, (seed or 0) + (count or 64))
+    first = seed or 0
+    chosen = parse_seeds(seeds) if seeds is not None else [range(first, first + (count or 64))]
+    _check_seeds(chosen)
     path = generator_source(source)
-    pictures = load_generator(path, device=device).sample(chosen, label=label)
+    generator = load_generator(path, device=device)
+    total = sum(map(len, chosen))
     out = out or path.parent / ("seeds" if separate else "sample.png")
     if separate:
-        for number, picture in zip(chosen, pictures, strict=True):
-            save_png(out / f"seed{number:08d}.png", picture)
-        click.echo(f"{len(pictures)} pictures in {out}")
-        return
-    save_png(out, grid(pictures, columns or math.ceil(math.sqrt(len(pictures)))))
-    click.echo(out)
+        _write_separately(generator, chosen, label, out)
+        click.echo(f"{total:,} pictures in {out}")
+    elif out.suffix == ".npy":
+        _write_array(generator, chosen, label, out)
+        click.echo(f"{total:,} pictures in {out}")
+    else:
+        if total > GRID_LIMIT:
+            raise GanlabError(f"{total:,} pictures do not fit one grid; use --separate, or --out FILE.npy")
+        pictures = generator.sample(chain(*chosen), label=label)
+        save_png(out, grid(pictures, columns or math.ceil(math.sqrt(total))))
+        click.echo(out)
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str) -> list[range]:
     """Return the seeds of a list such as `0-63` or `3,14,15-17`. Raise `GanlabError` where it is none."""
     from ganlab.errors import GanlabError
 
-    chosen: list[int] = []
+    chosen: list[range] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,10})(?:\s*-\s*(\d{1,10}))?\s*", part)
         if match is None:
@@ -68,5 +95,58 @@ def parse_seeds(text: str) -> list[int]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise GanlabError(f'--seeds "{text}": the range {part.strip()} runs backwards')
-        chosen.extend(range(first, last + 1))
+        chosen.append(range(first, last + 1))
     return chosen
+
+
+def _check_seeds(chosen: Sequence[range]) -> None:
+    from ganlab.errors import GanlabError
+    from ganlab.latents import SEEDS
+
+    if (last := max(seeds.stop - 1 for seeds in chosen)) >= SEEDS:
+        raise GanlabError(f"{last} is not a seed: seeds are whole numbers from 0 to {SEEDS - 1}")
+
+
+def _batches(generator: Generator, chosen: Sequence[range], label: int | None) -> Iterator[tuple[list[int], Pictures]]:
+    """Yield seeds and their pictures, a batch at a time."""
+    seeds = chain(*chosen)
+    while batch := list(islice(seeds, BATCH)):
+        yield batch, generator.sample(batch, label=label)
+
+
+def _write_separately(generator: Generator, chosen: Sequence[range], label: int | None, directory: Path) -> None:
+    """Write one PNG a picture; they are encoded by threads of their own while the next ones are computed."""
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from ganlab.pictures import save_png
+
+    def write(seeds: list[int], pictures: Pictures) -> None:
+        for seed, picture in zip(seeds, pictures, strict=True):
+            # Not flushed one by one: a picture that a power cut takes is drawn again from its seed.
+            save_png(directory / f"seed{seed:08d}.png", picture, flush=False)
+
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for batch in _batches(generator, chosen, label):
+            waiting.append(pool.submit(write, *batch))
+            if len(waiting) > WAITING:
+                waiting.popleft().result()
+        for future in waiting:
+            future.result()
+
+
+def _write_array(generator: Generator, chosen: Sequence[range], label: int | None, path: Path) -> None:
+    """Write the pixels as one array `(N, H, W, C)`, uint8."""
+    import numpy as np
+
+    from ganlab.durable import replacing_file
+
+    images = generator.metadata.images
+    shape = (sum(map(len, chosen)), images.height, images.width, images.channels)
+    with replacing_file(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        done = 0
+        for _, pictures in _batches(generator, chosen, label):
+            array[done : done + len(pictures)] = pictures
+            done += len(pictures)
+        array.flush()

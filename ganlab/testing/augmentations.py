@@ -53,7 +53,7 @@ def stays_finite(subject: Subject[Augmentation]) -> None:
         flat = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1).expand(-1, *images[:3])
         pictures = torch.cat([_real(images, 7), flat])
         for seed in range(5):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             if not torch.isfinite(subject.make().augment(pictures)).all():
                 raise ContractError(
                     f"it makes NaN or infinite values of pictures of {shown(images)}, some of them of one colour: look "
@@ -66,7 +66,7 @@ def lets_gradients_flow(subject: Subject[Augmentation]) -> None:
     for images in _shapes(subject):
         total = torch.zeros(images[:3])
         for seed in range(5):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             pictures = _real(images, 7).requires_grad_()
             made = subject.make().augment(pictures)
             if not made.requires_grad:
@@ -87,7 +87,7 @@ def follows_the_seed(subject: Subject[Augmentation]) -> None:
     for images in _shapes(subject):
         component, made = subject.make(), []
         for augmentation in (component, component, subject.make()):
-            torch.manual_seed(SEED)
+            torch.default_generator.manual_seed(SEED)
             made.append(augmentation.augment(_real(images, 7)))
         if not all(torch.equal(made[0], other) for other in made[1:]):
             raise ContractError(

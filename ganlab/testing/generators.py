@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import product
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from ganlab.export import BATCHES, NOISE
 from ganlab.interfaces import Model
-from ganlab.testing.networks import built, generated, inputs
+from ganlab.testing.networks import generated, inputs, seeded
 from ganlab.testing.shapes import accepted, shown
 from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import SEED
@@ -42,8 +41,9 @@ def stays_in_range(subject: Subject[Model]) -> None:
         made = generated(subject, images, 7)
         if not torch.isfinite(made).all():
             raise ContractError(f"for pictures of {shown(images)} the first weights make NaN or infinite values")
-        generator = copy.deepcopy(built(subject, images)["generator"])
-        z, *condition = inputs(subject.make(), images, 7)
+        model = subject.make()
+        generator = seeded(model, images, SEED)["generator"].eval()
+        z, *condition = inputs(model, images, 7)
         with torch.no_grad():
             for parameter in generator.parameters():
                 parameter.mul_(4.0)

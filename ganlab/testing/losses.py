@@ -53,7 +53,7 @@ def stays_finite_in_bf16(subject: Subject[Loss]) -> None:
     """Run them as CUDA does by default, under autocast to bfloat16."""
     try:
         _run(subject, lambda: torch.autocast("cpu", torch.bfloat16))
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ContractError(
             f"it cannot compute with the bfloat16 that networks return on CUDA: {' '.join(str(error).split())[:300]}; "
             "take logits as .float(), and cross-entropies of logits, not of probabilities"

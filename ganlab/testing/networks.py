@@ -22,7 +22,7 @@ def built(subject: Subject[Model], images: ImageSpec) -> dict[str, nn.Module]:
 
 def seeded(model: Model, images: ImageSpec, seed: int) -> dict[str, nn.Module]:
     """Build the networks after seeding torch's default generator."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     return build_networks(model, images)
 
 
@@ -39,7 +39,7 @@ def generated(subject: Subject[Model], images: ImageSpec, count: int, seed: int 
 
 def pictures(generator: nn.Module, model: Model, images: ImageSpec, count: int, seed: int = SEED) -> Tensor:
     """Return what a generator makes of the first latents; what it draws by itself depends on `seed`."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     with torch.no_grad():
         made: Tensor = generator(*inputs(model, images, count))
     return made

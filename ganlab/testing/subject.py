@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from ganlab.errors import GanlabError
 from ganlab.interfaces import Component, ImageSpec, Loss, Model
 from ganlab.providers import Kind
 from ganlab.registry import registry
@@ -73,7 +75,7 @@ def copied(component: C) -> C:
 
 def described(error: BaseException, cls: type[Component]) -> str:
     """Return an exception in one line, with the line of the component's own code that it comes from."""
-    if isinstance(error, ContractError):
+    if isinstance(error, ContractError | GanlabError):
         return str(error)
     if isinstance(error, ValidationError):
         return "; ".join(
@@ -87,14 +89,11 @@ def described(error: BaseException, cls: type[Component]) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Return where the exception passed through code that belongs to neither ganlab nor a library."""
-    here = Path(__file__).parents[1]
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not {"site-packages", "dist-packages"} & {*Path(frame.filename).parts}
-        and not frame.filename.startswith("<")
-        and here not in Path(frame.filename).parents
-    ]
-    own = [frame for frame in frames if "torch" not in Path(frame.filename).parts]
-    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+    """Return where the exception passed last through code of neither ganlab, nor Python, nor a library."""
+    others = (Path(__file__).parents[1], Path(sysconfig.get_path("stdlib")))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        library = {"site-packages", "dist-packages"}.intersection(path.parts)
+        if not library and path.is_file() and not any(other in path.parents for other in others):
+            return f" ({path.name}:{frame.lineno})"
+    return ""

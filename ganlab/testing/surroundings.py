@@ -82,7 +82,7 @@ def undisturbed() -> Iterator[None]:
     torch = _torch()
     if torch is not None:
         state, before = torch.get_rng_state(), modes()
-        torch.manual_seed(SEED)
+        torch.default_generator.manual_seed(SEED)
     random.seed(SEED)
     np.random.seed(SEED % 2**32)
     try:

@@ -24,6 +24,7 @@ from ganlab import RecipeError
 from ganlab.export import export
 from ganlab.recipe import load_recipe, parse_recipe
 from ganlab.registry import registry
+from ganlab.testing import contract
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 ALL = DiffAugment()
@@ -126,7 +127,7 @@ def test_translation_moves_by_an_eighth_at_most_each_way_as_often(height: int, w
 
 @pytest.mark.parametrize(("height", "width"), [(4, 6), (5, 7), (2, 3)])
 def test_cutout_blanks_a_box_of_half_the_size_centred_anywhere(height: int, width: int) -> None:
-    def boxes(length: int) -> list[Array]:
+    def boxes(length: int) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
         """Return, for each middle that the authors draw, which of the places are blank."""
         size = length // 2
         middles = range(length + 1) if size % 2 == 0 else range(length)
@@ -179,7 +180,7 @@ def test_the_layout_in_memory_does_not_matter() -> None:
 
 def test_only_torch_s_random_numbers_are_used_and_a_seed_repeats_them() -> None:
     plain = pictures(4)
-    states = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
+    states = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
     changed = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -187,7 +188,7 @@ def test_only_torch_s_random_numbers_are_used_and_a_seed_repeats_them() -> None:
     assert torch.equal(changed[0], changed[1])
     assert not torch.equal(changed[0], changed[2])
     assert not torch.equal(changed[0][0], changed[0][1]), "each picture has numbers of its own"
-    assert states == (random.getstate(), np.random.get_state()[1].tolist())  # type: ignore[index,union-attr]
+    assert states == (random.getstate(), np.random.get_state()[1].tolist())  # type: ignore[index]
 
 
 def test_gradients_flow_once_and_twice() -> None:
@@ -294,6 +295,8 @@ def test_other_policies_are_refused(policy: Any, sentence: str) -> None:
 
 
 # In the host
+
+test_contract = contract(DiffAugment, options=[{}, {"policy": ["translation"]}, {"policy": ["color"]}])
 
 
 @pytest.mark.usefixtures("_components")

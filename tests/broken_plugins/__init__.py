@@ -45,7 +45,7 @@ LOSS = '''
             yield Update("discriminator", -networks["discriminator"](batch.real).mean())
             yield Update("generator", networks["generator"](batch.z).square().mean())
 '''
-OBSERVER = '''
+OBSERVER = """
     from ganlab import Observer, hookimpl
 
     class Toy(Observer):
@@ -54,7 +54,7 @@ OBSERVER = '''
         @hookimpl
         def tick(self, run, tick):
             pass
-'''
+"""
 AUGMENTATION = '''
     from ganlab import Augmentation
 

@@ -1,0 +1,294 @@
+"""The checks of losses, each against a loss that breaks it and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from breaking import Break, Energy, assert_breaks_only_its_check, failures, named
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganlab import Batch, Iteration, Loss, Update
+from ganlab.testing import losses
+from ganlab.testing.optimum import MEAN, START, mean_found
+from ganlab.testing.suite import Suite
+
+
+class Good(Loss):
+    """The hinge loss, with places to break it."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        G, D = networks["generator"], networks["discriminator"]
+        batch = next(batches)
+        fake = G(batch.z, *batch.condition)
+        yield self.discriminator(D, batch.real, fake.detach())
+        yield self.generator(D, fake)
+
+    def discriminator(self, D: nn.Module, real: Tensor, fake: Tensor) -> Update:
+        return Update("discriminator", (1 - D(real)).relu().mean() + (1 + D(fake)).relu().mean())
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        return Update("generator", -D(fake).mean())
+
+
+class Leaking(Good):
+    """Yields inside torch.no_grad()."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        for update in super().updates(networks, batches, iteration):
+            with torch.no_grad():
+                yield update
+
+
+class Doubling(Good):
+    """Leaves torch with another default type."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        yield from super().updates(networks, batches, iteration)
+        torch.set_default_dtype(torch.float64)
+
+
+class Lopsided(Good):
+    """Forgets the generator."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        yield next(super().updates(networks, batches, iteration))
+
+
+class Detached(Good):
+    """Yields what depends on no weight."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        return Update("generator", fake.detach().mean())
+
+
+class Logarithmic(Good):
+    """Takes the logarithm of a negative number."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        return Update("generator", (-1 - D(fake).square()).log().mean())
+
+
+class Rooted(Good):
+    """Takes a root of 0: its loss is finite, its gradient is not."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        return Update("generator", (0.0 * D(fake).mean()).sqrt())
+
+
+class Vector(Good):
+    """Yields a number for each picture."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        return Update("generator", -D(fake))
+
+
+class Chatty(Good):
+    """Reports a number for each picture."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        logits = D(fake)
+        return Update("generator", -logits.mean(), {"D(G(z))": logits})
+
+
+class Plain(Good):
+    """Reports a number that is no tensor, at the price of waiting for the device."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        logits = D(fake)
+        return Update("generator", -logits.mean(), {"D(G(z))": logits.mean().item()})  # type: ignore[dict-item]
+
+
+class Hoarding(Good):
+    """Draws no batch after the first iteration, whose pictures it keeps."""
+
+    api = 1
+    period: ClassVar[int] = 2
+    _batch: list[Batch] = []  # noqa: RUF012  # pydantic copies it
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        if not self._batch:
+            self._batch.append(next(batches))
+        yield from super().updates(networks, iter(self._batch), iteration)
+
+
+class Lazy(Good):
+    """Breaks in its sixteenth iteration only."""
+
+    api = 1
+    period: ClassVar[int] = 16
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        for update in super().updates(networks, batches, iteration):
+            yield Update(update.networks, update.loss / (iteration.phase != 15))
+
+
+class Probable(Good):
+    """Computes the cross-entropy of probabilities, which autocast refuses."""
+
+    api = 1
+
+    def discriminator(self, D: nn.Module, real: Tensor, fake: Tensor) -> Update:
+        yes, no = D(real).sigmoid(), D(fake).sigmoid()
+        loss = functional.binary_cross_entropy(yes, torch.ones_like(yes)) - (1 - no).log().mean()
+        return Update("discriminator", loss)
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        return Update("generator", -functional.logsigmoid(D(fake)).mean())
+
+
+class Numpy(Good):
+    """Draws from numpy's global state."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        np.random.rand()
+        return super().generator(D, fake)
+
+
+class Seeding(Good):
+    """Seeds torch."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        torch.manual_seed(0)
+        return super().generator(D, fake)
+
+
+class Remembering(Good):
+    """Weighs its terms by how often it was called."""
+
+    api = 1
+    _calls: int = 0
+
+    def discriminator(self, D: nn.Module, real: Tensor, fake: Tensor) -> Update:
+        self._calls += 1
+        return Update(
+            "discriminator", super().discriminator(D, real, fake).loss + D(real).square().mean() / self._calls
+        )
+
+
+class Reversed(Good):
+    """Teaches the generator to look like a generator."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        return Update("generator", D(fake).mean())
+
+
+class Swapped(Good):
+    """Takes real pictures for generated ones."""
+
+    api = 1
+
+    def discriminator(self, D: nn.Module, real: Tensor, fake: Tensor) -> Update:
+        return super().discriminator(D, fake, real)
+
+
+class Blind(Good):
+    """Lets the discriminator look at generated pictures alone."""
+
+    api = 1
+
+    def discriminator(self, D: nn.Module, real: Tensor, fake: Tensor) -> Update:
+        return super().discriminator(D, fake, fake)
+
+
+BREAKS = [
+    Break("modes", Leaking, "it changes torch's grad mode from True to False and then yields: close torch.no_grad()"),
+    Break("modes", Doubling, "it changes torch's dtype mode from torch.float32 to torch.float64"),
+    Break("updates", Lopsided, "it never updates generator: yield an Update for it, or take it out of `networks`"),
+    Break("updates", Detached, "yields a loss for generator that depends on no trainable weight"),
+    Break("updates", Logarithmic, "the loss of generator is nan in iteration 0: look for divisions by 0"),
+    Break("updates", Rooted, "its gradient is nan in iteration 0"),
+    Break("updates", Vector, "yields a loss of shape (8,); it must be one number"),
+    Break("updates", Chatty, "the statistic D(G(z)) is of shape (8,): it must be a tensor of one number"),
+    Break("updates", Plain, "the statistic D(G(z)) is a float: it must be a tensor of one number"),
+    Break("updates", Hoarding, "it draws no batch in an iteration, so that epochs never end: call next(batches)"),
+    Break("updates", Lazy, "in iteration 15: look for divisions by 0"),
+    Break("autocast", Probable, "it cannot compute with the bfloat16 that networks return on CUDA"),
+    Break("random", Numpy, "updates() draws from or seeds numpy.random"),
+    Break("random", Seeding, "updates() draws from or seeds the seed of torch"),
+    Break("resume", Remembering, "a loss must remember nothing but what a checkpoint holds"),
+    Break(
+        "optimum", Reversed, "it leads a generator away from the data: the mean of its pictures, -0.6 at first, became"
+    ),
+    Break("optimum", Swapped, "compare the signs of its terms, and real and fake, with the paper"),
+    Break("optimum", Blind, "it leads a generator"),
+]
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=named)
+def test_a_broken_loss_fails_one_check_that_says_what_to_change(broken: Break) -> None:
+    assert_breaks_only_its_check(broken)
+
+
+def test_every_check_has_a_loss_that_breaks_it() -> None:
+    assert {broken.check for broken in BREAKS} == {check.name for check in losses.CHECKS}
+
+
+def test_a_good_loss_passes_every_check() -> None:
+    assert failures(Good) == {}
+    assert abs(mean_found(Good()) - MEAN) < 0.2 * abs(MEAN - START)
+
+
+class ForEnergy(Loss):
+    """Trains a network of its own."""
+
+    api = 1
+    networks: ClassVar[tuple[str, ...]] = ("energy",)
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        yield Update("energy", networks["energy"](next(batches).real).square().mean())
+
+
+def test_a_loss_for_networks_of_its_own_is_tried_on_the_model_that_it_is_given() -> None:
+    found = failures(ForEnergy)
+    assert list(found) == ["modes"]
+    assert "it needs energy, and the model that it is tried on has generator, discriminator" in found["modes"]
+    suite = Suite(ForEnergy, model=Energy)
+    assert {suite.outcome(name).verdict for name in ("modes", "updates", "autocast", "random", "resume")} == {"passed"}
+    assert suite.outcome("optimum").advice.startswith(
+        "not checked: an optimum is known for discriminator and generator"
+    )

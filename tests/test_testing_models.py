@@ -1,0 +1,377 @@
+"""The checks of models, each against a model that breaks it and nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+from breaking import Break, Discriminator, Energy, Generator, Good, assert_breaks_only_its_check, failures, named
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganlab import ImageSpec
+from ganlab.testing import models
+from ganlab.testing.suite import Suite
+
+
+class Choosy(Good):
+    """Refuses all pictures."""
+
+    api = 1
+
+    def check(self, images: ImageSpec) -> None:
+        raise ValueError("only 7x7")
+
+
+class Silent(Good):
+    """Refuses without a word."""
+
+    api = 1
+
+    def check(self, images: ImageSpec) -> None:
+        if images.height != 32:
+            raise ValueError
+
+
+class Stumbling(Good):
+    """Knows some sizes only, and trips over others."""
+
+    api = 1
+
+    def check(self, images: ImageSpec) -> None:
+        {28: "fits"}[images.height]
+
+
+class Misnamed(Good):
+    """Builds another network than it states."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {"generator": Generator(images), "critic": Discriminator(images)}
+
+
+class NumpyWeights(Good):
+    """Draws from numpy's global state while it is built."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        np.random.rand()
+        return Generator(images)
+
+
+class PythonNoise(Good):
+    """Draws from Python's global state in the discriminator."""
+
+    api = 1
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        return Discriminator(images, lambda logits: logits + random.random())
+
+
+class Reseeding(Good):
+    """Seeds torch, so that its weights are always the same."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        torch.manual_seed(0)
+        return Generator(images)
+
+
+class Unseeded(Good):
+    """Draws weights from a generator that nobody has seeded."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        network = Generator(images)
+        own = torch.Generator().manual_seed(int.from_bytes(os.urandom(7), "big"))
+        nn.init.normal_(network.first.weight, generator=own)
+        return network
+
+
+class Constant(Good):
+    """Draws all weights from a generator with a seed of its own."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        networks = super().build(images)
+        own = torch.Generator().manual_seed(0)
+        for network in networks.values():
+            for parameter in network.parameters():
+                nn.init.normal_(parameter, 0.0, 0.1, generator=own)
+        return networks
+
+
+class Greyscale(Good):
+    """Makes one channel whatever it is asked for, where that is not noticed in training on grey pictures."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, lambda made: made[:, :1].tanh())
+
+
+class Fixed(Good):
+    """Takes the batch size for 8."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, lambda made: made.view(8, *images[:3]).tanh())
+
+
+class Double(Good):
+    """Makes float64."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, lambda made: made.tanh().double())
+
+
+class Boundless(Good):
+    """Makes pictures of any brightness; the first weights are small enough."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, lambda made: 0.1 * made)
+
+
+class Infinite(Good):
+    """Makes NaN at once."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, lambda made: made.tanh() if images.height != 32 else (made - made) / 0.0)
+
+
+class Mixing(Good):
+    """Normalises over the batch in eval mode too."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, lambda made: (made - made.mean(0)).tanh())
+
+
+class Forgetful(Good):
+    """Keeps a constant that is drawn at random in a plain attribute."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        constant = torch.randn(images[:3])
+        return Generator(images, lambda made: (made + constant).tanh())
+
+
+class Uncopyable(Good):
+    """Computes a tensor from its weights once, when it is built."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        network = Generator(images)
+        network.norm = network.first.weight.norm()  # type: ignore[assignment]  # on purpose
+        return network
+
+
+class Stateful(Good):
+    """Keeps text in its state."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Noted(images)
+
+
+class Noted(Generator):
+    def get_extra_state(self) -> str:
+        return "a note"
+
+    def set_extra_state(self, state: str) -> None:
+        pass
+
+
+class Dividing(Good):
+    """Divides logits by nothing."""
+
+    api = 1
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        return Discriminator(images, lambda logits: logits / 0.0)
+
+
+class Rooted(Good):
+    """Takes a root of 0: the logits are finite, their gradient is not."""
+
+    api = 1
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        return Discriminator(images, lambda logits: logits + (logits - logits).sqrt())
+
+
+class Idle(Good):
+    """Has a layer that forward does not use."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        network = Generator(images)
+        network.spare = nn.Linear(2, 2)
+        return network
+
+
+class Counting(Good):
+    """Counts its calls in Python, and lets the count decide."""
+
+    api = 1
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        calls: list[int] = []
+
+        def change(logits: Tensor) -> Tensor:
+            calls.append(1)
+            return logits * len(calls)
+
+        return Discriminator(images, change)
+
+
+class Noisy(Good):
+    """Draws noise in forward, in eval mode too."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, lambda made: (made + 0.1 * torch.randn_like(made)).tanh())
+
+
+class Deciding(Good):
+    """Decides by the values of a tensor."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, lambda made: made.tanh() if made.sum() > 1e9 else made.sin())
+
+
+class Modulated(Good):
+    """Modulates the weights of a convolution for each picture, as StyleGAN2 does: groups = batch size."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, modulated)
+
+
+def modulated(made: Tensor) -> Tensor:
+    count, channels, height, width = made.shape
+    weight = made.mean((1, 2, 3)).view(-1, 1, 1, 1, 1).expand(count, channels, channels, 3, 3)
+    joined = made.reshape(1, count * channels, height, width)
+    out = functional.conv2d(joined, weight.reshape(count * channels, channels, 3, 3), padding=1, groups=count)
+    return out.view(count, channels, height, width).tanh()
+
+
+class Looping(Good):
+    """Makes picture after picture in a Python loop."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Generator(images, lambda made: torch.stack([picture.tanh() for picture in made]))
+
+
+BREAKS = [
+    Break("images", Choosy, "check() refuses pictures of 28x28, 32x32, 64x64, 48x64, 8x8"),
+    Break("images", Silent, "check() refuses 1x28x28 without a word: say what to do instead"),
+    Break("images", Stumbling, "check() raises KeyError: 32 (test_testing_models.py:"),
+    Break(
+        "images",
+        Good,
+        "check() refuses 3x30x30, which it was to be checked with: take multiples of 4",
+        {"images": [ImageSpec(3, 30, 30)]},
+    ),
+    Break("build", Misnamed, "states the networks ['discriminator', 'generator'], but built ['critic', 'generator']"),
+    Break("random", NumpyWeights, "build() or a forward draws from or seeds numpy.random: draw from torch's default"),
+    Break("random", PythonNoise, "draws from or seeds Python's random"),
+    Break("random", Reseeding, "draws from or seeds the seed of torch"),
+    Break("seed", Unseeded, "generator.first.weight differs between two builds after the same seed"),
+    Break("seed", Constant, "all weights are the same whatever the seed: draw them from torch's default generator"),
+    Break("shape", Greyscale, "for pictures of 3x32x32 and 1 z the generator makes (1, 1, 32, 32) instead of"),
+    Break(
+        "shape", Fixed, "RuntimeError: shape '[8, 1, 28, 28]' is invalid for input of size 784 (test_testing_models.py:"
+    ),
+    Break("dtype", Double, "the generator makes torch.float64 of z in float32: give back z's type"),
+    Break("range", Boundless, "but must lie in [-1, 1] whatever the weights: end the generator with torch.tanh"),
+    Break("range", Infinite, "for pictures of 3x32x32 the first weights make NaN or infinite values"),
+    Break("batch", Mixing, "when others are made beside it: in eval mode nothing may be averaged over the batch"),
+    Break(
+        "save_load", Forgetful, "a generator with the same state makes other pictures: keep whatever forward needs in"
+    ),
+    Break(
+        "save_load", Uncopyable, "the generator cannot be copied, as samples and exports do: RuntimeError: Only Tensors"
+    ),
+    Break("save_load", Stateful, "Noted keeps state that is no tensor, _extra_state; make it an option of the model"),
+    Break("iteration", Dividing, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
+    Break("iteration", Rooted, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
+    Break("gradients", Idle, "generator.spare.weight, generator.spare.bias never get a gradient: use them in forward"),
+    Break("resume", Counting, "a network must remember nothing but what a checkpoint holds"),
+    Break(
+        "onnx",
+        Noisy,
+        "makes other pictures of the same z each time, so no export can be compared; a forward that draws",
+    ),
+    Break(
+        "onnx",
+        Deciding,
+        "Its forward decides by the values of tensors; replace `if` and `while` on them by torch.where",
+    ),
+    Break("onnx", Modulated, "A convolution with groups = batch size has no ONNX form; scale its input and output"),
+    Break("onnx", Looping, "Its forward fixes the batch size; take it from z.shape[0]"),
+]
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=named)
+def test_a_broken_model_fails_one_check_that_says_what_to_change(broken: Break) -> None:
+    assert_breaks_only_its_check(broken)
+
+
+def test_every_check_has_a_model_that_breaks_it() -> None:
+    assert {broken.check for broken in BREAKS} == {check.name for check in models.CHECKS}
+
+
+def test_a_good_model_passes_every_check() -> None:
+    assert failures(Good, ["onnx"]) == {}
+
+
+def test_a_model_with_networks_of_its_own_asks_for_a_loss() -> None:
+    found = failures(Energy)
+    assert list(found) == ["iteration"]
+    assert "its networks are generator and energy, which the loss bce cannot train: say what can" in found["iteration"]
+
+
+def test_what_rests_on_a_failed_check_is_not_tried() -> None:
+    suite = Suite(Misnamed)
+    assert suite.outcome("onnx").verdict == "blocked"
+    assert suite.outcome("onnx").advice == "not checked, because iteration did not pass"
+    assert suite.outcome("shape").advice == "not checked, because build did not pass"
+    assert suite.outcome("documentation").verdict == "passed"
+
+
+def test_checks_leave_random_states_and_modes_as_they_were() -> None:
+    random.seed(1)
+    np.random.seed(2)
+    torch.manual_seed(3)
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[union-attr]
+    assert failures(NumpyWeights)
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[union-attr]
+    assert before == after
+    assert torch.initial_seed() == 3
