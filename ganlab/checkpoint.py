@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from ganlab.training.ranks import Ranks
     from ganlab.training.state import State
 
+Report = Callable[[str], None]
+"""Takes a sentence that a person should read."""
+
 SCHEMA = 1
 STATE = "state.safetensors"
 MANIFEST = "manifest.json"
@@ -27,8 +32,21 @@ RANK_BUFFERS = "ranks/buffers"
 """The tensor that holds, a row a rank, what the ranks do not have in common."""
 MANIFEST_LIMIT = 4_000_000
 """Bytes; a longer manifest was not written by us."""
+MANIFEST_ROOM = 4096
+"""Bytes that a manifest takes, about."""
+ENTRY_LIMIT = 256
+"""Bytes that one tensor takes in the header of a state file at most, besides its name."""
+TEXT_LIMIT = 200
+"""Letters of a text in a manifest, the recipe's own apart."""
+NUMBER_LIMIT = 2**53
+"""Up to here every whole number is a float, too."""
 
 _NAME = re.compile(r"^\d{8,}$")
+_OF_PROCESS = re.compile(rf"^{re.escape(TEMPORARY)}(\d{{1,10}})-")
+
+
+class _DamagedError(Exception):
+    """Why a checkpoint cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +60,20 @@ class Manifest:
     data: str
     """Fingerprint of the packed data."""
     versions: Mapping[str, str]
+    """Of ganlab, torch, and the distributions whose components the recipe names."""
     ranks: int
     threads: int
     device: str
     sha256: str
     bytes: int
     schema: int = SCHEMA
+
+    def to_json(self) -> bytes:
+        """Return the one text that stands for this manifest, with its own checksum inside."""
+        table = asdict(self)
+        text = json.dumps(table, sort_keys=True)
+        table["checksum"] = hashlib.sha256(text.encode()).hexdigest()
+        return json.dumps(table, indent=1, sort_keys=True).encode() + b"\n"
 
 
 @dataclass(frozen=True)
@@ -63,58 +89,64 @@ class Checkpoint:
         Values are copied into the tensors that are there, so each keeps its own strides: fused Adam reads a
         moment with its parameter's strides, whatever the moment's are.
         """
-        from safetensors.torch import load_file
-
         from ganlab.training.state import set_buffers
 
-        saved = load_file(self.path / STATE)
+        current, buffers = dict(state.tensors()), state.buffers()
+        saved = _read_tensors(self.path, current)
         rows = saved.pop(RANK_BUFFERS, None)
-        current = dict(state.tensors())
         _compare(self.path, current, saved)
+        if rows is not None:
+            _check_rows(self.path, rows, self.manifest.ranks, sum(buffer.numel() for buffer in buffers))
         for name, tensor in current.items():
             tensor.copy_(saved[name])
         if rows is not None:
             # Each rank its own again; another number of ranks goes on from what they have in common.
-            set_buffers(state.buffers(), rows[ranks.rank] if len(rows) == ranks.world else rows.mean(0))
+            set_buffers(buffers, rows[ranks.rank] if len(rows) == ranks.world else rows.mean(0))
         state.iteration, state.drawn = self.manifest.iteration, self.manifest.drawn
         state.rollbacks = self.manifest.rollbacks
 
 
 def save_checkpoint(
-    directory: Path, state: State, buffers: Tensor, about: Callable[[str, int], Manifest], keep: int
+    directory: Path, state: State, buffers: Tensor, about: Callable[[str, int], Manifest], keep: int, report: Report
 ) -> Path:
     """Write the state below `directory`; `about` makes the manifest from the state file's sha256 and size.
 
     `buffers` are those of all ranks, a row each.
 
     The checkpoint appears complete or not at all; then all but the newest `keep` are deleted. Raises `RunError`
-    where the disk refuses.
+    where the disk refuses; what cannot be deleted is only reported.
     """
+    from safetensors.torch import save
+
     path = directory / f"{state.iteration:08d}"
     if path.exists() and _problem(path) is not None:
-        shutil.rmtree(path)  # a damaged one of the same iteration must not stand in the way
+        _remove(path, report)  # a damaged one of the same iteration must not stand in the way
     if not path.exists():
-        with replacing_directory(path) as temporary:
-            _write_tensors(state, buffers, temporary / STATE)
-            manifest = about(_sha256(temporary / STATE), (temporary / STATE).stat().st_size)
-            (temporary / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
-    for old in _directories(directory)[:-keep]:
-        shutil.rmtree(old)
+        tensors = {name: tensor.contiguous() for name, tensor in state.tensors()}
+        if len(buffers) > 1:
+            tensors[RANK_BUFFERS] = buffers
+        # Not the library's save_file: its file calls are out of sight, and its errors do not say which one failed.
+        data = save(tensors)
+        with replacing_directory(path, len(data) + MANIFEST_ROOM) as temporary:
+            (temporary / STATE).write_bytes(data)
+            manifest = about(hashlib.sha256(data).hexdigest(), len(data))
+            (temporary / MANIFEST).write_bytes(manifest.to_json())
+    _prune(directory, keep, report)
     return path
 
 
-def newest_checkpoint(directory: Path, report: Callable[[str], None]) -> Checkpoint | None:
+def newest_checkpoint(directory: Path, report: Report) -> Checkpoint | None:
     """Return the newest checkpoint that is intact; say through `report` which ones are damaged and why.
 
-    Raises `ArtefactError` where there are checkpoints but none is intact.
+    Raises `ArtefactError` where there are checkpoints but none is intact, and for one of a newer ganlab.
     """
     damaged = []
     for path in reversed(_directories(directory)):
-        problem = _problem(path)
-        if problem is None:
-            return Checkpoint(path, _read_manifest(path))
-        damaged.append(f"{path} {problem}")
-        report(f"checkpoint {path} {problem}; looking for the one before")
+        try:
+            return Checkpoint(path, _examined(path))
+        except _DamagedError as error:
+            damaged.append(f"{path} {error}")
+            report(f"checkpoint {path} {error}; looking for the one before")
     if damaged:
         raise ArtefactError(
             "no checkpoint of this run is intact: " + "; ".join(damaged) + ". Start anew with another --out directory"
@@ -123,29 +155,55 @@ def newest_checkpoint(directory: Path, report: Callable[[str], None]) -> Checkpo
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return a checkpoint that another rank has found intact."""
-    return Checkpoint(path, _read_manifest(path))
-
-
-def remove_leftovers(directory: Path) -> None:
-    """Delete what killed processes left half-written. Call it with the run's lock held."""
-    if directory.is_dir():
-        for path in directory.iterdir():
-            if path.name.startswith(TEMPORARY):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _write_tensors(state: State, buffers: Tensor, path: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    tensors = {name: tensor.contiguous() for name, tensor in state.tensors()}
-    if len(buffers) > 1:
-        tensors[RANK_BUFFERS] = buffers
+    """Return a checkpoint that another rank has found intact. Raise `ArtefactError` where this one cannot read it."""
     try:
-        save_file(tensors, path)
-    except SafetensorError as error:  # its only cause here: the disk refuses
-        raise OSError(str(error)) from error
+        return Checkpoint(path, _read_manifest(path))
+    except _DamagedError as error:
+        raise ArtefactError(f"checkpoint {path} {error}") from error
+
+
+def remove_leftovers(directory: Path, checkpoints: Path, report: Report) -> None:
+    """Delete what killed processes left half-written in a run's directory. Call it with the run's lock held.
+
+    The lock is of who trains. Outside of `checkpoints` others may be at work: what a living process writes is left.
+    """
+    for folder, folders, files in os.walk(directory):
+        for name in (*folders, *files):
+            if name.startswith(TEMPORARY) and (Path(folder) == checkpoints or not _is_written(name)):
+                _remove(Path(folder, name), report)
+        folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
+
+
+def _prune(directory: Path, keep: int, report: Report) -> None:
+    """Delete all but the newest `keep`, but never the last one that could be gone back to."""
+    found = _directories(directory)
+    old, kept = found[:-keep], found[-keep:]
+    if old and all(_problem(path) is not None for path in reversed(kept[:-1])):
+        spared = next((path for path in reversed(old) if _problem(path) is None), None)
+        old = [path for path in old if path != spared]
+    for path in old:
+        _remove(path, report)
+
+
+def _remove(path: Path, report: Report) -> None:
+    try:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    except OSError as error:
+        report(f"cannot delete {path}: {error.strerror or error}")
+
+
+def _is_written(name: str) -> bool:
+    """Tell whether the process that a temporary name is of is alive, and another than this one."""
+    found = _OF_PROCESS.match(name)
+    if found is None or int(found[1]) == os.getpid():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _directories(directory: Path) -> list[Path]:
@@ -159,43 +217,105 @@ def _directories(directory: Path) -> list[Path]:
 def _problem(path: Path) -> str | None:
     """Return what is wrong with a checkpoint, or None."""
     try:
-        manifest = _read_manifest(path)
-        size = (path / STATE).stat().st_size
-        if size != manifest.bytes:
-            return f"is damaged: {STATE} has {size} bytes instead of {manifest.bytes}"
-        if _sha256(path / STATE) != manifest.sha256:
-            return f"is damaged: the checksum of {STATE} does not fit"
-    except ArtefactError as error:
+        _examined(path)
+    except _DamagedError as error:
         return str(error)
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
     return None
 
 
-def _read_manifest(path: Path) -> Manifest:
-    file = path / MANIFEST
-    if file.stat().st_size > MANIFEST_LIMIT:
-        raise ArtefactError(f"is damaged: {MANIFEST} is too long")
+def _examined(path: Path) -> Manifest:
+    """Return the manifest of a checkpoint whose files are intact."""
+    manifest = _read_manifest(path)
     try:
-        table = json.loads(file.read_bytes())
-        schema = table["schema"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtefactError(f"is damaged: {MANIFEST} is not what ganlab writes") from error
-    if schema != SCHEMA:
+        size = _regular_size(path / STATE)
+        if size != manifest.bytes:
+            raise _DamagedError(f"is damaged: {STATE} has {size} bytes instead of {manifest.bytes}")
+        with (path / STATE).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _DamagedError(f"cannot be read: {error.strerror or error}") from error
+    if digest != manifest.sha256:
+        raise _DamagedError(f"is damaged: the checksum of {STATE} does not fit")
+    return manifest
+
+
+def _read_manifest(path: Path) -> Manifest:
+    strange = f"is damaged: {MANIFEST} is not what ganlab writes"
+    try:
+        if _regular_size(path / MANIFEST) > MANIFEST_LIMIT:
+            raise _DamagedError(f"is damaged: {MANIFEST} is too long")
+        data = (path / MANIFEST).read_bytes()
+        table = json.loads(data)
+        schema = table.pop("schema")
+        del table["checksum"]
+    except OSError as error:
+        raise _DamagedError(f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _DamagedError(strange) from error
+    if type(schema) is int and schema > SCHEMA:
+        # Not damage: to go on from the one before would throw away what a newer ganlab has trained.
         raise ArtefactError(
-            f"has schema {schema!r}; this ganlab reads schema {SCHEMA}: install the version that wrote it"
+            f"checkpoint {path} has schema {schema}, and this ganlab reads up to schema {SCHEMA}: "
+            "upgrade ganlab to the version that wrote it"
         )
     try:
         manifest = Manifest(**table)
-    except TypeError as error:
-        raise ArtefactError(f"is damaged: {MANIFEST} is not what ganlab writes") from error
-    numbers = {name: table[name] for name in ("iteration", "drawn", "rollbacks", "bytes")}
-    for name, value in numbers.items():
-        if type(value) is not int or value < 0:
-            raise ArtefactError(f"is damaged: {name} = {value!r} in {MANIFEST}")
-    if not isinstance(manifest.recipe, dict) or not isinstance(manifest.sha256, str):
-        raise ArtefactError(f"is damaged: {MANIFEST} is not what ganlab writes")
+        # One text for one manifest: so every changed byte of it is found.
+        if type(schema) is not int or not _is_plausible(manifest) or manifest.to_json() != data:
+            raise _DamagedError(strange)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _DamagedError(strange) from error
     return manifest
+
+
+def _is_plausible(manifest: Manifest) -> bool:
+    numbers = (manifest.iteration, manifest.drawn, manifest.rollbacks, manifest.bytes)
+    counts = (manifest.ranks, manifest.threads)
+    texts = (manifest.data, manifest.device, manifest.sha256)
+    if not isinstance(manifest.recipe, dict) or not isinstance(manifest.versions, dict):
+        return False
+    return (
+        all(type(number) is int and 0 <= number < NUMBER_LIMIT for number in numbers)
+        and all(type(number) is int and 0 < number < NUMBER_LIMIT for number in counts)
+        and all(
+            isinstance(text, str) and len(text) <= TEXT_LIMIT
+            for text in (*texts, *manifest.versions, *manifest.versions.values())
+        )
+    )
+
+
+def _regular_size(path: Path) -> int:
+    """Return a file's size. Raise `_DamagedError` for what has none: reading a pipe would wait for ever."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise _DamagedError(f"is damaged: {path.name} is not a regular file")
+    return status.st_size
+
+
+def _read_tensors(path: Path, current: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a state file that is for a state with the tensors `current`.
+
+    How long its header may be is known, and the library never sees a longer one: of a hostile one it would make
+    gigabytes.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    limit = ENTRY_LIMIT * (len(current) + 2) + 6 * sum(map(len, current))  # JSON takes 6 bytes for a letter at most
+    try:
+        with (path / STATE).open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > limit:
+            raise ArtefactError(
+                f"checkpoint {path} does not fit the networks of this recipe: the header of {STATE} has {length} "
+                f"bytes, and one of their tensors {limit} at most"
+            )
+        saved: dict[str, Tensor] = load_file(path / STATE)
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise ArtefactError(f"checkpoint {path}: {STATE} cannot be read: {str(error)[:TEXT_LIMIT]}") from error
+    if broken := [name for name, tensor in saved.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
+        raise ArtefactError(f"checkpoint {path} holds values that are not finite: {_listed(broken)}")
+    return saved
 
 
 def _compare(path: Path, current: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
@@ -209,10 +329,17 @@ def _compare(path: Path, current: Mapping[str, Tensor], saved: Mapping[str, Tens
                 f"instead of {current[name].dtype} {tuple(current[name].shape)}"
             )
     if problems:
-        shown = "; ".join(sorted(problems)[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-        raise ArtefactError(f"checkpoint {path} does not fit the networks of this recipe: {shown}")
+        raise ArtefactError(f"checkpoint {path} does not fit the networks of this recipe: {_listed(sorted(problems))}")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _check_rows(path: Path, rows: Tensor, ranks: int, size: int) -> None:
+    if tuple(rows.shape) != (ranks, size) or not rows.is_floating_point():
+        raise ArtefactError(
+            f"checkpoint {path} does not fit the networks of this recipe: "
+            f"{RANK_BUFFERS} is {rows.dtype} {tuple(rows.shape)} instead of torch.float64 {(ranks, size)}"
+        )
+
+
+def _listed(items: list[str]) -> str:
+    shown = [item if len(item) <= TEXT_LIMIT else f"{item[:TEXT_LIMIT]}..." for item in items[:5]]
+    return "; ".join(shown) + (f"; and {len(items) - 5} more" if len(items) > 5 else "")

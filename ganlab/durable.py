@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from ganlab.errors import RunError
 
 TEMPORARY = ".tmp-"
 """Prefix of what a killed process may leave behind, followed by its process id."""
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_FOLDER_FLUSH = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}
+"""What some network file systems say when a folder is to be flushed. There is no way to do it there."""
 
 
 @contextmanager
@@ -23,6 +27,7 @@ def replacing_file(path: Path, flush: bool = True) -> Iterator[Path]:
     Raises `RunError` where the disk refuses; an earlier `path` is then still there, untouched.
     """
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    renamed = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_special(path)
@@ -31,20 +36,26 @@ def replacing_file(path: Path, flush: bool = True) -> Iterator[Path]:
         if flush:
             _flush(temporary)
         os.replace(temporary, path)
+        renamed = True
         if flush:
             _flush(path.parent)
     except OSError as error:
+        refusal = _refused(path, error, renamed)  # before what is half-written, and takes the space, is deleted
         _discard(temporary)
-        raise _refused(path, error) from error
+        raise refusal from error
     except BaseException:
         _discard(temporary)
         raise
 
 
 @contextmanager
-def replacing_directory(path: Path) -> Iterator[Path]:
-    """Yield a temporary directory to fill; it becomes `path`, which must not exist, when the block ends well."""
+def replacing_directory(path: Path, needed: int | None = None) -> Iterator[Path]:
+    """Yield a temporary directory to fill; it becomes `path`, which must not exist, when the block ends well.
+
+    `needed` is how many bytes it will take, for the message where the disk is full.
+    """
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    renamed = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -55,10 +66,12 @@ def replacing_directory(path: Path) -> Iterator[Path]:
             _flush(file)
         _flush(temporary)
         os.rename(temporary, path)
+        renamed = True
         _flush(path.parent)
     except OSError as error:
+        refusal = _refused(path, error, renamed, needed)  # before what is half-written is deleted, as above
         shutil.rmtree(temporary, ignore_errors=True)
-        raise _refused(path, error) from error
+        raise refusal from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -69,9 +82,19 @@ def _discard(temporary: Path) -> None:
         temporary.unlink()
 
 
-def _refused(path: Path, error: OSError) -> RunError:
+def _refused(path: Path, error: OSError, renamed: bool, needed: int | None = None) -> RunError:
     reason = error.strerror or str(error)
-    return RunError(f"cannot write {path}: {reason}; what was there before is untouched")
+    if error.errno in _NO_SPACE:
+        reason += f" ({'' if needed is None else f'{needed:,} bytes are needed, '}{_free(path.parent)})"
+    left = "it is there, but a power cut may take it away" if renamed else "what was there before is untouched"
+    return RunError(f"cannot write {path}: {reason}; {left}")
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(folder).free:,} bytes are free"
+    except OSError:
+        return "how much is free is not known"
 
 
 def _refuse_special(path: Path) -> None:
@@ -84,6 +107,9 @@ def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (path.is_dir() and error.errno in _NO_FOLDER_FLUSH):
+            raise
     finally:
         os.close(descriptor)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 from broken_plugins import AUGMENTATION, LOSS, Plugin, install
 
 from ganlab.cli import main
@@ -67,7 +68,7 @@ def _strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     yield
     monkeypatch.undo()
     registry.scan(lambda distribution: True)
-    for plugin in ("Mild_Plugin", "Mild_Plugin_extra", "picky_plugin"):
+    for plugin in ("Mild_Plugin", "Mild_Plugin_extra", "picky_plugin", "seeder_one", "seeder_two"):
         sys.modules.pop(plugin, None)
 
 
@@ -243,6 +244,33 @@ def test_settings_lie_where_others_do(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert disabled() == frozenset()
     (tmp_path / "xdg").write_text("a file where a folder belongs")
     assert disabled() == frozenset()
+
+
+SEEDER = f"    import torch\n    torch.manual_seed(7)\n{AUGMENTATION}"
+
+
+def test_seeding_at_the_import_is_undone_and_said(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", Plugin("seeder-one", "augmentation", "one", SEEDER))
+    install(tmp_path / "site", Plugin("seeder-two", "augmentation", "two", SEEDER))
+    torch.manual_seed(123)
+    torch.rand(3)
+    expected = torch.default_generator.get_state()
+    registry.scan()
+    registry.get("augmentation", "one")
+    assert torch.equal(torch.default_generator.get_state(), expected)
+    assert torch.initial_seed() == 123
+    assert registry.warnings() == [
+        'augmentation "one" (seeder-one 1.0) seeds torch\'s random numbers at its import; that was undone'
+    ]
+    monkeypatch.setenv("GANLAB_STRICT_PLUGINS", "1")
+    ended = command("plugins", "show", "augmentation", "two")
+    assert ended.code == 2
+    assert ended.err.endswith(
+        'augmentation "two" (seeder-two 1.0) seeds torch\'s random numbers at its import; '
+        "leave that to whoever runs it (GANLAB_STRICT_PLUGINS is set)\n"
+    )
 
 
 def test_help_and_checks_stay_fast_and_without_torch(tmp_path: Path) -> None:

@@ -173,6 +173,17 @@ class Probable(Good):
         return Update("generator", -functional.logsigmoid(D(fake)).mean())
 
 
+class Counting(Good):
+    """Asks numpy for a statistic, which has no bfloat16."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        logits = D(fake)
+        positive = np.count_nonzero(logits.detach().numpy() > 0)
+        return Update("generator", -logits.mean(), {"positive": torch.tensor(float(positive))})
+
+
 class Numpy(Good):
     """Draws from numpy's global state."""
 
@@ -246,6 +257,7 @@ BREAKS = [
     Break("updates", Hoarding, "it draws no batch in an iteration, so that epochs never end: call next(batches)"),
     Break("updates", Lazy, "in iteration 15: look for divisions by 0"),
     Break("autocast", Probable, "it cannot compute with the bfloat16 that networks return on CUDA"),
+    Break("autocast", Counting, "it cannot compute with the bfloat16 that networks return on CUDA: Got unsupported"),
     Break("random", Numpy, "updates() draws from or seeds numpy.random"),
     Break("random", Seeding, "updates() draws from or seeds the seed of torch"),
     Break("resume", Remembering, "a loss must remember nothing but what a checkpoint holds"),

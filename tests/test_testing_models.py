@@ -306,19 +306,13 @@ BREAKS = [
     Break("seed", Unseeded, "generator.first.weight differs between two builds after the same seed"),
     Break("seed", Constant, "all weights are the same whatever the seed: draw them from torch's default generator"),
     Break("shape", Greyscale, "for pictures of 3x32x32 and 1 z the generator makes (1, 1, 32, 32) instead of"),
-    Break(
-        "shape", Fixed, "RuntimeError: shape '[8, 1, 28, 28]' is invalid for input of size 784 (test_testing_models.py:"
-    ),
+    Break("shape", Fixed, "shape '[8, 1, 28, 28]' is invalid for input of size 784 (test_testing_models.py:"),
     Break("dtype", Double, "the generator makes torch.float64 of z in float32: give back z's type"),
     Break("range", Boundless, "but must lie in [-1, 1] whatever the weights: end the generator with torch.tanh"),
     Break("range", Infinite, "for pictures of 3x32x32 the first weights make NaN or infinite values"),
     Break("batch", Mixing, "when others are made beside it: in eval mode nothing may be averaged over the batch"),
-    Break(
-        "save_load", Forgetful, "a generator with the same state makes other pictures: keep whatever forward needs in"
-    ),
-    Break(
-        "save_load", Uncopyable, "the generator cannot be copied, as samples and exports do: RuntimeError: Only Tensors"
-    ),
+    Break("save_load", Forgetful, "a generator with the same state makes other pictures: keep whatever forward needs"),
+    Break("save_load", Uncopyable, "the generator cannot be copied, as samples and exports do: RuntimeError: Only"),
     Break("save_load", Stateful, "Noted keeps state that is no tensor, _extra_state; make it an option of the model"),
     Break("iteration", Dividing, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
     Break("iteration", Rooted, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
@@ -327,12 +321,12 @@ BREAKS = [
     Break(
         "onnx",
         Noisy,
-        "makes other pictures of the same z each time, so no export can be compared; a forward that draws",
+        "makes other pictures of the same z each time, so no export can be compared; a forward that",
     ),
     Break(
         "onnx",
         Deciding,
-        "Its forward decides by the values of tensors; replace `if` and `while` on them by torch.where",
+        "Its forward decides by the values of tensors; replace `if` and `while` on them by",
     ),
     Break("onnx", Modulated, "A convolution with groups = batch size has no ONNX form; scale its input and output"),
     Break("onnx", Looping, "Its forward fixes the batch size; take it from z.shape[0]"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from ganlab.errors import GanlabError
 from ganlab.interfaces import ImageSpec, Loss, Model, Update
@@ -52,7 +55,7 @@ def yields_updates(subject: Subject[Loss]) -> None:
 def stays_finite_in_bf16(subject: Subject[Loss]) -> None:
     """Run them as CUDA does by default, under autocast to bfloat16."""
     try:
-        _run(subject, lambda: torch.autocast("cpu", torch.bfloat16))
+        _run(subject, _as_on_cuda)
     except (RuntimeError, TypeError) as error:
         raise ContractError(
             f"it cannot compute with the bfloat16 that networks return on CUDA: {' '.join(str(error).split())[:300]}; "
@@ -136,6 +139,21 @@ def _run(subject: Subject[Loss], autocast: Callable[[], AbstractContextManager[o
             f"it never updates {' or '.join(idle)}: yield an Update for it, or take it out of `networks`, which are "
             "those that it moves"
         )
+
+
+class _Strict(TorchFunctionMode):
+    """Refuses what autocast refuses on CUDA, and lets pass on the CPU."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (functional.binary_cross_entropy, torch._C._nn.binary_cross_entropy):
+            raise RuntimeError("autocast refuses the binary_cross_entropy of probabilities, which may round to 0 and 1")
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _as_on_cuda() -> Iterator[None]:
+    with torch.autocast("cpu", torch.bfloat16), _Strict():
+        yield
 
 
 def _trial(subject: Subject[Loss], more: int = 0) -> Trial:

@@ -16,13 +16,14 @@ from pydantic import PrivateAttr
 from ganlab.errors import PluginError
 from ganlab.events import Events, Observers, RunInfo, Snapshot, Tick, hookimpl
 from ganlab.interfaces import ImageSpec, Observer
-from ganlab.recipe import STANDARD_OBSERVERS
 from ganlab.registry import registry
 from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import moved, random_states
 
 NAME, ORIGIN = "contract", "this component"
 IMAGES = ImageSpec(3, 8, 8)
+WRITERS = ("metrics", "log", "samples")
+"""The standard observers whose files others are made of."""
 
 
 class Ear(Observer):
@@ -80,9 +81,9 @@ def _watched(subject: Subject[Observer]) -> list[str]:
         for first_iteration, reason in ((0, "interrupted"), (4, "finished"), (6, "failed")):
             observers = Observers()
             observers.register(ear, "ear", "ganlab")
-            for name in STANDARD_OBSERVERS:  # some are made of what others write
+            for name in WRITERS:
                 cls = registry.get("observer", name)
-                if cls is not subject.cls and name != "terminal":
+                if cls is not subject.cls:
                     observers.register(cls(), name, "ganlab")
             observers.register(subject.make(), NAME, ORIGIN)
             _tell(observers, Path(folder), first_iteration, reason)

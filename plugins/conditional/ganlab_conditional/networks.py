@@ -59,10 +59,9 @@ class Discriminator(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
             channels *= 2
-        features = channels * stages.start[0] * stages.start[1]
-        self.layers = _initialised([*layers, nn.Flatten()])
-        self.head = _initialised([nn.Linear(features, 1, bias=False), nn.Flatten(0)])
-        self.classes = nn.Embedding(images.classes, images.height * images.width if self.by_map else features)
+        self.layers = _initialised(layers)
+        self.head = _initialised([nn.Conv2d(channels, 1, stages.start, bias=False), nn.Flatten(0)])
+        self.classes = nn.Embedding(images.classes, images.height * images.width if self.by_map else channels)
         if not self.by_map:
             nn.init.normal_(self.classes.weight, 0.0, 0.02)  # like the head, which it is added to
 
@@ -73,7 +72,8 @@ class Discriminator(nn.Module):
         features = self.layers(images)
         logits: Tensor = self.head(features)
         if not self.by_map:
-            logits = logits + (of_class * features).sum(1)  # Miyato and Koyama 2018, equation 3
+            # Miyato and Koyama 2018, equation 3 and figure 14: the features are summed over the picture.
+            logits = logits + (of_class * features.sum((2, 3))).sum(1)
         return logits
 
 

@@ -21,7 +21,6 @@ from toys import Stripes, tiny
 
 import ganlab
 from ganlab import ImageSpec, RecipeError
-from ganlab.export import export
 from ganlab.recipe import load_recipe, parse_recipe
 from ganlab.registry import registry
 from ganlab.testing import contract
@@ -137,12 +136,13 @@ def test_the_64_pixel_networks_are_its_authors() -> None:
 def test_larger_networks_go_on_as_the_paper_s(
     side: int, generator: list[int], discriminator: list[tuple[int, int]]
 ) -> None:
-    found = sketch(SNGAN(), ImageSpec(3, side, side))
-    blocks = {name: [shape for kind, shape, _ in network if kind == "Residual"] for name, network in found.items()}
-    assert found["generator"][1][1] == (2, 1024, 4, 4)
+    found = sketch(SNGAN(base_channels=4), ImageSpec(3, side, side))
+    blocks = {
+        name: [(2, 16 * shape[1], *shape[2:]) for kind, shape, _ in network if kind == "Residual"]
+        for name, network in found.items()
+    }
+    assert found["generator"][1][1] == (2, 1024 // 16, 4, 4)
     assert blocks["generator"] == [(2, c, 8 << index, 8 << index) for index, c in enumerate(generator)]
-    if side == 128:
-        generator = [1024, *generator]  # the table's first block keeps the 1024 channels of the dense layer
     assert blocks["discriminator"] == [(2, c, size, size) for c, size in discriminator]
 
 
@@ -165,7 +165,7 @@ def normalised(state: State, prefix: str) -> tuple[Tensor, Tensor]:
     weight = state[f"{prefix}.parametrizations.weight.original"]
     u, v = (state[f"{prefix}.parametrizations.weight.0.{name}"] for name in ("_u", "_v"))
     sigma = (u[:, None] * weight.flatten(1) * v).sum()
-    return weight / sigma, state[f"{prefix}.bias"]
+    return torch.div(weight, sigma), state[f"{prefix}.bias"]
 
 
 def test_the_discriminator_is_the_paper_s_written_by_hand() -> None:
@@ -272,9 +272,7 @@ def test_initial_weights_are_glorot_s_with_the_authors_gains() -> None:
 
 # What every model must do
 
-test_contract = contract(
-    SNGAN, options=[{"base_channels": 1, "latent_dim": 4}], images=[ImageSpec(1, 32, 32), ImageSpec(3, 64, 64)]
-)
+test_contract = contract(SNGAN, options=[{"base_channels": 1, "latent_dim": 4}], images=[ImageSpec(1, 32, 32)])
 
 
 @pytest.mark.parametrize(("side", "channels"), [(32, 1), (32, 3), (64, 3), (128, 1)])
@@ -367,7 +365,7 @@ def recipe(iterations: int) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("_components")
-def test_a_run_that_was_continued_ends_with_the_same_bits_and_is_exported() -> None:
+def test_a_run_that_was_continued_ends_with_the_same_bits() -> None:
     at_once = ganlab.train(recipe(6), out="at-once")
     ganlab.train(recipe(3), out="in-two")
     continued = ganlab.train(recipe(6), out="in-two")
@@ -385,10 +383,6 @@ def test_a_run_that_was_continued_ends_with_the_same_bits_and_is_exported() -> N
         assert torch.equal(tensor, shipped[name])
         if name.endswith("weight"):
             assert not torch.equal(tensor, state[f"networks/generator/{name}"])
-
-    exported = export(at_once.generator, "onnx")
-    assert exported.max_difference <= 1e-5
-    assert ganlab.load_generator(exported.path).sample(range(3)).shape == (3, 32, 32, 1)
 
 
 @pytest.mark.usefixtures("_components")

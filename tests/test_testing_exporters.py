@@ -1,0 +1,172 @@
+"""The checks of exporters, each against one that breaks it and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from breaking import Break, assert_breaks_only_its_check, failures, named
+from torch import Tensor, nn
+
+from ganlab import Exporter, Metadata, load_generator, write_generator
+from ganlab.testing import exporters
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Good(Exporter):
+    """Writes what ganlab writes itself."""
+
+    api = 1
+    suffix: ClassVar[str] = ".copy"
+
+    def export(
+        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
+    ) -> None:
+        write_generator(path, generator, Metadata.from_json(metadata["ganlab"], str(path)))
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        return load_generator(path, device="cpu")(*inputs.values())
+
+
+class Endless(Exporter):
+    """States no ending."""
+
+    api = 1
+
+    def export(
+        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
+    ) -> None:
+        Good().export(generator, inputs, metadata, path)
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        return Good().run(path, inputs)
+
+
+class Dotless(Good):
+    """States an ending without its dot."""
+
+    api = 1
+    suffix: ClassVar[str] = "onnx"
+
+
+class Lenient(Good):
+    """Allows any difference."""
+
+    api = 1
+    tolerance: ClassVar[float] = 2.0
+
+
+class Coarse(Good):
+    """Makes pictures that differ a little."""
+
+    api = 1
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        return super().run(path, inputs) + np.float32(0.01)
+
+
+class Fixed(Good):
+    """Runs two pictures whatever it is asked for."""
+
+    api = 1
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        return super().run(path, {name: np.resize(array, (2, *array.shape[1:])) for name, array in inputs.items()})
+
+
+class Littering(Good):
+    """Writes a second file."""
+
+    api = 1
+
+    def export(
+        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
+    ) -> None:
+        super().export(generator, inputs, metadata, path)
+        path.with_suffix(".data").touch()
+
+
+class Failing(Good):
+    """Cannot write."""
+
+    api = 1
+
+    def export(
+        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
+    ) -> None:
+        raise KeyError("weights")
+
+
+class Unlabelled(Good):
+    """Draws the same class always."""
+
+    api = 1
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        return super().run(path, {name: array * (name == "z") for name, array in inputs.items()})
+
+
+class Seeding(Good):
+    """Seeds torch to trace with an example of its own."""
+
+    api = 1
+
+    def export(
+        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
+    ) -> None:
+        torch.manual_seed(0)
+        super().export(generator, inputs, metadata, path)
+
+
+class Drawing(Good):
+    """Draws from numpy's global state."""
+
+    api = 1
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        np.random.rand()
+        return super().run(path, inputs)
+
+
+class Stopping(Good):
+    """Switches gradients off."""
+
+    api = 1
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        torch.set_grad_enabled(False)
+        return super().run(path, inputs)
+
+
+BREAKS = [
+    Break("suffix", Endless, "suffix is None: state the ending of its files"),
+    Break("suffix", Dotless, "suffix is 'onnx': state the ending of its files"),
+    Break("suffix", Lenient, "tolerance is the largest difference on pictures in [-1, 1]: state one above 0"),
+    Break("equal", Coarse, "it wrote a file that differs from torch by 1.0e-02 at batch 1, more than the 1e-05"),
+    Break("equal", Fixed, "it wrote a file that makes float32 of shape (2, 1, 8, 8) instead of finite arrays of"),
+    Break("equal", Littering, "it must write exactly one file, the path that it is given"),
+    Break("equal", Failing, "it cannot write: KeyError: 'weights'"),
+    Break("labels", Unlabelled, "it wrote a file that differs from torch by"),
+    Break("random", Seeding, "an export changes the seed of torch: leave all of it as it was"),
+    Break("random", Drawing, "an export changes numpy.random"),
+    Break("random", Stopping, "an export changes torch's modes"),
+]
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=named)
+def test_a_broken_exporter_fails_one_check_that_says_what_to_change(broken: Break) -> None:
+    assert_breaks_only_its_check(broken)
+
+
+def test_every_check_has_an_exporter_that_breaks_it() -> None:
+    assert {broken.check for broken in BREAKS} == {check.name for check in exporters.CHECKS}
+
+
+def test_a_good_exporter_passes_every_check() -> None:
+    assert failures(Good) == {}

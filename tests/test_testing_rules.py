@@ -1,0 +1,268 @@
+"""The checks of every kind, each against a component that breaks it and nothing else; and imports in a process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any, ClassVar
+
+import pytest
+from breaking import Break, assert_breaks_only_its_check, failures, named
+from pydantic import ConfigDict, PositiveInt, field_validator, model_validator
+from torch import Tensor
+
+from ganlab import Augmentation
+from ganlab.registry import Registry
+from ganlab.testing import rules
+from ganlab.testing.suite import Suite
+
+
+class Good(Augmentation):
+    """Changes nothing."""
+
+    api = 1
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] = 4
+    """A number, or two."""
+    mode: str | None = None
+    """A word, or none."""
+    flag: bool = False
+    """Yes or no."""
+    path: Path = Path("a/b")
+    """Where something lies."""
+
+    def augment(self, images: Tensor) -> Tensor:
+        return images * 1.0
+
+
+class Ageless(Good):
+    """States no api."""
+
+
+class Named(Good):
+    """Has an option that recipes use for something else."""
+
+    api = 1
+    name: str = "me"
+    """What it is called."""
+
+
+class Zero(Good):
+    """Has a default that its own type refuses."""
+
+    api = 1
+    count: PositiveInt = 0
+    """How many."""
+
+
+class Contradicting(Good):
+    """Has defaults that do not go together."""
+
+    api = 1
+    least: int = 3
+    """The smallest."""
+    most: int = 2
+    """The largest."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Contradicting:
+        if self.least > self.most:
+            raise ValueError("least must not be above most")
+        return self
+
+
+class Undocumented(Good):
+    """Has an option that nobody explains."""
+
+    api = 1
+    strength: float = 1.0
+
+
+class Wordless(Good):
+    api = 1
+
+
+class Vanishing(Good):
+    """Has a None that a recipe cannot hold, beside a default."""
+
+    api = 1
+    limit: float | None = 0.5
+    """At most this; None is without limit."""
+
+
+class Halving(Good):
+    """Reads half of what it writes."""
+
+    api = 1
+    share: float = 0.5
+    """A share."""
+
+    @field_validator("share")
+    @classmethod
+    def _halved(cls, value: float) -> float:
+        return value / 2
+
+
+class Lax(Good):
+    """Takes text for numbers."""
+
+    api = 1
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=False)
+
+
+class Open(Good):
+    """Takes any option."""
+
+    api = 1
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
+
+
+class Anything(Good):
+    """Has an option without a type."""
+
+    api = 1
+    extra: Any = 3
+    """Whatever."""
+
+
+class Falling(Good):
+    """Has a validator that breaks down."""
+
+    api = 1
+    mapping: str = "identity"
+    """One of two words."""
+
+    @field_validator("mapping")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return {"identity": "identity", "none": "none"}[value]
+
+
+BREAKS = [
+    Break("rules", Ageless, "augmentation Ageless must state `api = 1` in the body of its class Ageless"),
+    Break("rules", Named, 'has an option "name"; that key names the component itself'),
+    Break("defaults", Zero, "the default of count, 0, is not a whole number above 0: change the default or the type"),
+    Break(
+        "defaults", Contradicting, "it refuses its options: Contradicting: Value error, least must not be above most"
+    ),
+    Break("defaults", Good, "it refuses its options: size: Input should be greater than 0", {"options": [{"size": 0}]}),
+    Break("defaults", Good, "it refuses its options: sice: Extra inputs", {"options": [{"sice": 1}]}),
+    Break("documentation", Undocumented, "strength is not documented: write a string below the option"),
+    Break("documentation", Wordless, "Wordless has no docstring: say in its first sentence what it is"),
+    Break(
+        "round_trip", Vanishing, "limit = None comes back from a recipe as 0.5: in a recipe nothing is unset but what"
+    ),
+    Break("round_trip", Halving, "comes back from a recipe as", {"options": [{"share": 0.5}]}),
+    Break("refusals", Lax, "model_config changes strict: leave it, so that mistakes are found"),
+    Break("refusals", Open, "model_config changes extra"),
+    Break("refusals", Anything, "extra accepts anything, a text, true, a number, an array, a table: give it a type"),
+    Break(
+        "refusals", Falling, 'a validator raises KeyError over mapping = "contract": raise ValueError with a sentence'
+    ),
+]
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=named)
+def test_a_broken_component_fails_one_check_that_says_what_to_change(broken: Break) -> None:
+    assert_breaks_only_its_check(broken)
+
+
+def test_every_check_has_a_component_that_breaks_it() -> None:
+    assert {broken.check for broken in BREAKS} | {"import"} == {check.name for check in rules.CHECKS}
+
+
+def test_a_good_component_passes_every_check() -> None:
+    assert failures(Good) == {}
+    assert failures(Good, options=[{"size": [3, 4], "mode": 'a "word"\n'}, {"path": Path("/tmp"), "flag": True}]) == {}
+
+
+def test_of_several_sets_of_options_the_broken_one_is_named() -> None:
+    found = failures(Good, options=[{"size": 3}, {"size": -1}])
+    assert list(found) == ["defaults"]
+    assert found["defaults"].startswith("with {'size': -1}: it refuses its options: size: ")
+
+
+# Imports
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return a function that makes a module of statements and a component, and gives back the component's class."""
+    before = set(sys.modules)
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+
+    def write(name: str, statements: str) -> type[Augmentation]:
+        target = folder / f"{name}.py"
+        target.write_text(
+            dedent(statements)
+            + dedent(
+                '''
+                from ganlab import Augmentation
+
+                class Toy(Augmentation):
+                    """Changes nothing."""
+                    api = 1
+                    def augment(self, images):
+                        return images * 1.0
+                '''
+            )
+        )
+        info = folder / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[ganlab.augmentations]\n{name} = {name}:Toy\n")
+        registry = Registry()
+        registry.scan(lambda distribution: distribution == name.replace("_", "-"))
+        found: type[Augmentation] = registry.get("augmentation", name)
+        return found
+
+    yield write
+    for name in set(sys.modules) - before:
+        if name.startswith("imported_"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "statements", "effects"),
+    [
+        ("python", "import random; random.seed(0)", "seeds or draws from Python's random"),
+        ("numpy", "import numpy; numpy.random.rand()", "seeds or draws from numpy.random"),
+        ("printing", "print('hello')", "prints"),
+        ("environment", "import os; os.environ['MKL_NUM_THREADS'] = '1'", "changes environment variables"),
+        ("warning", "import warnings; warnings.simplefilter('ignore')", "changes which warnings are shown"),
+        ("program", "import subprocess; subprocess.run(['true'])", "starts another program"),
+        ("file", "import tempfile; tempfile.mkdtemp()", "changes files"),
+        (
+            "network",
+            "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).connect_ex('/nowhere')",
+            "opens a network connection",
+        ),
+    ],
+)
+def test_an_import_with_effects_is_refused(module: Any, name: str, statements: str, effects: str) -> None:
+    cls = module(f"imported_{name}", statements + "\n")
+    found = failures(cls, ["import"])
+    assert list(found) == ["import"], found
+    assert found["import"].startswith(f"importing imported_{name} {effects}: a module only defines things")
+
+
+def test_torch_at_the_top_is_advised_against_and_seeding_it_refused(module: Any) -> None:
+    cls = module("imported_torch", "import torch\n")
+    outcome = Suite(cls).outcome("import")
+    assert outcome.verdict == "advice"
+    assert outcome.advice.startswith("importing imported_torch imports torch, which makes `ganlab recipes check` wait")
+    cls = module("imported_seeding", "import torch; torch.manual_seed(0)\n")
+    assert "seeds or draws from torch" in failures(cls, ["import"])["import"]
+
+
+def test_a_quiet_module_passes_and_one_without_a_name_is_not_checked(module: Any) -> None:
+    cls = module("imported_quietly", "import json, os, random\n")
+    before = dict(os.environ)
+    assert Suite(cls).outcome("import").verdict == "passed"
+    assert dict(os.environ) == before
+    cls.__module__ = "__notebook__"
+    assert Suite(cls).outcome("import").advice.startswith("not checked: no other process can import __notebook__")
