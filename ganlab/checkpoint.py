@@ -68,12 +68,12 @@ class Manifest:
     bytes: int
     schema: int = SCHEMA
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> str:
         """Return the one text that stands for this manifest, with its own checksum inside."""
         table = asdict(self)
         text = json.dumps(table, sort_keys=True)
         table["checksum"] = hashlib.sha256(text.encode()).hexdigest()
-        return json.dumps(table, indent=1, sort_keys=True).encode() + b"\n"
+        return json.dumps(table, indent=1, sort_keys=True) + "\n"
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def save_checkpoint(
         with replacing_directory(path, len(data) + MANIFEST_ROOM) as temporary:
             (temporary / STATE).write_bytes(data)
             manifest = about(hashlib.sha256(data).hexdigest(), len(data))
-            (temporary / MANIFEST).write_bytes(manifest.to_json())
+            (temporary / MANIFEST).write_text(manifest.to_json(), encoding="ascii")
     _prune(directory, keep, report)
     return path
 
@@ -261,7 +261,7 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         manifest = Manifest(**table)
         # One text for one manifest: so every changed byte of it is found.
-        if type(schema) is not int or not _is_plausible(manifest) or manifest.to_json() != data:
+        if type(schema) is not int or not _is_plausible(manifest) or manifest.to_json().encode() != data:
             raise _DamagedError(strange)
     except (TypeError, ValueError, RecursionError) as error:
         raise _DamagedError(strange) from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlab.checkpoint import Manifest, newest_checkpoint
+from ganlab.durable import TEMPORARY
 from ganlab.errors import GanlabError
 from ganlab.rundir import RunDirectory, newest_run
 
@@ -24,6 +26,9 @@ _FREE_TO_CHANGE = (
     "train.on_nonfinite",
 )
 """What a continued run may change: it says how a run is watched or where it runs, not what it computes."""
+_LENGTHS = ("train.epochs", "train.iterations")
+LISTED = 8
+"""How many changes a message shows."""
 
 
 def chosen_directory(recipe: Recipe, out: Path | str | None, resume: bool) -> RunDirectory | None:
@@ -47,7 +52,9 @@ def check_directory(recipe: Recipe, directory: RunDirectory) -> None:
         return
     if not path.is_dir():
         raise GanlabError(f"--out {path} is a file; name a directory")
-    strangers = [entry.name for entry in path.iterdir() if entry.name != ".lock"]
+    # A run that was killed over its first file has left that half-written.
+    entries = [entry.name for entry in path.iterdir()]
+    strangers = [name for name in entries if name != ".lock" and not name.startswith(TEMPORARY)]
     if strangers and not directory.recipe.exists():
         raise GanlabError(f"--out {path} is not empty and holds no run of ganlab; name a new directory")
     checkpoint = newest_checkpoint(directory.checkpoints, lambda text: None)
@@ -57,24 +64,54 @@ def check_directory(recipe: Recipe, directory: RunDirectory) -> None:
 
 def refuse_changes(recipe: Recipe, manifest: Manifest, path: Path) -> None:
     """Compare a recipe with the one that a run was begun with, key by key."""
-    old, new = _flat(manifest.recipe), _flat(recipe.table)
+    old, new = _begun_with(recipe, manifest), _flat(recipe.table)
     changes = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         free = any(key == name or key.startswith(name + ".") for name in _FREE_TO_CHANGE)
         if before == after or free or _extends(key, before, after):
             continue
-        changes.append(f"  {key} was {_shown(before)} and is now {_shown(after)}")
+        changes.append(f"  {_printable(key)} was {_shown(before)} and is now {_shown(after)}")
     if changes:
+        rest = [f"  and {len(changes) - LISTED} more"] if len(changes) > LISTED else []
         raise GanlabError(
-            f"the run in {path} was begun with another recipe:\n" + "\n".join(changes) + "\n"
+            f"the run in {path} was begun with another recipe:\n" + "\n".join(changes[:LISTED] + rest) + "\n"
             "Put the values back, or start a new run with another --out directory"
         )
 
 
+def note_of_extension(recipe: Recipe, manifest: Manifest, per_epoch: int) -> str | None:
+    """Say why a run that is now to be longer will not have the bits of one that was so long from the start.
+
+    It will, unless a learning rate has begun to fall already: it falls towards the end, and that has moved.
+    """
+    falling = [options.decay_from for options in recipe.optimizer.values() if options.decay_from is not None]
+    old, new = _begun_with(recipe, manifest), _flat(recipe.table)
+    for key, done in zip(_LENGTHS, (manifest.drawn / per_epoch, manifest.iteration), strict=True):
+        before, after = old.get(key, 0), new.get(key)
+        if falling and before != after and _extends(key, before, after) and done > min(falling) * before:
+            return (
+                f"the run was begun with {key} = {before} and goes on with {after}: since {min(falling):.0%} of the "
+                f"shorter one its learning rate had been falling, so it will not have the same bits as a run that "
+                f"had {after} from the start"
+            )
+    return None
+
+
+def _begun_with(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
+    """Return the recipe that a run was begun with, with the defaults of options that ganlab has learned since."""
+    from ganlab.recipe import parse_recipe
+
+    old = _flat(manifest.recipe)
+    if _flat(recipe.table).keys() - old.keys():
+        with suppress(GanlabError):  # it cannot be read any more; what differs is shown as it is
+            old = _flat(parse_recipe(manifest.recipe, recipe.name).table) | old
+    return old
+
+
 def _extends(key: str, before: Any, after: Any) -> bool:
     """Tell whether a change only trains longer."""
-    return key in ("train.epochs", "train.iterations") and before is not None and after is not None and after >= before
+    return key in _LENGTHS and type(before) in (int, float) and after is not None and bool(after >= before > 0)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -88,4 +125,10 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    return "unset" if value is None else json.dumps(value)
+    text = "unset" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _printable(key: str) -> str:
+    text = ascii(key)[1:-1]
+    return text if len(text) <= 80 else f"{text[:77]}..."

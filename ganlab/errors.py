@@ -53,6 +53,15 @@ class RankError(RunError):
     """Another rank has failed and says why itself; this one only ends."""
 
 
+class LostRankError(RankError):
+    """An exchange with another rank has failed: it has `ended` before this one, or does not answer."""
+
+    def __init__(self, what: str, remedy: str, ended: bool, iteration: int | None = None) -> None:
+        self.what, self.remedy, self.ended = what, remedy, ended
+        place = "" if iteration is None else f" at iteration {iteration}"
+        super().__init__(f"{what}{place}; {remedy}")
+
+
 class Interrupted(GanlabError):  # noqa: N818  # not an error of anybody's
     """A run stopped by a signal. `directory` is where its state was saved, or None where nothing had begun."""
 

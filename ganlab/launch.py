@@ -4,39 +4,102 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import time
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from ganlab.errors import RunError
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+SAVING_SECONDS = 120
+"""How long the processes have to save after a signal, before they are killed."""
+SAID = "said"
+"""What the process that says why all end leaves for the others to see."""
+PATIENCE_SECONDS = 3.0
+"""How long a process that has to end for another's sake waits for that one to speak."""
 
 
 def launch(processes: int, arguments: Sequence[str]) -> int:
     """Run `ganlab` with these arguments in that many processes and return the exit code of all of them.
 
-    They end together: when one fails, the others are stopped. Rank 0 speaks for all.
+    They end together: when one fails, the others are stopped. Raise `RunError` where one has ended without a word.
     """
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # Its reports are about processes and rendezvous; what went wrong is said by the rank that knows it.
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        monitor_interval=0.1,
-    )
-    try:
-        elastic_launch(config, sys.executable)("-m", "ganlab", *arguments)
-    except SignalException as error:
-        return 128 + int(error.sigval)
-    except ChildFailedError as error:
-        # Of those that ended by themselves, the first: the others were stopped because of it.
-        codes = [failure.exitcode for _, failure in sorted(error.failures.items())]
-        return next((code for code in codes if code > 0), 128 - codes[0])
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SAVING_SECONDS))
+    with TemporaryDirectory(prefix="ganlab-") as folder:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",  # the machine's name may lead nowhere
+            max_restarts=0,
+            monitor_interval=0.1,
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "ganlab", *arguments)
+        except SignalException as error:
+            return 128 + int(error.sigval)
+        except ChildFailedError as error:
+            return _exit_code(error, any(Path(folder).rglob(SAID)))
     return 0
+
+
+def _exit_code(error: ChildFailedError, spoken: bool) -> int:
+    """Return the exit code of the process that ended first; the others were stopped because of it."""
+    rank, failure = next(iter(error.failures.items()))
+    if failure.exitcode in (-signal.SIGINT, -signal.SIGTERM):  # before it could handle them
+        return 128 - failure.exitcode
+    if spoken:
+        return max(failure.exitcode, 1)
+    ending = f"ended with exit code {failure.exitcode} and without a word"
+    if failure.exitcode < 0:
+        number = signal.Signals(-failure.exitcode)
+        ending = f"was ended by {number.name}" + (
+            ", as the system does where memory runs out" if number == signal.SIGKILL else ""
+        )
+    raise RunError(f"rank {rank} {ending}; the same command with --out goes on from the last checkpoint")
+
+
+def speaks_first() -> bool:
+    """Tell whether this process is the first of its machine to say how the run ends: only that one says it."""
+    said = _said()
+    if said is None:
+        return True
+    try:
+        said.mkdir()
+    except OSError:
+        return False
+    return True
+
+
+def another_speaks() -> bool:
+    """Wait a moment for a process that knows better; tell whether it has spoken."""
+    said, until = _said(), time.monotonic() + PATIENCE_SECONDS
+    while said is not None and time.monotonic() < until:
+        if said.exists():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _said() -> Path | None:
+    """Return what the first one makes, in the folder that torchrun gives the processes of a machine; None without it."""
+    file = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    return Path(file).parents[1] / SAID if file else None

@@ -12,6 +12,7 @@ from ganlab.blame import blaming
 from ganlab.continuation import check_directory, chosen_directory
 from ganlab.errors import GanlabError
 from ganlab.events import Observers
+from ganlab.heartbeat import Heartbeat
 from ganlab.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from ganlab.registry import registry
 from ganlab.rundir import RunDirectory, new_directory
@@ -19,6 +20,7 @@ from ganlab.session import Session
 from ganlab.signals import watching_signals
 
 if TYPE_CHECKING:
+    from ganlab.data.packing import Packed
     from ganlab.training.ranks import Ranks
 
 
@@ -58,17 +60,20 @@ def train(
         if chosen is not None:
             check_directory(recipe, chosen)
 
-        from ganlab.data.packing import pack
-        from ganlab.training.device import arithmetic, choose_device, choose_precision
-        from ganlab.training.ranks import joined, place
+        with interruption.deferred():  # the import of torch cannot be broken off in the middle
+            from ganlab.data.share import Share
+            from ganlab.training.device import arithmetic, choose_device, choose_precision
+            from ganlab.training.ranks import joined, place
 
         here = place()
+        Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive
         device = choose_device(recipe.train.device, here.local)
         precision = choose_precision(recipe.train.precision, device)
-        observers = _observers(recipe if here.rank == 0 else None)
+        heartbeat = Heartbeat()
+        observers = _observers(recipe if here.rank == 0 else None, heartbeat)
         for warning in registry.warnings():
             observers.note(warning, "warning")
-        packed = pack(recipe.dataset, recipe.table["dataset"]["name"], observers.phase)
+        packed = _packed(recipe, observers, heartbeat)
         for name, reason in packed.skipped[:10]:
             observers.note(f"left out {name}: {reason}", "warning")
         if len(packed.skipped) > 10:
@@ -78,10 +83,12 @@ def train(
             joined(here, device, recipe.train.rank_timeout_seconds) as ranks,
         ):
             session = Session(recipe, packed, device, precision, ranks, observers, interruption)
+            heartbeat.work = lambda: session.work
             directory = _common_directory(recipe, chosen, ranks)
             with (
                 directory.locked() if ranks.first else nullcontext(),
                 blaming(recipe, directory, lambda: session.state.iteration),
+                heartbeat.beating(observers.note),
             ):
                 trained = session.run(directory)
     return Run(
@@ -114,20 +121,32 @@ def _common_directory(recipe: Recipe, chosen: RunDirectory | None, ranks: Ranks)
     return RunDirectory(Path(ranks.text_of_first(path)))
 
 
-def _observers(recipe: Recipe | None) -> Observers:
+def _packed(recipe: Recipe, observers: Observers, heartbeat: Heartbeat) -> Packed:
+    """Pack the pictures, or take them from the cache."""
+    from ganlab.data.packing import pack
+
+    def report(work: str, done: int, total: int) -> None:
+        heartbeat.work = lambda: f"{work}, {done:,} of {total:,}" if total else work
+        observers.phase(work, done, total)
+
+    with heartbeat.beating(observers.note):
+        return pack(recipe.dataset, recipe.table["dataset"]["name"], report)
+
+
+def _observers(recipe: Recipe | None, heartbeat: Heartbeat) -> Observers:
     """Return the observers of the run; none where another rank speaks for all."""
-    observers = Observers(_undisturbed)
+
+    @contextmanager
+    def undisturbed() -> Iterator[None]:
+        """Keep an observer from changing a run: torch's modes are put back, random draws are seeded anew anyway."""
+        import torch
+
+        with heartbeat.speaking(), torch.no_grad():
+            yield
+
+    observers = Observers(undisturbed)
     for name, observer in recipe.observers.items() if recipe is not None else ():
         # A new one for each run: what an observer remembers of another run is not this one's.
         fresh = type(observer)(**dict(observer))
         observers.register(fresh, name, registry.provider("observer", name).origin)
     return observers
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep an observer from changing a run: torch's modes are put back, and random draws are seeded anew anyway."""
-    import torch
-
-    with torch.no_grad():
-        yield

@@ -16,9 +16,9 @@ from ganlab.checkpoint import (
     remove_leftovers,
     save_checkpoint,
 )
-from ganlab.continuation import refuse_changes
+from ganlab.continuation import note_of_extension, refuse_changes
 from ganlab.durable import replacing_file
-from ganlab.errors import GanlabError, Interrupted, NonFiniteError, RunError
+from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
 from ganlab.events import Observers, Reason, RunInfo, Snapshot, Tick
 from ganlab.registry import registry
 from ganlab.rundir import RunDirectory, enter_in_index
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ganlab.data.packing import Packed
     from ganlab.metadata import Metadata
+    from ganlab.providers import Kind
     from ganlab.recipe import Recipe
     from ganlab.training.device import Precision
     from ganlab.training.plan import Plan
@@ -55,7 +56,9 @@ class Session:
         observers: Observers,
         interruption: Interruption,
     ) -> None:
-        from ganlab.data.batches import Batches, Latent, Share
+        from ganlab.data.batches import Batches, Latent
+        from ganlab.data.share import Share
+        from ganlab.training.collapse import CollapseWatch
         from ganlab.training.device import keep_freed_memory
         from ganlab.training.plan import Plan
         from ganlab.training.state import build_state
@@ -64,6 +67,8 @@ class Session:
             keep_freed_memory()
         self.recipe, self.packed, self.device, self.precision = recipe, packed, device, precision
         self.ranks, self.observers, self.interruption = ranks, observers, interruption
+        ranks.same(recipe.sha256, "another recipe than rank 0")
+        ranks.same(packed.fingerprint, "other pictures than rank 0")
         self.batches = Batches(
             packed,
             Latent(recipe.model.latent_dim, recipe.model.latent),
@@ -75,15 +80,22 @@ class Session:
             share=Share(ranks.rank, ranks.world),
         )
         self.state: State = build_state(recipe, packed.spec, device)
+        # Seeded alike, they are alike; but a model may draw from a source that no seed reaches.
+        ranks.adopt(tensor for _, tensor in self.state.tensors())
         self.plan: Plan = Plan(recipe, self.batches.per_epoch)
+        self._collapse = CollapseWatch(self._reals())
+
+    @property
+    def work(self) -> str:
+        """What the run is at, in words for people."""
+        return f"iteration {self.state.iteration + 1:,}"
 
     def run(self, directory: RunDirectory) -> bool:
         """Train to the end in `directory`; return whether anything was left to train."""
         self.directory = directory
         with self.ranks.work_of_first() as mine:
             if mine:
-                remove_leftovers(directory.path)
-                remove_leftovers(directory.checkpoints)
+                remove_leftovers(directory.path, directory.checkpoints, self._warn)
         checkpoint = self._newest_checkpoint()
         if checkpoint is not None:
             refuse_changes(self.recipe, checkpoint.manifest, directory.path)
@@ -98,18 +110,18 @@ class Session:
                 self._write_description()
         self.info = self._info()
         reason: Reason = "failed"
-        with self.interruption.deferred():
-            self.observers.run_start(self.info, self._reals())
-            try:
-                if checkpoint is None:
-                    self.snapshot()
-                finished = self._train()
-                if not finished:
-                    self.state.refuse_non_finite(self.ranks)
-                    self._save()
-                reason = "finished" if finished else "interrupted"
-            finally:
-                self.observers.run_end(self.info, reason)
+        self.interruption.defer()
+        self.observers.run_start(self.info, self._reals())
+        try:
+            if checkpoint is None:
+                self.snapshot()
+            finished = self._train()
+            if not finished:
+                self.state.refuse_non_finite(self.ranks)
+                self._save()
+            reason = "finished" if finished else "interrupted"
+        finally:
+            self.observers.run_end(self.info, reason)
         if not finished:
             self._raise_interrupted()
         return True
@@ -127,6 +139,8 @@ class Session:
                 if self.recipe.train.on_nonfinite == "stop":
                     raise
                 self._roll_back(error)
+            except LostRankError as error:
+                raise LostRankError(error.what, error.remedy, error.ended, self.state.iteration) from error
             except torch.OutOfMemoryError as error:
                 raise RunError(self._out_of_memory()) from error
             except RuntimeError as error:
@@ -139,10 +153,13 @@ class Session:
         found = None
         with self.ranks.work_of_first() as mine:
             if mine:
-                found = newest_checkpoint(self.directory.checkpoints, lambda text: self.observers.note(text, "warning"))
+                found = newest_checkpoint(self.directory.checkpoints, self._warn)
         name = self.ranks.text_of_first(found.path.name if found is not None else "")
         if found is None and name:
-            found = read_checkpoint(self.directory.checkpoints / name)
+            path = self.directory.checkpoints / name
+            if not path.is_dir():
+                raise GanlabError(f"{path} is there for rank 0 alone; all machines must share the run's directory")
+            found = read_checkpoint(path)
         return found
 
     def _out_of_memory(self) -> str:
@@ -178,6 +195,8 @@ class Session:
 
     def tick(self, tick: Tick) -> None:
         self.observers.tick(self.info, tick)
+        if warning := self._collapse.tick(tick.iteration, tick.stats):
+            self._warn(warning)
 
     def snapshot(self) -> None:
         from ganlab.artefact import write_generator
@@ -191,6 +210,8 @@ class Session:
             if mine:
                 generator = shipped_generator(recipe, state, rows.mean(0), images, self.device)
                 samples = draw_samples(recipe, generator, images, self.device)
+                if warning := self._collapse.snapshot(state.iteration, samples):
+                    self._warn(warning)
                 # The checkpoint comes last: once it is there, everything else of this moment is there too.
                 write_generator(self.directory.generator, generator, self._metadata())
                 self.observers.snapshot(
@@ -229,7 +250,7 @@ class Session:
                 rollbacks=self.state.rollbacks,
                 recipe=self.recipe.table,
                 data=self.packed.fingerprint,
-                versions={name: version(name) for name in ("ganlab", "torch")},
+                versions=self._versions(),
                 ranks=self.ranks.world,
                 threads=torch.get_num_threads(),
                 device=self.device.type,
@@ -237,7 +258,22 @@ class Session:
                 bytes=size,
             ),
             self.recipe.snapshot.keep,
+            self._warn,
         )
+
+    def _warn(self, text: str) -> None:
+        self.observers.note(text, "warning")
+
+    def _versions(self) -> dict[str, str]:
+        """Return the versions of what computes: ganlab, torch, and whoever offers the recipe's components."""
+        named: list[tuple[Kind, str]] = [
+            (kind, self.recipe.table[kind]["name"])
+            for kind in ("model", "dataset", "loss", "augmentation")
+            if kind in self.recipe.table
+        ]
+        providers = [registry.provider(kind, name) for kind, name in named]
+        offered = {provider.distribution: provider.version for provider in providers if provider.version}
+        return {name: version(name) for name in ("ganlab", "torch")} | offered
 
     def _note_differences(self, manifest: Manifest) -> None:
         """Say what keeps a continued run from giving the very bits that an undisturbed one would have given."""
@@ -248,25 +284,25 @@ class Session:
                 f"the pictures have changed since {self.directory.path} was begun; "
                 f"put them back, or start a new run with another --out directory"
             )
-        here = {
-            "torch": version("torch"),
+        here = self._versions() | {
             "threads": torch.get_num_threads(),
             "device": self.device.type,
             "ranks": self.ranks.world,
         }
         there = {
-            "torch": manifest.versions["torch"],
+            **manifest.versions,
             "threads": manifest.threads,
             "device": manifest.device,
             "ranks": manifest.ranks,
         }
         for name in here:
-            if here[name] != there[name]:
-                self.observers.note(
+            if there.get(name, here[name]) != here[name]:
+                self._warn(
                     f"the run was begun with {name} {there[name]} and goes on with {here[name]}: "
-                    f"same data and order, but not the same bits",
-                    "warning",
+                    f"same data and order, but not the same bits"
                 )
+        if extension := note_of_extension(self.recipe, manifest, self.batches.per_epoch):
+            self._warn(extension)
 
     def _write_description(self) -> None:
         with replacing_file(self.directory.recipe) as temporary:
@@ -329,7 +365,8 @@ class Session:
         )
 
     def _raise_interrupted(self) -> None:
-        received = self.interruption.received or signal.SIGINT
+        # A signal may have reached one rank only; all end with it.
+        received = signal.Signals(int(self.ranks.largest(self.interruption.received or 0)))
         name = "Ctrl-C" if received == signal.SIGINT else received.name
         raise Interrupted(
             f"stopped by {name} at iteration {self.state.iteration}; everything is saved in {self.directory.path}",

@@ -53,7 +53,9 @@ def test_recipes_are_found_by_name_from_the_wheel(installed: Path, tmp_path: Pat
     found = ganlab(installed, "recipes", "check", "dcgan_mnist")
     assert found == f"{installed}/ganlab/recipes/dcgan_mnist.toml: no mistakes found\n"
     ganlab(installed, "recipes", "copy", "dcgan_mnist", ".")
-    assert (tmp_path / "dcgan_mnist.toml").read_bytes() == (ROOT / "recipes/dcgan_mnist.toml").read_bytes()
+    shipped = (ROOT / "recipes/dcgan_mnist.toml").read_text()
+    assert (tmp_path / "dcgan_mnist.toml").read_text() == shipped.removeprefix("#:schema ganlab.schema.json\n")
+    assert (installed / "ganlab/recipes/ganlab.schema.json").exists()
 
 
 def test_the_reference_plugin_comes_with_the_wheel(installed: Path) -> None:

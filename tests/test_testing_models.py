@@ -358,14 +358,3 @@ def test_what_rests_on_a_failed_check_is_not_tried() -> None:
     assert suite.outcome("onnx").advice == "not checked, because iteration did not pass"
     assert suite.outcome("shape").advice == "not checked, because build did not pass"
     assert suite.outcome("documentation").verdict == "passed"
-
-
-def test_checks_leave_random_states_and_modes_as_they_were() -> None:
-    random.seed(1)
-    np.random.seed(2)
-    torch.manual_seed(3)
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[union-attr]
-    assert failures(NumpyWeights)
-    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[union-attr]
-    assert before == after
-    assert torch.initial_seed() == 3

@@ -20,10 +20,12 @@ from ganlab.errors import (
     DataError,
     GanlabError,
     Interrupted,
+    LostRankError,
     PluginError,
     RankError,
     RecipeError,
 )
+from ganlab.launch import another_speaks, speaks_first
 
 DEPENDENCIES = {
     "numpy",
@@ -72,15 +74,17 @@ def main() -> None:
         ganlab.main(prog_name="ganlab", standalone_mode=False)
         sys.stdout.flush()
     except GanlabError as error:
-        _show_cause(error)
-        if says := _said_by_this_rank(error):
-            click.echo(f"ganlab: {says}", err=True)
+        if _speaks(error):
+            _show_cause(error)
+            click.echo(f"ganlab: {_signed(error)}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        if speaks_first():
+            error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("ganlab: stopped by Ctrl-C", err=True)
+        if speaks_first():
+            click.echo("ganlab: stopped by Ctrl-C", err=True)
         sys.exit(130)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in DEPENDENCIES:
@@ -91,6 +95,12 @@ def main() -> None:
         # Whoever read our output has gone, as `head` does. Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        if not speaks_first():  # another process of this run has the same traceback, or the cause of this one
+            sys.exit(1)
+        if "RANK" in os.environ:
+            error.add_note(f"This was rank {os.environ['RANK']}.")
+        raise
 
 
 def _show_cause(error: GanlabError) -> None:
@@ -101,10 +111,19 @@ def _show_cause(error: GanlabError) -> None:
         traceback.print_exception(error.__cause__)
 
 
-def _said_by_this_rank(error: GanlabError) -> str:
-    """Return the message, or nothing where rank 0 of a run says the same."""
+def _speaks(error: GanlabError) -> bool:
+    """Tell whether this process says why the run ends: of several, one does, and rather one that knows."""
+    if isinstance(error, LostRankError) and not error.ended:
+        return speaks_first()
+    if isinstance(error, RankError) and another_speaks():
+        return False
+    # Where all are on one machine, whoever has started them sees which of them ended without a word.
+    alone_at_fault = isinstance(error, LostRankError) and os.environ.get("GROUP_WORLD_SIZE") == "1"
+    return not alone_at_fault and speaks_first()
+
+
+def _signed(error: GanlabError) -> str:
+    """Return the message, with the rank before it where it may not hold for all."""
     rank = os.environ.get("RANK", "0")
-    if rank == "0":
-        return str(error)
     common = (ArtefactError, DataError, Interrupted, PluginError, RankError, RecipeError)
-    return "" if isinstance(error, common) else f"rank {rank}: {error}"
+    return str(error) if rank == "0" or isinstance(error, common) else f"rank {rank}: {error}"

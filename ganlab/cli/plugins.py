@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.check import check
+from ganlab.cli.new import new
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,6 +24,10 @@ def plugins(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         _list(without_plugins=context.find_root().params.get("no_plugins", False))
+
+
+plugins.add_command(new)
+plugins.add_command(check)
 
 
 @plugins.command("show")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -65,23 +66,29 @@ def run(
         return
 
     if nproc > 1:
+        from ganlab.data.share import Share
         from ganlab.launch import launch
 
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            raise click.UsageError("--nproc starts the processes itself; under torchrun, leave it out")
+        Share(0, nproc).of(loaded.train.batch_size)
         # Looked for once before N processes start; they read the recipe again.
         sys.exit(launch(nproc, _without_nproc(sys.argv[1:])))
 
     from ganlab.run import train
     from ganlab.training.ranks import place
 
+    here = place()
     try:
         trained = train(loaded, out=out, resume=resume)
     except Interrupted as error:
         if error.directory is not None:
             again = ["ganlab", "run", recipe, "--out", str(error.directory)]
             again += [word for override in overrides for word in ("--set", override)]
+            again += ["--nproc", str(here.world)] if here.world > 1 else []
             raise Interrupted(f"{error}\ngo on with: {shlex.join(again)}", error.signal_number) from None
         raise
-    if place().rank:
+    if here.rank:
         return  # rank 0 speaks for all
     if trained.already_done:
         summary = (

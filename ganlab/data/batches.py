@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlab.data.share import WHOLE, Share
 from ganlab.errors import DataError
 from ganlab.interfaces import Batch
 from ganlab.seeds import Stream, stream_seed
@@ -26,16 +27,6 @@ class Latent(NamedTuple):
 
     dim: int
     distribution: Literal["normal", "uniform"]
-
-
-class Share(NamedTuple):
-    """Which part of every batch this process takes: part `number`, from 0, of `parts` equal ones."""
-
-    number: int
-    parts: int
-
-
-WHOLE = Share(0, 1)
 
 
 class Batches(Iterator[Batch]):
@@ -67,13 +58,7 @@ class Batches(Iterator[Batch]):
         self.drawn = 0
         """Batches drawn since the training began."""
         self.per_epoch = count // batch_size
-        if batch_size % share.parts:
-            raise DataError(
-                f"train.batch_size = {batch_size} cannot be shared evenly by {share.parts} processes; "
-                f"set it to a multiple of {share.parts}"
-            )
-        self._local_size = batch_size // share.parts
-        self._local = slice(share.number * self._local_size, (share.number + 1) * self._local_size)
+        self._local = share.of(batch_size)
         self._batch_size, self._latent, self._flip, self._seed, self._device = batch_size, latent, flip, seed, device
         storage = Resident if _fits(packed.images, device) else Streamed
         self._pictures: Resident | Streamed = storage(packed.images, device)
@@ -89,8 +74,8 @@ class Batches(Iterator[Batch]):
         epoch, place = divmod(self.drawn, self.per_epoch)
         if epoch != self._epoch:
             self._start_epoch(epoch)
-        first = place * self._batch_size + self._local.start
-        window = slice(first, first + self._local_size)
+        first = place * self._batch_size
+        window = slice(first + self._local.start, first + self._local.stop)
         pixels = self._pictures.take(window)
         if self._flips is not None:
             pixels = torch.where(self._flips[window, None, None, None], pixels.flip(-1), pixels)

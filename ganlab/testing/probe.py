@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+SEED = 0x67616E6C6162
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EVENTS = {
     "socket.connect": "opens a network connection",
     "socket.getaddrinfo": "opens a network connection",
@@ -25,6 +27,9 @@ EVENTS = {
     "os.system": "starts another program",
     "os.posix_spawn": "starts another program",
     "os.fork": "starts another program",
+    "os.putenv": "changes environment variables",
+    "os.unsetenv": "changes environment variables",
+    "os.chdir": "changes the current directory",
     "os.mkdir": "changes files",
     "os.remove": "changes files",
     "os.rename": "changes files",
@@ -34,10 +39,18 @@ EVENTS = {
 
 def main(module: str) -> None:
     entry = EntryPoint("component", module, "")
+    filters = list(warnings.filters)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     quiet = io.StringIO()
     with redirect_stdout(quiet), redirect_stderr(quiet):
         entry.load()
     needs_torch = "torch" in sys.modules
+
+    # As before, or what is done twice would not show.
+    warnings.filters[:] = filters  # type: ignore[index]  # a list, whatever the annotations say
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    _seed()
     package = module.partition(".")[0]
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
@@ -51,6 +64,16 @@ def main(module: str) -> None:
     effects += [what for what, value in _state().items() if value != before[what]]
     effects += ["prints"] if out.getvalue() else []
     print(json.dumps({"torch": needs_torch, "effects": list(dict.fromkeys(effects))}))
+
+
+def _seed() -> None:
+    random.seed(SEED)
+    np.random.seed(SEED % 2**32)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(SEED)
+        torch.set_default_dtype(torch.float32)
+        torch.set_grad_enabled(True)
+        torch.use_deterministic_algorithms(False)
 
 
 def _effect(event: str, arguments: tuple[Any, ...]) -> list[str]:
@@ -69,9 +92,7 @@ def _state() -> dict[str, Any]:
         "seeds or draws from torch": torch and (torch.initial_seed(), torch.get_rng_state().numpy().tobytes()),
         "changes torch's modes": torch
         and (torch.get_default_dtype(), torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled()),
-        "changes environment variables": dict(os.environ),
-        "changes the current directory": os.getcwd(),
-        "changes how signals are handled": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        "changes how signals are handled": [signal.getsignal(number) for number in SIGNALS],
         "changes which warnings are shown": list(warnings.filters),
     }
 

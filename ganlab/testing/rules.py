@@ -9,9 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganlab.errors import PluginError
+from ganlab.errors import PluginError, RecipeError
 from ganlab.interfaces import Component, Options
+from ganlab.layers import Written
 from ganlab.loading import checked
+from ganlab.mistakes import Mistakes
 from ganlab.options import choices, describe, options_of
 from ganlab.providers import Provider
 from ganlab.registry import HERE
@@ -51,10 +53,14 @@ def has_defaults(subject: Subject[Component]) -> None:
             f"{names} has no default: give it one, or say what to check with: contract(..., options=[{{...}}]), "
             f"--set {required[0]}=... on the command line"
         )
-    try:
-        component = subject.make()
-    except ValidationError as error:
-        raise ContractError(f"it refuses its options: {described(error, cls)}") from error
+    mistakes = Mistakes(Written(_plain(options), {}, "options"))
+    component = mistakes.read(cls, _plain(options), (), f"{subject.kind} {cls.__name__}")
+    if component is None:
+        try:
+            mistakes.raise_any()
+        except RecipeError as error:
+            raise ContractError("; ".join(error.problems).replace("options: : ", "options: ")) from error
+        raise AssertionError("what cannot be read is a mistake")
     for name in cls.model_fields:
         if name in options:
             continue
@@ -160,6 +166,12 @@ def _accepts(subject: Subject[Component], name: str, value: Any) -> bool:
             f"a validator raises {type(error).__name__} over {name} = {_shown(value)}: raise ValueError with a sentence"
         ) from error
     return True
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options as a recipe would hold them, paths as text."""
+    table: dict[str, Any] = json.loads(json.dumps(options, default=str))
+    return table
 
 
 def _read(cls: type[Component], table: Mapping[str, Any]) -> Component:

@@ -57,6 +57,7 @@ def train_loop(
         means = ranks.mean(statistics.read())
         if found := statistics.non_finite(ranks):
             raise NonFiniteError(f"the {found.what} of the {found.network}", found.iteration)
+        state.refuse_non_finite(ranks)  # weights that no loss has met yet, and the moving average, which none ever does
         witness.tick(
             Tick(
                 state.iteration,
@@ -101,7 +102,7 @@ def train_loop(
         if snapshot_due:
             witness.snapshot()
         # Several ranks stop together, and ask each other only at ticks; one alone stops at once.
-        if (tick_due or ranks.world == 1) and ranks.any(witness.stop_requested()):
+        if (tick_due or ranks.alone) and ranks.any(witness.stop_requested()):
             return plan.done(state)
     return True
 
@@ -127,7 +128,7 @@ class _Stopwatch:
 
     def tick_due(self, iteration: int) -> bool:
         """Tell whether `tick_seconds` have passed; several ranks agree beforehand on an iteration instead."""
-        if self._ranks.world > 1:
+        if not self._ranks.alone:
             return iteration >= self._next_iteration
         return time.perf_counter() - self._last >= self._tick_seconds
 
@@ -138,7 +139,7 @@ class _Stopwatch:
         speed = (images - self._last_images) / elapsed
         gained = progress - self._first_progress
         left = (now - self._start) * (1.0 - progress) / gained if gained > 0 else 0.0
-        if self._ranks.world > 1:
+        if not self._ranks.alone:
             step = max(1, int((iteration - self._last_iteration) / elapsed * self._tick_seconds))
             self._next_iteration = iteration + int(self._ranks.smallest(step))
         self._last, self._last_iteration, self._last_images = now, iteration, images

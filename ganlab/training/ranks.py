@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ganlab.errors import GanlabError, RankError
+from ganlab.errors import DataError, GanlabError, Interrupted, LostRankError, RankError
+from ganlab.training.rollcall import RollCall, named
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 TEXT_BYTES = 4096
 """The longest text that one rank tells the others."""
+_RUNS = count()
+"""One number for each time that this process joins the others: all of them join equally often."""
 
 
 class Place(NamedTuple):
@@ -25,16 +29,19 @@ class Place(NamedTuple):
     world: int
     local: int
     """The process's number on its own machine: its CUDA device."""
+    launched: bool = False
+    """Whether torchrun has started it. One that torchrun has started alone is a group of one."""
 
 
 def place() -> Place:
     """Read this process's place from the environment that torchrun sets; without torchrun, it is alone."""
     try:
-        found = Place(*(int(os.environ.get(name, default)) for name, default in _VARIABLES.items()))
+        numbers = [int(os.environ.get(name, default)) for name, default in _VARIABLES.items()]
     except ValueError as error:
         raise GanlabError(
             f"RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers, as torchrun sets them: {error}"
         ) from error
+    found = Place(*numbers, launched="TORCHELASTIC_RUN_ID" in os.environ)
     if not 0 <= found.rank < found.world:
         raise GanlabError(
             f"RANK = {found.rank} is not below WORLD_SIZE = {found.world}; start ganlab with --nproc or torchrun"
@@ -48,61 +55,87 @@ _VARIABLES = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
 class Ranks:
     """What the processes of a run tell each other. Alone, nothing is said and nothing costs anything.
 
-    Every method is collective: all ranks call it, in the same order.
+    Every method is collective: all ranks call it, in the same order. It raises `LostRankError` where a rank has ended
+    or is silent for too long.
     """
 
-    def __init__(self, found: Place, device: torch.device) -> None:
-        self.rank, self.world, self._device = found.rank, found.world, device
+    def __init__(self, found: Place, device: torch.device, roll_call: RollCall | None = None) -> None:
+        """Without a roll call, the process is alone."""
+        self.rank, self.world, self._device, self._roll_call = found.rank, found.world, device, roll_call
 
     @property
     def first(self) -> bool:
         """Whether this process writes and speaks for all."""
         return self.rank == 0
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is nobody to talk to."""
+        return self._roll_call is None
+
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their means over the ranks, in one exchange."""
-        if self.world == 1:
+        if self.alone:
             return
         import torch
         from torch import distributed
 
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        distributed.all_reduce(flat)
+        with self.together():
+            distributed.all_reduce(flat)
         flat /= self.world
         for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
+    def adopt(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors with those of rank 0."""
+        if self.alone:
+            return
+        from torch import distributed
+
+        for tensor in tensors:
+            # Row by row, whatever the strides: a backend may send the memory as it lies.
+            flat = tensor.reshape(-1).to(self._device)
+            with self.together():
+                distributed.broadcast(flat, src=0)
+            tensor.copy_(flat.view_as(tensor))
+
     def mean(self, values: Mapping[str, float]) -> dict[str, float]:
         """Return the means over the ranks of values that all ranks have."""
-        if self.world == 1 or not values:
+        if self.alone or not values:
             return dict(values)
         total = self._reduced([float(value) for value in values.values()], "sum")
         return {name: value / self.world for name, value in zip(values, total, strict=True)}
 
     def smallest(self, value: float) -> float:
         """Return the smallest of the ranks' values."""
-        return value if self.world == 1 else self._reduced([value], "min")[0]
+        return value if self.alone else self._reduced([value], "min")[0]
+
+    def largest(self, value: float) -> float:
+        """Return the largest of the ranks' values."""
+        return value if self.alone else self._reduced([value], "max")[0]
 
     def any(self, flag: bool) -> bool:
         """Tell whether the flag is set on any rank."""
-        return flag if self.world == 1 else self._reduced([float(flag)], "max")[0] > 0
+        return self.largest(float(flag)) > 0
 
     def rows(self, values: Tensor) -> Tensor:
         """Return the ranks' vectors as the rows of one matrix, float64 on the CPU."""
         import torch
 
-        if self.world == 1:
+        if self.alone:
             return values.detach().to("cpu", torch.float64)[None]
         from torch import distributed
 
         mine = values.detach().to(self._device, torch.float64)
         gathered = [torch.empty_like(mine) for _ in range(self.world)]
-        distributed.all_gather(gathered, mine)
+        with self.together():
+            distributed.all_gather(gathered, mine)
         return torch.stack(gathered).cpu()
 
     def text_of_first(self, text: str) -> str:
         """Return what rank 0 says."""
-        if self.world == 1:
+        if self.alone:
             return text
         import torch
         from torch import distributed
@@ -111,8 +144,18 @@ class Ranks:
         buffer = torch.zeros(TEXT_BYTES, dtype=torch.uint8, device=self._device)
         if data:
             buffer[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8).to(self._device)
-        distributed.broadcast(buffer, src=0)
-        return bytes(buffer.cpu().numpy()).rstrip(b"\0").decode(errors="replace")
+        with self.together():
+            distributed.broadcast(buffer, src=0)
+            return bytes(buffer.cpu().numpy()).rstrip(b"\0").decode(errors="replace")
+
+    def same(self, value: str, what: str) -> None:
+        """Refuse to go on, on all ranks, where a rank's value is not rank 0's."""
+        import torch
+
+        other = self.text_of_first(value) != value
+        strangers = [rank for rank, flag in enumerate(self.rows(torch.tensor([float(other)]))[:, 0].tolist()) if flag]
+        if strangers:
+            raise DataError(f"{named(strangers)} would train {what}: start all with the same command on the same data")
 
     @contextmanager
     def work_of_first(self) -> Iterator[bool]:
@@ -125,28 +168,65 @@ class Ranks:
         if failure := self.text_of_first(""):
             raise RankError(failure)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Turn what torch says when an exchange fails into a sentence that names the rank."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self._roll_call is None:
+                raise
+            raise self._roll_call.verdict(str(error)) from error
+
     def _reduced(self, values: list[float], operation: Literal["sum", "min", "max"]) -> list[float]:
         import torch
         from torch import distributed
 
         tensor = torch.tensor(values, dtype=torch.float64, device=self._device)
         operations = distributed.ReduceOp
-        distributed.all_reduce(tensor, {"sum": operations.SUM, "min": operations.MIN, "max": operations.MAX}[operation])
-        reduced: list[float] = tensor.tolist()
+        chosen = {"sum": operations.SUM, "min": operations.MIN, "max": operations.MAX}[operation]
+        with self.together():
+            distributed.all_reduce(tensor, chosen)
+            reduced: list[float] = tensor.tolist()
         return reduced
 
 
 @contextmanager
 def joined(found: Place, device: torch.device, timeout_seconds: float) -> Iterator[Ranks]:
     """Join the other processes for the time of a run. A rank that is silent for too long ends all of them."""
-    if found.world == 1:
+    if found.world == 1 and not found.launched:
         yield Ranks(found, device)
         return
     from torch import distributed
 
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
+    if device.type == "mps":
+        raise GanlabError("several processes train on CUDA devices or on the CPU, not on mps; set train.device = cpu")
+    limit = timedelta(seconds=timeout_seconds)
     try:
-        yield Ranks(found, device)
-    finally:
+        store, rank, world = next(distributed.rendezvous("env://", timeout=limit))
+    except ValueError as error:
+        raise GanlabError(f"{error}; start ganlab with --nproc or torchrun, which set it") from error
+    except RuntimeError as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise LostRankError(f"nobody answers at MASTER_ADDR and MASTER_PORT, {where}", str(error), ended=False) from error
+    # An elastic restart finds what the processes before it have left in the store.
+    store = distributed.PrefixStore(f"ganlab/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(_RUNS)}", store)
+    ranks = Ranks(found, device, RollCall(store, found.rank, found.world, timeout_seconds))
+    with ranks.together():
+        distributed.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=store,
+            rank=rank,
+            world_size=world,
+            timeout=limit,
+            device_id=device if device.type == "cuda" else None,
+        )
+    try:
+        yield ranks
+    except Interrupted:
         distributed.destroy_process_group()
+        raise
+    # After any other error the connections stay until the process ends: the others would notice that they are closed,
+    # and complain of it before this rank has said why. NCCL would wait here for what is still under way.
+    distributed.destroy_process_group()
+

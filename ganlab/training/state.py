@@ -63,8 +63,9 @@ class State:
 
     def refuse_non_finite(self, ranks: Ranks) -> None:
         """Raise `NonFiniteError` naming the first tensor that holds NaN or an infinite value: none may be saved."""
-        values = [(name, tensor) for name, tensor in self.tensors() if tensor.is_floating_point()]
-        norms = torch._foreach_norm([tensor for _, tensor in values])
+        values = [(name, value) for name, value in self.tensors() if value.is_floating_point() and value.numel()]
+        # The largest magnitude: a sum of squares is infinite for finite values that are large.
+        norms = torch._foreach_norm([value for _, value in values], float("inf"))
         finite = torch.isfinite(torch.stack([norm.to("cpu", torch.float32) for norm in norms])).tolist()
         broken = [name for (name, _), good in zip(values, finite, strict=True) if not good]
         if ranks.any(bool(broken)):

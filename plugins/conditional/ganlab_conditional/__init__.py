@@ -26,9 +26,9 @@ class ConditionalDCGAN(Model):
     """Channels of the layers next to the picture; each halving of the resolution doubles them."""
     embedding_dim: PositiveInt = 32
     """Length of the learned vector of each class that the generator sees behind z."""
-    discriminator: Literal["projection", "embedding"] = "projection"
-    """How the discriminator learns the class: `"projection"`, each class adds an inner product with the last features
-    to the logit, or `"embedding"`, each class has a learned map that is one more channel of the picture."""
+    discriminator: Literal["embedding", "projection"] = "embedding"
+    """How the discriminator sees the class: `"embedding"`, as a learned map that is one more channel of the picture, or
+    `"projection"`, by an inner product with its last features that is added to the logit (Miyato and Koyama 2018)."""
 
     def check(self, images: ImageSpec) -> None:
         """Raise `ValueError` naming the nearest resolution that can be built. The classes may not be known yet."""

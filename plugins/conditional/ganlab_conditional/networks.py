@@ -81,7 +81,7 @@ def _initialised(layers: list[nn.Module]) -> nn.Sequential:
     """Draw the weights as the PyTorch DCGAN tutorial does: N(0, 0.02), BatchNorm scales N(1, 0.02), shifts 0."""
     for layer in layers:
         match layer:
-            case nn.Conv2d() | nn.ConvTranspose2d() | nn.Linear():
+            case nn.Conv2d() | nn.ConvTranspose2d():
                 nn.init.normal_(layer.weight, 0.0, 0.02)
             case nn.BatchNorm2d():
                 nn.init.normal_(layer.weight, 1.0, 0.02)

@@ -99,7 +99,7 @@ def trained() -> Path:
     ).directory
 
 
-def built(discriminator: str = "projection", images: ImageSpec = IMAGES) -> dict[str, nn.Module]:
+def built(discriminator: str = "embedding", images: ImageSpec = IMAGES) -> dict[str, nn.Module]:
     torch.manual_seed(0)
     return ConditionalDCGAN.model_validate({**TINY, "discriminator": discriminator}).build(images)
 
@@ -148,20 +148,20 @@ def test_the_generator_is_dcgan_s_with_the_class_s_vector_behind_z() -> None:
 
 
 def reference_discriminator(weights: dict[str, Tensor], head: Tensor, channels: int) -> nn.Module:
-    """Return the reference DCGAN's with these weights, its head's given as one row of features."""
+    """Return the reference DCGAN's with these weights and this head."""
     network = DCGAN(base_channels=4).build(IMAGES._replace(channels=channels))["discriminator"]
     state = network.state_dict()
     last = list(state)[-1]
     trunk = {name.removeprefix("layers."): value for name, value in weights.items() if name.startswith("layers.")}
-    network.load_state_dict(trunk | {last: head.view(state[last].shape)})
+    network.load_state_dict(trunk | {last: head})
     return network
 
 
-def test_the_projection_is_a_head_for_each_class_added_to_the_common_one() -> None:
+def test_the_projection_adds_the_class_s_vector_to_the_head_at_every_place() -> None:
     mine = built("projection")["discriminator"]
     weights, pictures = mine.state_dict(), torch.randn(6, 1, 8, 8)
     for label in range(3):
-        head = weights["head.0.weight"] + weights["classes.weight"][label]
+        head = weights["head.0.weight"] + weights["classes.weight"][label].view(1, -1, 1, 1)
         reference = reference_discriminator(copy.deepcopy(weights), head, channels=1)
         logits = mine(pictures, torch.full((6,), label))
         assert logits.shape == (6,)

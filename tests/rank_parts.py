@@ -1,0 +1,162 @@
+"""Components by which tests see what the ranks of a run see, and make one of them break.
+
+`RANK_NOTES` names the folder of the notes, `RANK_DEED` what a rank does: `rank:iteration:deed`. It does so once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganlab import Batch, Dataset, ImageSpec, Iteration, Model, Source, Update
+from ganlab.standard.losses import BCE
+
+RECIPE = """
+seed = 3
+[model]
+name = "dcgan"
+base_channels = 4
+latent_dim = 6
+generator_dropout = 0.3
+discriminator_dropout = 0.2
+[dataset]
+name = "numbered"
+flip = true
+[loss]
+name = "noted"
+[optimizer]
+decay_from = 0.3
+[train]
+batch_size = 8
+iterations = 9
+device = "cpu"
+threads = 1
+tick_seconds = 0.001
+[moving_average]
+statistics_batches = 2
+[snapshot]
+every_iterations = 3
+samples = 4
+[observers]
+plot = false
+gif = false
+"""
+
+
+class Numbered(Dataset):
+    """Pictures whose pixels all hold ten times the picture's number, but for the left column, which holds 255."""
+
+    api = 1
+
+    resolution: int = 8
+    """Height and width."""
+    channels: int = 1
+    """Always grey."""
+    first: int = 0
+    """Number of the first picture."""
+
+    def sources(self) -> Iterable[Path]:
+        return []
+
+    def open(self) -> Source:
+        return _Numbered(self.first)
+
+
+class _Numbered(Source):
+    classes = 0
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def __len__(self) -> int:
+        return 25
+
+    def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        note("decoded", index)
+        pixels = np.full((8, 8, 1), 10 * index + self.first, np.uint8)
+        pixels[:, 0] = 255
+        return pixels
+
+    def name(self, index: int) -> str:
+        return f"picture {index}"
+
+
+class Noted(BCE):
+    """Notes what each rank draws, and does its deed."""
+
+    api = 1
+
+    def updates(self, networks: Mapping[str, Any], batches: Iterator[Batch], iteration: Iteration) -> Iterator[Update]:
+        do_deed(batches.drawn)  # type: ignore[attr-defined]
+        return super().updates(networks, map(noted, batches), iteration)
+
+
+class Plain(Model):
+    """Two layers each and no BatchNorm, so that a picture's gradient does not depend on the others."""
+
+    api = 1
+
+    def check(self, images: ImageSpec) -> None: ...
+
+    def build(self, images: ImageSpec) -> dict[str, Any]:
+        from torch import nn
+
+        size = images.channels * images.height * images.width
+        return {
+            "generator": nn.Sequential(
+                nn.Linear(self.latent_dim, 16),
+                nn.Tanh(),
+                nn.Linear(16, size),
+                nn.Tanh(),
+                nn.Unflatten(1, (images.channels, images.height, images.width)),
+            ),
+            "discriminator": nn.Sequential(nn.Flatten(), nn.Linear(size, 16), nn.Tanh(), nn.Linear(16, 1)),
+        }
+
+
+PARTS = {("dataset", "numbered"): Numbered, ("loss", "noted"): Noted, ("model", "plain"): Plain}
+
+
+def note(name: str, value: Any) -> None:
+    if folder := os.environ.get("RANK_NOTES"):
+        with (Path(folder) / name).open("a") as file:
+            file.write(json.dumps(value) + "\n")
+
+
+def noted(batch: Batch) -> Batch:
+    left = batch.real[:, 0, 0, 0].eq(1.0)  # where the bright column is: flipped or not
+    middle = ((batch.real[:, 0, 0, 4] + 1) * 12.75).round().int()
+    drawn = {"pictures": middle.tolist(), "flipped": (~left).tolist(), "z": batch.z.double().tolist()}
+    note(f"rank{os.environ.get('RANK', 0)}", drawn)
+    return batch
+
+
+def do_deed(iteration: int) -> None:
+    rank, at, deed = os.environ.get("RANK_DEED", "::").split(":")
+    if rank not in ("all", os.environ.get("RANK", "0")) or at != str(iteration):
+        return
+    done = Path(os.environ["RANK_NOTES"]) / f"deed{os.environ.get('RANK', 0)}"
+    if done.exists():
+        return
+    done.touch()
+    match deed:
+        case "raise":
+            raise ValueError("the deed is done")
+        case "memory":
+            import torch
+
+            raise torch.OutOfMemoryError("the deed is done")
+        case "stall":
+            time.sleep(60)
+        case "disk":  # no file of more than these bytes can be written any more
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+        case name:
+            os.kill(os.getpid(), signal.Signals[name])

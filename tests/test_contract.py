@@ -1,0 +1,72 @@
+"""Everything that ganlab ships is held to the contract that it holds strangers to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ganlab_dcgan import DCGAN
+from stand_ins import make
+
+from ganlab.registry import registry
+from ganlab.standard.datasets import CIFAR10, MNIST, FashionMNIST
+from ganlab.standard.exporters import ONNX, Safetensors
+from ganlab.standard.folders import CelebA, ImageFolder
+from ganlab.standard.losses import BCE
+from ganlab.standard.plot import Plot
+from ganlab.standard.records import GIF, Log, Metrics, Samples
+from ganlab.standard.terminal import Terminal
+from ganlab.testing import contract
+
+DATA = Path(tempfile.gettempdir()) / f"ganlab-contract-{os.getpid()}"
+"""Where the stand-ins lie while these tests run."""
+SMALL = {"base_channels": 4, "latent_dim": 6}
+LINEAR = {
+    "projection": "linear",
+    "projection_batchnorm": False,
+    "head": "linear",
+    "generator_dropout": 0.2,
+    "discriminator_dropout": 0.2,
+    "latent": "uniform",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _data() -> Iterator[None]:
+    for name in ("mnist", "fashion_mnist", "cifar10", "celeba_zip", "image_folder"):
+        make(name, DATA / name)
+    yield
+    shutil.rmtree(DATA)
+
+
+test_dcgan = contract(DCGAN, options=[SMALL, SMALL | LINEAR])
+test_bce = contract(
+    BCE,
+    options=[{}, {"generator_loss": "minimax"}, {"discriminator_steps": 2, "generator_first": True, "real_label": 0.9}],
+)
+test_mnist = contract(MNIST, options=[{"root": DATA / "mnist"}, {"root": DATA / "mnist", "split": "all"}])
+test_fashion_mnist = contract(FashionMNIST, options=[{"split": "shipped"}, {"root": DATA / "fashion_mnist"}])
+test_cifar10 = contract(CIFAR10, options=[{"root": DATA / "cifar10"}])
+test_celeba = contract(CelebA, options=[{"root": DATA / "celeba_zip", "face_crop": True, "resolution": 16}])
+test_image_folder = contract(ImageFolder, options=[{"root": DATA / "image_folder", "resolution": [12, 16]}])
+test_onnx = contract(ONNX)
+test_safetensors = contract(Safetensors)
+test_terminal = contract(Terminal, options=[{"mode": "plain"}, {"mode": "json"}])
+test_metrics = contract(Metrics)
+test_log = contract(Log)
+test_samples = contract(Samples)
+test_plot = contract(Plot)
+test_gif = contract(GIF)
+
+
+def test_no_component_of_ours_is_left_out() -> None:
+    ours = {provider.target for provider in registry.providers() if provider.distribution == "ganlab"}
+    checked = {
+        *(DCGAN, BCE, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder, ONNX, Safetensors),
+        *(Terminal, Metrics, Log, Samples, Plot, GIF),
+    }
+    assert {f"{cls.__module__}:{cls.__name__}" for cls in checked} == ours
