@@ -8,15 +8,12 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ganlab.errors import RunError
-
-if TYPE_CHECKING:
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 SAVING_SECONDS = 120
 """How long the processes have to save after a signal, before they are killed."""
@@ -36,7 +33,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # Its reports are about processes and rendezvous; what went wrong is said by the rank that knows it.
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SAVING_SECONDS))
     with TemporaryDirectory(prefix="ganlab-") as folder:
@@ -57,13 +54,24 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         except SignalException as error:
             return 128 + int(error.sigval)
         except ChildFailedError as error:
-            return _exit_code(error, any(Path(folder).rglob(SAID)))
+            return exit_code(error.failures, any(Path(folder).rglob(SAID)))
     return 0
 
 
-def _exit_code(error: ChildFailedError, spoken: bool) -> int:
-    """Return the exit code of the process that ended first; the others were stopped because of it."""
-    rank, failure = next(iter(error.failures.items()))
+class Failure(Protocol):
+    """What is read of torch's report on a process that has failed."""
+
+    @property
+    def exitcode(self) -> int:
+        """Negative: the signal that ended it."""
+
+
+def exit_code(failures: Mapping[int, Failure], spoken: bool) -> int:
+    """Return the exit code of all, from the failures by rank in the order in which they were found.
+
+    The first is the cause; the others were stopped because of it. Raise `RunError` where nobody has `spoken` of it.
+    """
+    rank, failure = next(iter(failures.items()))
     if failure.exitcode in (-signal.SIGINT, -signal.SIGTERM):  # before it could handle them
         return 128 - failure.exitcode
     if spoken:
@@ -100,6 +108,6 @@ def another_speaks() -> bool:
 
 
 def _said() -> Path | None:
-    """Return what the first one makes, in the folder that torchrun gives the processes of a machine; None without it."""
+    """Return what the first one makes in the folder that torchrun gives to each machine; None without torchrun."""
     file = os.environ.get("TORCHELASTIC_ERROR_FILE")
     return Path(file).parents[1] / SAID if file else None

@@ -68,7 +68,7 @@ class Session:
         self.recipe, self.packed, self.device, self.precision = recipe, packed, device, precision
         self.ranks, self.observers, self.interruption = ranks, observers, interruption
         ranks.same(recipe.sha256, "another recipe than rank 0")
-        ranks.same(packed.fingerprint, "other pictures than rank 0")
+        ranks.same(packed.fingerprint, "on other pictures than rank 0")
         self.batches = Batches(
             packed,
             Latent(recipe.model.latent_dim, recipe.model.latent),

@@ -13,8 +13,8 @@ from types import FrameType
 
 from ganlab.errors import Interrupted
 
-ECHO_SECONDS = 2.0
-"""torchrun sends its processes the signal that the terminal has already sent them: so soon, a second is the same."""
+ECHO_SECONDS = 1.0
+"""Whoever signals all processes, as systemd does, is echoed by torchrun: so soon, a second signal is the same one."""
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h"
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import ast
 import atexit
+import importlib
 import io
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ganlab.cli import main
+from ganlab.registry import registry
 from ganlab.toml import parse
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +48,8 @@ FAST = {
 """What every `ganlab run` of the documentation gets on top, so that it ends after one or two iterations."""
 AT_HAND = {"dataset.name": "fashion_mnist", "dataset.split": "shipped", "dataset.resolution": "32"}
 """What a shipped recipe gets on top whose pictures are not."""
+SITE = "site-packages"
+"""Where the player installs plugins, below the current folder."""
 
 
 class Block(NamedTuple):
@@ -118,7 +126,10 @@ def fast(words: list[str]) -> list[str]:
     """Return a documented command so that it takes a moment; only trainings are changed."""
     if words[1] != "run" or "--dry-run" in words:
         return words
-    changes = FAST | AT_HAND if words[2].startswith("dcgan_") else FAST
+    changes = FAST | AT_HAND if words[2].startswith("dcgan_") else dict(FAST)
+    recipe = Path(words[2])
+    if recipe.is_file() and parse(recipe.read_bytes()).table.get("model", {}).get("name", "dcgan") != "dcgan":
+        del changes["model.base_channels"]
     return words + [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
 
 
@@ -132,12 +143,10 @@ def play(page: Path, replaced: Mapping[str, str] | None = None) -> None:
         where = f"{page.relative_to(ROOT)}:{block.line}"
         if block.file is not None:
             Path(block.file).write_text(block.text, encoding="utf-8")
+            forget(Path().resolve())
         elif block.language == "sh":
             for words in shell_commands(block.text):
-                assert words[0] in ("ganlab", "pip", "pytest"), f"{where}: {words[0]} is not tried out"
-                if words[0] == "ganlab":
-                    ended = command(fast(words))
-                    assert ended.code == 0, f"{where}: {shlex.join(words)}: {ended.err}"
+                _type(words, where)
         elif block.language == "console":
             _replay(block.text, where)
         elif block.language == "python" and not is_signature(block):
@@ -146,6 +155,80 @@ def play(page: Path, replaced: Mapping[str, str] | None = None) -> None:
                 text = text.replace(old, new)
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                 exec(compile(text, where, "exec"), names)  # noqa: S102  # our own pages, and what a reader would do
+
+
+def _type(words: list[str], where: str) -> None:
+    """Run a command of a shell block; variables may stand in front of it. What fails is an error."""
+    with pytest.MonkeyPatch.context() as patch:
+        while re.fullmatch(r"[A-Z_]+=\w+", words[0]):
+            patch.setenv(*words[0].split("=", 1))
+            words = words[1:]
+        match words:
+            case ["ganlab", *_]:
+                ended = command(fast(words))
+                assert ended.code == 0, f"{where}: {shlex.join(words)}: {ended.out}{ended.err}"
+                if "--no-plugins" in words:  # which was meant for that process alone
+                    registry.scan()
+            case ["pip", "wheel", *_, project]:
+                _wheel(Path(project), Path(words[words.index("--wheel-dir") + 1]))
+            case ["pip", "install", "-e", project] if _is_plugin(Path(project.partition("[")[0])):
+                _link(Path(project.partition("[")[0]))
+            case ["pip", "install", wheel] if wheel.endswith(".whl"):
+                ZipFile(wheel).extractall(_site())
+                registry.scan()
+            case ["pytest", folder] if _is_plugin(Path(folder)):
+                _process([sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", folder], Path())
+            case [name, *_]:
+                assert name in ("pip", "pytest"), f"{where}: {name} is not tried out"
+
+
+def forget(folder: Path) -> None:
+    """Import what lies below a folder anew when it is next asked for, as another process would."""
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}"):
+            del sys.modules[name]
+    importlib.invalidate_caches()
+    registry.scan()
+
+
+def _is_plugin(folder: Path) -> bool:
+    return (folder / "pyproject.toml").is_file()
+
+
+def _site() -> Path:
+    """Return the folder into which plugins are installed. It is on the path until a fixture puts the path back."""
+    folder = Path(SITE).resolve()
+    folder.mkdir(exist_ok=True)
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    return folder
+
+
+def _link(project: Path) -> None:
+    """Install a folder as `pip install -e` would: its metadata, and the folder itself on the path."""
+    about = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    info = _site() / f"{about['name'].replace('-', '_')}-{about['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n")
+    lines = []
+    for group, points in about["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    sys.path.insert(0, str(project.resolve()))
+    importlib.invalidate_caches()
+    registry.scan()
+
+
+def _wheel(project: Path, folder: Path) -> None:
+    """Build a wheel as pip does, but with the build backend that is installed, so that nothing is downloaded."""
+    _process([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder.resolve())], project)
+
+
+def _process(words: list[str], folder: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def is_signature(block: Block) -> bool:
@@ -199,5 +282,5 @@ def trained() -> Path:
 def recipe_blocks(page: Path) -> Iterator[tuple[Block, dict[str, Any]]]:
     """Yield the blocks of a page that are recipes or parts of one, with their tables."""
     for block in blocks(page):
-        if block.language == "toml" and "[project]" not in block.text:
+        if block.language == "toml" and "[project" not in block.text:
             yield block, parse(block.text).table

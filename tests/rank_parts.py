@@ -1,6 +1,7 @@
 """Components by which tests see what the ranks of a run see, and make one of them break.
 
-`RANK_NOTES` names the folder of the notes, `RANK_DEED` what a rank does: `rank:iteration:deed`. It does so once.
+`RANK_NOTES` names the folder of the notes, `RANK_DEEDS` what ranks do: `rank:iteration:deed`, each once.
+`RANK_PICTURES` is added to every pixel.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from ganlab import Batch, Dataset, ImageSpec, Iteration, Model, Source, Update
 from ganlab.standard.losses import BCE
 
+PICTURES = 25
 RECIPE = """
 seed = 3
 [model]
@@ -51,6 +53,16 @@ gif = false
 """
 
 
+PLAIN = RECIPE.replace(
+    RECIPE[RECIPE.index("[model]") : RECIPE.index("[dataset]")],
+    """[model]
+name = "plain"
+latent_dim = 6
+""",
+)
+"""The same without BatchNorm and dropout."""
+
+
 class Numbered(Dataset):
     """Pictures whose pixels all hold ten times the picture's number, but for the left column, which holds 255."""
 
@@ -60,28 +72,30 @@ class Numbered(Dataset):
     """Height and width."""
     channels: int = 1
     """Always grey."""
-    first: int = 0
-    """Number of the first picture."""
+    broken: int = -1
+    """Number of a picture that cannot be read."""
 
     def sources(self) -> Iterable[Path]:
         return []
 
     def open(self) -> Source:
-        return _Numbered(self.first)
+        return _Numbered(self)
 
 
 class _Numbered(Source):
     classes = 0
 
-    def __init__(self, first: int) -> None:
-        self.first = first
+    def __init__(self, options: Numbered) -> None:
+        self.options = options
 
     def __len__(self) -> int:
-        return 25
+        return PICTURES
 
     def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         note("decoded", index)
-        pixels = np.full((8, 8, 1), 10 * index + self.first, np.uint8)
+        if index == self.options.broken:
+            raise OSError("this picture is broken")
+        pixels = np.full((8, 8, 1), 10 * index + int(os.environ.get("RANK_PICTURES", 0)), np.uint8)
         pixels[:, 0] = 255
         return pixels
 
@@ -140,13 +154,16 @@ def noted(batch: Batch) -> Batch:
 
 
 def do_deed(iteration: int) -> None:
-    rank, at, deed = os.environ.get("RANK_DEED", "::").split(":")
-    if rank not in ("all", os.environ.get("RANK", "0")) or at != str(iteration):
-        return
-    done = Path(os.environ["RANK_NOTES"]) / f"deed{os.environ.get('RANK', 0)}"
-    if done.exists():
-        return
-    done.touch()
+    mine = os.environ.get("RANK", "0")
+    for deed in os.environ.get("RANK_DEEDS", "").split():
+        rank, at, what = deed.split(":")
+        done = Path(os.environ["RANK_NOTES"]) / f"done-{mine}-{at}"
+        if rank in ("all", mine) and at == str(iteration) and not done.exists():
+            done.touch()
+            do(what)
+
+
+def do(deed: str) -> None:
     match deed:
         case "raise":
             raise ValueError("the deed is done")
@@ -156,7 +173,10 @@ def do_deed(iteration: int) -> None:
             raise torch.OutOfMemoryError("the deed is done")
         case "stall":
             time.sleep(60)
-        case "disk":  # no file of more than these bytes can be written any more
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+        case "disk":  # no file of more bytes than that can be written any more
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+        case "stop":  # this process and who has started it, as systemd does
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getppid(), signal.SIGTERM)
         case name:
             os.kill(os.getpid(), signal.Signals[name])

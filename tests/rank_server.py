@@ -1,62 +1,79 @@
 """Forks the ranks of test runs from one process that has imported torch, instead of importing it in each of them.
 
-Reads lists of jobs from stdin, one JSON line each, and answers with a line when all their ranks have ended. The jobs
-of a list run at the same time.
+Reads jobs from stdin, a JSON object by name, and answers with one when all their ranks have ended.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
 import time
+import tomllib
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+AT_ONCE = 4
+"""How many jobs run at the same time."""
+LIMIT_SECONDS = 60.0
+"""How long a job may take."""
+
 
 def serve() -> None:
-    import torch._dynamo  # noqa: F401  # making an optimizer imports it
+    import rank_parts
+    import torch._dynamo  # making an optimizer imports it
+    import torch.distributed.run  # noqa: F401
+    from PIL import Image  # noqa: F401
 
+    import ganlab.artefact
+    import ganlab.network
     import ganlab.session  # noqa: F401
     from ganlab.data import batches, packing  # noqa: F401
-    from ganlab.registry import registry
+    from ganlab.recipe import parse_recipe
     from ganlab.training import loop, sampling  # noqa: F401
-    from rank_parts import PARTS
 
-    for (kind, name), part in PARTS.items():
-        registry.add(kind, name, part)  # type: ignore[arg-type]
-    print("ready", flush=True)
-    for line in sys.stdin:
-        print(json.dumps(run(json.loads(line))), flush=True)
+    parse_recipe(tomllib.loads(rank_parts.RECIPE))
+    print(json.dumps(run(json.load(sys.stdin))))
 
 
-def run(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def run(jobs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Run jobs and return for each the exit codes of its ranks and how many seconds each took."""
-    running = {}
-    for number, job in enumerate(jobs):
-        with socket.socket() as probe:
-            probe.bind(("localhost", 0))
-            port = probe.getsockname()[1]
-        for rank in range(job["world"]):
-            running[fork(job, rank, port)] = (number, rank)
-    began = time.monotonic()
-    ended = [{"codes": [0] * job["world"], "seconds": [0.0] * job["world"]} for job in jobs]
-    while running:
+    waiting, running, began = list(jobs), {}, {}
+    ended = {name: {"codes": [0] * job["world"], "seconds": [0.0] * job["world"]} for name, job in jobs.items()}
+    while waiting or running:
+        busy = {name for name, _ in running.values()}
+        ready = [name for name in waiting if jobs[name]["after"] not in {*waiting, *busy}]
+        for name in ready[: AT_ONCE - len(busy)]:
+            waiting.remove(name)
+            running |= {pid: (name, rank) for rank, pid in enumerate(start(jobs[name]))}
+            began[name] = time.monotonic()
         pid, status = os.waitpid(-1, os.WNOHANG)
-        seconds = time.monotonic() - began
         if pid:
-            number, rank = running.pop(pid)
-            ended[number]["codes"][rank] = os.waitstatus_to_exitcode(status)
-            ended[number]["seconds"][rank] = seconds
+            name, rank = running.pop(pid)
+            ended[name]["codes"][rank] = os.waitstatus_to_exitcode(status)
+            ended[name]["seconds"][rank] = time.monotonic() - began[name]
             continue
-        for pid, (number, _) in running.items():
-            if seconds > jobs[number]["limit"]:
+        for pid, (name, _) in running.items():
+            # As torchrun does in the end with what has not ended by itself soon after the first.
+            seconds = time.monotonic() - began[name]
+            first = min((spent for spent in ended[name]["seconds"] if spent), default=seconds)
+            if seconds > min(first + jobs[name]["grace"], LIMIT_SECONDS):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
     return ended
+
+
+def start(job: dict[str, Any]) -> list[int]:
+    if job["goes_on"]:
+        shutil.copytree(job["goes_on"], Path(job["folder"]) / "d")
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    return [fork(job, rank, port) for rank in range(job["world"])]
 
 
 def fork(job: dict[str, Any], rank: int, port: int) -> int:
@@ -74,7 +91,7 @@ def be_rank(job: dict[str, Any], rank: int, port: int) -> NoReturn:
         (logs / str(rank)).mkdir()
         for descriptor, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(logs / str(rank) / name, os.O_WRONLY | os.O_CREAT), descriptor)
-        os.environ |= job["environment"]
+        os.environ |= job["environment"][rank]
         if job["world"] > 1:
             os.environ |= {
                 "RANK": str(rank),
@@ -86,10 +103,7 @@ def be_rank(job: dict[str, Any], rank: int, port: int) -> NoReturn:
                 "TORCHELASTIC_ERROR_FILE": str(logs / str(rank) / "error.json"),
             }
         os.chdir(job["folder"])
-        sys.argv = ["ganlab", *job["arguments"]]
-        from ganlab.cli import main
-
-        main()
+        command(job["program"], job["arguments"][rank])
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)
@@ -100,6 +114,23 @@ def be_rank(job: dict[str, Any], rank: int, port: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def command(program: str, arguments: list[str]) -> None:
+    """Do what a program does that is called with these arguments."""
+    import torch.distributed.run
+
+    from ganlab.cli import main
+    from ganlab.launch import launch
+
+    sys.argv = ["ganlab", *arguments]
+    match program:
+        case "ganlab":
+            main()
+        case "launch":
+            sys.exit(launch(2, arguments))
+        case "torchrun":
+            torch.distributed.run.main(["--nproc-per-node", "2", *arguments])
 
 
 if __name__ == "__main__":

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
@@ -23,10 +23,12 @@ from documents import (
     PAGES,
     README,
     ROOT,
+    SITE,
     WRITTEN,
     Block,
     blocks,
     command,
+    forget,
     headings,
     is_signature,
     play,
@@ -38,12 +40,14 @@ from documents import (
 )
 
 import ganlab
+import ganlab.testing
 from ganlab.cli import ganlab as command_line
 from ganlab.continuation import _FREE_TO_CHANGE as FREE_TO_CHANGE
 from ganlab.events import Events
-from ganlab.interfaces import Dataset, ImageSpec, Model, Options
+from ganlab.interfaces import API, Component, Dataset, ImageSpec, Model, Options, Source
 from ganlab.options import options_of
-from ganlab.recipe import TABLES, load_recipe, parse_recipe, shipped_recipes
+from ganlab.providers import GROUPS, Kind
+from ganlab.recipe import TABLES, parse_recipe, shipped_recipes
 from ganlab.registry import KINDS, registry
 from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
@@ -58,6 +62,7 @@ HOST_TABLES = {
     "[moving_average]": MovingAverage,
     "[snapshot]": Snapshots,
 }
+PLUGINS = DOCS / "plugins"
 BASES: dict[str, type[Options]] = {"model": Model, "dataset": Dataset}
 MARKDOWN = [README, ROOT / "CHANGELOG.md", *PAGES]
 
@@ -107,7 +112,14 @@ def test_every_table_and_kind_has_its_place() -> None:
         assert f"\n## {header}\n" in text
         assert f"| `{header}` |" in section(DOCS / "recipes.md", "Writing a recipe")
     for kind in KINDS:
-        assert f"\n| {kind} |" in section(DOCS / "extending.md", "How ganlab is extended")
+        page = PLUGINS / f"{kind}.md"
+        (row,) = re.findall(
+            rf"^\| \[{kind}\]\({page.name}\) \|.*", section(PLUGINS / "index.md", "Write a plugin"), re.M
+        )
+        (group,) = [group for group, offered in GROUPS.items() if offered == kind]
+        assert f"| `{group}` |" in row
+        for method in KINDS[kind].__abstractmethods__:
+            assert f"`{method}`" in row
 
 
 def verbs(verb: click.Command = command_line, path: str = "ganlab") -> Iterator[tuple[str, click.Command]]:
@@ -130,7 +142,7 @@ def test_every_verb_with_its_options_is_documented(path: str, verb: click.Comman
 def test_every_public_name_and_every_event_is_documented() -> None:
     for name in ganlab.__all__:
         section(NAMES, f"ganlab.{name}")
-    table = section(DOCS / "extending.md", "Watching a run")
+    table = section(PLUGINS / "observer.md", "What the host calls")
     events = [event for event in vars(Events) if not event.startswith("_")]
     for event in events:
         arguments = ", ".join(list(inspect.signature(getattr(Events, event)).parameters)[1:])
@@ -159,7 +171,7 @@ REPLACED = {
     },
 }
 """Python that would take long, and what stands for it here."""
-ELSEWHERE = ("extending.md", "index.md")
+ELSEWHERE = (INDEX,)
 """Pages that are tried out in tests of their own."""
 
 
@@ -168,12 +180,15 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     """Stand in a copy of that folder; the pictures are packed once for all."""
     shutil.copytree(trained(), tmp_path, ignore=shutil.ignore_patterns("cache"), dirs_exist_ok=True)
     monkeypatch.setenv("GANLAB_CACHE", str(trained() / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path / SITE))  # which keeps the path of before
     yield
     registry.remove("observer", "alarm")
+    monkeypatch.undo()
+    forget(tmp_path)
 
 
 @pytest.mark.usefixtures("_workplace")
-@pytest.mark.parametrize("page", [page for page in WRITTEN if page.name not in ELSEWHERE], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in WRITTEN if page not in ELSEWHERE], ids=name_of)
 def test_what_a_page_shows_works(page: Path) -> None:
     for old in REPLACED.get(page.name, {}):
         assert old in page.read_text(), f"{old} has gone from {page.name}"
@@ -189,36 +204,54 @@ def test_the_front_page_shows_what_the_readme_shows() -> None:
     assert all(words in shown[1] for words in shown[0])
 
 
-@pytest.mark.usefixtures("_workplace")
-def test_the_plugin_that_is_shown_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installed as an installer would: the module, and beside it the metadata that pyproject.toml asks for."""
-    page = DOCS / "extending.md"
-    module, project = [block for block in blocks(page) if block.file]
-    assert module.text.count("\n") <= 30, "it is called thirty lines"
-    about = tomllib.loads(project.text)["project"]
-    info = tmp_path / "site" / f"{about['name'].replace('-', '_')}-{about['version']}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n")
-    groups = about["entry-points"].items()
-    (info / "entry_points.txt").write_text(
-        "".join(
-            f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in found.items())
-            for group, found in groups
-        )
-    )
-    monkeypatch.chdir(tmp_path / "site")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    importlib.invalidate_caches()
-    registry.scan()
-    try:
-        play(page)
-        run = tmp_path / "site" / "runs" / "quickstart" / "0001"
-        assert load_recipe(run / "recipe.toml").table["loss"] == {"name": "lsgan", "real_label": 0.9}
-        assert '"D(G(z))"' in (run / "metrics.jsonl").read_text()
-    finally:
-        monkeypatch.undo()
-        registry.scan()
-        sys.modules.pop("ganlab_lsgan", None)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kinds_page_shows_a_whole_plugin(kind: str) -> None:
+    """Written from nothing, installed, held to its contract and trained with: by the test that plays the page."""
+    page = PLUGINS / f"{kind}.md"
+    typed = [words for block in blocks(page) if block.language == "sh" for words in shell_commands(block.text)]
+    name = typed[0][3]
+    assert typed[0][:3] == ["ganlab", "plugins", "new"]
+    assert ["pip", "install", "-e", name] in typed
+    assert ["ganlab", "plugins", "check", f"{name}/"] in typed
+    assert f"{name}/ganlab_{name}/{kind}.py" in [block.file for block in blocks(page)]
+    assert any(words[:2] == ["ganlab", "run"] for words in typed)
+
+
+def test_what_a_component_may_state_is_listed() -> None:
+    for kind, cls in KINDS.items():
+        rows = re.findall(r"^\| `(\w+)` \| (.+?) \| ", (PLUGINS / f"{kind}.md").read_text(), re.MULTILINE)
+        stated = {name for name in vars(cls).get("__annotations__", {}) if name not in cls.model_fields}
+        assert {name for name, _ in rows} == stated, kind
+        for name, default in rows:
+            shown = str(getattr(cls, name)).replace("'", '"') if name in vars(cls) else None
+            assert default == (f"`{shown}`" if shown is not None else "*required*"), f"{kind}: {name}"
+
+
+def test_the_version_of_the_interfaces_is_the_one_that_is_named() -> None:
+    text = (PLUGINS / "api.md").read_text()
+    assert f"`api = {API}`" in text
+    assert f"This ganlab has version {API}." in text
+    assert Component.__annotations__.keys() == {"api"}
+
+
+def test_the_plugins_of_the_repository_are_listed() -> None:
+    rows = section(PLUGINS / "index.md", "Plugins to learn from")
+    projects = sorted(ROOT.glob("plugins/*/pyproject.toml"))
+    assert rows.count("\n| `ganlab-") == len(projects)
+    for path in projects:
+        about = tomllib.loads(path.read_text())["project"]
+        (row,) = re.findall(rf"^\| `{about['name']}` \|.*", rows, re.MULTILINE)
+        for points in about["entry-points"].values():
+            assert all(f"`{name}`" in row for name in points)
+        assert f"({path.parent.relative_to(ROOT)}/README.md)" in README.read_text()
+
+
+def test_the_smallest_plugins_are_as_small_as_is_said() -> None:
+    said = re.search(r"a model in (\d+) lines, a loss in (\d+)", (PLUGINS / "index.md").read_text())
+    assert said is not None
+    for kind, count in zip(("model", "loss"), said.groups(), strict=True):
+        files = [path for path in (ROOT / "tests" / "smallest" / f"{kind}_plugin").iterdir() if path.is_file()]
+        assert sum(bool(line.strip()) for path in files for line in path.read_text().splitlines()) == int(count)
 
 
 @pytest.mark.parametrize("page", [README, *PAGES], ids=name_of)
@@ -228,26 +261,81 @@ def test_recipes_that_are_shown_have_no_mistakes(page: Path) -> None:
         parse_recipe(table)
 
 
-def signatures() -> Iterator[tuple[str, Block]]:
-    for page in WRITTEN:
-        yield from ((name_of(page), block) for block in blocks(page) if is_signature(block))
+CALLED: dict[str, tuple[type, ...]] = {kind: (cls,) for kind, cls in KINDS.items()} | {
+    "dataset": (Dataset, Source),
+    "observer": (Events,),
+}
+"""The classes whose methods a kind's page shows with their signatures."""
 
 
-def test_signatures_that_are_shown_are_those_of_the_code() -> None:
-    shown = list(signatures())
-    assert {block.text.partition("(")[0] for _, block in shown} == {"def train", "def load_generator"}
-    for where, block in shown:
-        heads = []
-        for text in (f"{block.text.rstrip()}: ...", source_of(block)):
-            (node,) = ast.parse(text).body
-            assert isinstance(node, ast.FunctionDef)
-            heads.append((ast.unparse(node.args), ast.unparse(node.returns) if node.returns else None))
-        assert heads[0] == heads[1], where
+def heads_of(text: str) -> tuple[str, str | None]:
+    """Return the parameters and the result of a function, without names of lines and places."""
+    (node,) = ast.parse(textwrap.dedent(text)).body
+    assert isinstance(node, ast.FunctionDef)
+    return ast.unparse(node.args), ast.unparse(node.returns) if node.returns else None
 
 
-def source_of(block: Block) -> str:
-    function: Callable[..., Any] = getattr(ganlab, block.text.removeprefix("def ").partition("(")[0])
-    return inspect.getsource(function)
+def methods(*classes: type) -> dict[str, Callable[..., Any]]:
+    """Return the methods that classes themselves define, but for private ones."""
+    return {
+        name: function
+        for cls in classes
+        for name, function in vars(cls).items()
+        if inspect.isfunction(function) and (name in ("__len__", "__call__") or not name.startswith("_"))
+    }
+
+
+def signatures(page: Path) -> dict[str, Block]:
+    return {block.text.removeprefix("def ").partition("(")[0]: block for block in blocks(page) if is_signature(block)}
+
+
+def functions_of(page: Path) -> dict[str, Callable[..., Any]]:
+    """Return what must be shown on a page with its signature."""
+    if page.parent == PLUGINS and page.stem in get_args(Kind):
+        return methods(*CALLED[page.stem])
+    shown: dict[Path, dict[str, Callable[..., Any]]] = {
+        DOCS / "python.md": {"train": ganlab.train, "load_generator": ganlab.load_generator},
+        PLUGINS / "index.md": {"contract": ganlab.testing.contract},
+    }
+    return shown.get(page, {})
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_signatures_that_are_shown_are_those_of_the_code(page: Path) -> None:
+    functions = functions_of(page)
+    assert signatures(page).keys() == functions.keys()
+    for name, block in signatures(page).items():
+        assert heads_of(f"{block.text.rstrip()}: ...") == heads_of(inspect.getsource(functions[name])), name
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    yield from ((f"ganlab.{name}", getattr(ganlab, name)) for name in ganlab.__all__)
+    for name, value in vars(ganlab.testing).items():
+        if inspect.isfunction(value) or inspect.isclass(value):
+            yield f"ganlab.testing.{name}", value
+    yield "ganlab.events.Events", Events
+
+
+@pytest.mark.parametrize(("name", "value"), list(public()), ids=[name for name, _ in public()])
+def test_every_public_name_is_shown_with_its_exact_signature(name: str, value: Any) -> None:
+    """Read from the page and from the code by other means than those that write the page."""
+    text = section(NAMES, name)
+    shown = re.findall(r"^(?:@\w+\n)*def (\w+)(\(.*?)\n```$", text, re.MULTILINE | re.DOTALL)
+    expected: dict[str, Any] = {value.__name__: value} if inspect.isfunction(value) else {}
+    if inspect.isclass(value):
+        expected = {
+            method: getattr(member, "fget", None) or getattr(member, "__func__", member)
+            for method, member in vars(value).items()
+            if isinstance(member, (classmethod, staticmethod, property)) or inspect.isfunction(member)
+            if method in ("__len__", "__call__") or not method.startswith("_")
+            if getattr(member, "__module__", value.__module__) == value.__module__
+        }
+        fields = vars(value).get("__annotations__", {})
+        rows = re.findall(r"^\| `(\w+)` \| `", text, re.MULTILINE)
+        assert rows == [field for field in fields if not field.startswith("_")]
+    assert [method for method, _ in shown] == list(expected)
+    for method, rest in shown:
+        assert heads_of(f"def {method}{rest}: ...") == heads_of(inspect.getsource(expected[method])), method
 
 
 @pytest.mark.usefixtures("_workplace")

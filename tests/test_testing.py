@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ganlab import Augmentation, ImageSpec, Loss, Model, PluginError
 from ganlab.registry import KINDS
-from ganlab.testing import Result, checks_of, contract, run_checks
+from ganlab.testing import ContractError, Result, Subject, checks_of, contract, run_checks
 from ganlab.testing.suite import Suite
 
 
@@ -48,6 +48,10 @@ class Leaving(Bright):
         raise SystemExit("enough")
 
 
+for _cls in (Bright, Undocumented, Cropped, Leaving):
+    _cls.__module__ = "ganlab.interfaces"  # for the check of imports: quick, without torch
+
+
 def named(results: list[Result]) -> Mapping[str, Result]:
     return {result.name: result for result in results}
 
@@ -61,6 +65,19 @@ def test_checks_have_names_of_their_own_and_build_on_earlier_ones(kind: str) -> 
         assert check.proves.endswith(".")
         assert (check.function.__doc__ or "").strip()
         seen.append(check.name)
+
+
+def test_a_check_can_be_called_by_itself() -> None:
+    check = {check.name: check for check in checks_of("augmentation")}["shape"]
+    assert check.function(Subject("augmentation", Bright)) is None
+    with pytest.raises(ContractError, match="give back the shape that came in"):
+        check.function(Subject("augmentation", Cropped))
+
+
+def test_options_and_images_may_be_given_alone() -> None:
+    images = ImageSpec(3, 12, 20)
+    assert Suite(Good, options={"latent_dim": 4}, images=images).outcome("shape").verdict == "passed"
+    assert "check() refuses 1x9x9" in Suite(Good, images=ImageSpec(1, 9, 9)).outcome("images").advice
 
 
 def test_results_say_what_passed_what_failed_and_what_was_not_tried() -> None:
@@ -86,9 +103,7 @@ def test_an_expected_failure_passes_and_an_unexpected_success_fails() -> None:
 
 
 def test_what_is_no_check_cannot_be_expected_to_fail() -> None:
-    with pytest.raises(
-        PluginError, match=r'expected_failures: "shap" is no check of a augmentation; did you mean shape\?'
-    ):
+    with pytest.raises(PluginError, match=r'"shap" is no check of an augmentation; did you mean shape\?'):
         contract(Bright, expected_failures={"shap": "why not"})
 
 
@@ -174,6 +189,7 @@ def test_checks_leave_random_states_and_modes_as_they_were() -> None:
             torch.set_grad_enabled(False)
             return images.float()
 
+    Disturbing.__module__ = "ganlab.interfaces"
     random.seed(1)
     np.random.seed(2)
     torch.manual_seed(3)

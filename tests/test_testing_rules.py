@@ -146,9 +146,7 @@ BREAKS = [
     Break("defaults", Zero, "the default of count, 0, is not a whole number above 0: change the default or the type"),
     Break("defaults", Contradicting, "options: least must not be above most"),
     Break("defaults", Good, "options: size = 0: must be a whole number above 0, or an", {"options": [{"size": 0}]}),
-    Break(
-        "defaults", Good, "sice is not an option of augmentation Good; did you mean size?", {"options": [{"sice": 1}]}
-    ),
+    Break("defaults", Good, "sice is not an option of augmentation Good; did you mean", {"options": [{"sice": 1}]}),
     Break("documentation", Undocumented, "strength is not documented: write a string below the option"),
     Break("documentation", Wordless, "Wordless has no docstring: say in its first sentence what it is"),
     Break("round_trip", Vanishing, "limit = None comes back from a recipe as 0.5: in a recipe nothing is unset but"),

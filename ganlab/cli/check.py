@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Component
     from ganlab.providers import Kind, Provider
 
+    Tables = Mapping[Provider, dict[str, Any]]
+    """The options to check each component with."""
+
 COLOURS = {"ok": "green", "failed": "red", "advice": "yellow", "-": None}
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", metavar="NAME|PATH")
 @click.option(
     "--set",
     "settings",
@@ -35,8 +38,8 @@ COLOURS = {"ok": "green", "failed": "red", "advice": "yellow", "-": None}
 def check(name: str, settings: tuple[str, ...], companion: str | None) -> None:
     """Hold components to ganlab's contract, and say what to change. Exits with 2 where a check has failed.
 
-    NAME is a component, a distribution, or the folder of a plugin, which need not be installed: its code is imported
-    from there. Every model is built, trained for a few iterations, resumed and exported; nothing is left behind.
+    NAME is a component or a distribution, PATH the folder of a plugin, which need not be installed: its code is
+    imported from there. A model is built, trained for a few iterations, resumed and exported. Nothing is left behind.
     """
     from ganlab.errors import PluginError
 
@@ -45,14 +48,14 @@ def check(name: str, settings: tuple[str, ...], companion: str | None) -> None:
         failed = total = 0
         for provider in providers:
             click.secho(provider.title, bold=True)
-            for failure in _checked(provider, tables[provider], companion):
+            for failure in _checked(provider, tables, companion):
                 failed, total = failed + failure, total + 1
         if failed:
             raise PluginError(f"{failed} of {total} checks failed")
         click.echo(f"{total} checks, none failed")
 
 
-def _checked(provider: Provider, options: dict[str, Any], companion: str | None) -> Iterator[bool]:
+def _checked(provider: Provider, tables: Tables, companion: str | None) -> Iterator[bool]:
     """Run the checks of a component, print each as soon as it is done, and yield whether it has failed."""
     from ganlab.errors import PluginError
     from ganlab.registry import registry
@@ -64,7 +67,7 @@ def _checked(provider: Provider, options: dict[str, Any], companion: str | None)
         _print("failed", "load", str(error))
         yield True
         return
-    suite = Suite(cls, options=[options], **_companions(provider, cls, companion))
+    suite = Suite(cls, options=[tables[provider]], **_companions(provider, cls, tables, companion))
     for rule in suite.checks.values():
         with redirect_stdout(sys.stderr):  # what a component prints is not ours
             outcome = suite.outcome(rule.name)
@@ -127,7 +130,7 @@ def _refuse_unreadable(distribution: str) -> None:
         raise PluginError(f"{distribution}: {'; '.join(problems)}")
 
 
-def _tables(providers: Sequence[Provider], settings: tuple[str, ...]) -> dict[Provider, dict[str, Any]]:
+def _tables(providers: Sequence[Provider], settings: tuple[str, ...]) -> Tables:
     """Return the options to check each component with."""
     from ganlab.errors import PluginError
     from ganlab.layers import read_overrides
@@ -144,11 +147,14 @@ def _tables(providers: Sequence[Provider], settings: tuple[str, ...]) -> dict[Pr
     return {who: table.get(who.name, {}) for who in providers}
 
 
-def _companions(provider: Provider, cls: type[Component], companion: str | None) -> dict[str, Any]:
+def _companions(provider: Provider, cls: type[Component], tables: Tables, companion: str | None) -> dict[str, Any]:
     """Return what the component is tried with: what `--with` names, else what its own distribution has for it."""
+    from pydantic import ValidationError
+
     from ganlab.errors import PluginError
     from ganlab.interfaces import Loss, Model
     from ganlab.registry import registry
+    from ganlab.testing.subject import Subject
 
     kind: Kind
     if issubclass(cls, Model):
@@ -163,8 +169,8 @@ def _companions(provider: Provider, cls: type[Component], companion: str | None)
         if who.distribution != provider.distribution:
             continue
         try:
-            other = registry.load(who)
-        except PluginError:
+            other = Subject(kind, registry.load(who), tables.get(who, {})).make()
+        except (PluginError, ValidationError):
             continue  # its own checks say so
         model, loss = (cls, other) if kind == "loss" else (other, cls)
         if set(loss.networks) <= set(model.networks):

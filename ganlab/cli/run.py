@@ -65,6 +65,9 @@ def run(
         click.echo(preview(loaded))
         return
 
+    if nproc > 1 or "RANK" in os.environ:
+        # What torch prints of a connection that broke; the rank that ends says it in a sentence.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if nproc > 1:
         from ganlab.data.share import Share
         from ganlab.launch import launch

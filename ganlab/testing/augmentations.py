@@ -126,15 +126,10 @@ def trains(subject: Subject[Augmentation]) -> None:
 CHECKS = (
     Check("shape", "Pictures keep their shape, in grey and in colour.", keeps_the_shape, ("defaults",)),
     Check("dtype", "Pictures keep their type, float32 or bfloat16.", keeps_the_type, ("shape",)),
-    Check("finite", "Pictures stay finite.", stays_finite, ("shape",)),
-    Check("gradients", "Gradients flow through it.", lets_gradients_flow, ("finite", "random")),
+    Check("random", "It moves no random state but torch's, and no mode.", leaves_surroundings, ("shape",)),
     Check("seed", "The same seed changes the same pictures in the same way.", follows_the_seed, ("random",)),
-    Check(
-        "random",
-        "It moves no random state but torch's default generator, and no mode.",
-        leaves_surroundings,
-        ("shape",),
-    ),
+    Check("finite", "Pictures stay finite.", stays_finite, ("shape",)),
+    Check("gradients", "Gradients flow through it.", lets_gradients_flow, ("random", "finite")),
     Check("iteration", "An iteration with it leaves everything finite.", trains, ("dtype", "gradients")),
 )
 

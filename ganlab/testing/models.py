@@ -15,7 +15,7 @@ from ganlab.export import NOISE, export
 from ganlab.interfaces import Loss, Model
 from ganlab.network import load_network
 from ganlab.registry import registry
-from ganlab.testing import generators
+from ganlab.testing.generators import CHECKS as GENERATOR
 from ganlab.testing.networks import built, generated, inputs, pictures, seeded
 from ganlab.testing.shapes import accepted
 from ganlab.testing.subject import Check, ContractError, Subject, described
@@ -163,7 +163,7 @@ CHECKS = (
     Check("build", "It builds the networks that it states, for each size it accepts.", builds, ("images",)),
     Check("random", "It moves no random state but torch's default generator.", leaves_random_states, ("build",)),
     Check("seed", "The same seed gives the same weights, another seed others.", follows_the_seed, ("random",)),
-    *generators.CHECKS,
+    *GENERATOR,
     Check("save_load", "What is saved and loaded makes the same pictures.", saves_and_loads, ("shape", "random")),
     Check("iteration", "An iteration leaves everything finite.", trains, ("dtype", "save_load")),
     Check("gradients", "Every parameter gets a gradient.", uses_every_parameter, ("iteration",)),

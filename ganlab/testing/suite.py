@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from pydantic import ValidationError
+
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component, ImageSpec, Loss, Model
+from ganlab.loading import a
 from ganlab.providers import Kind
 from ganlab.registry import KINDS
 from ganlab.suggest import did_you_mean
-from ganlab.testing import rules
-from ganlab.testing.subject import Check, Subject, described
+from ganlab.testing.rules import CHECKS as RULES
+from ganlab.testing.subject import C, Check, Subject, described
 from ganlab.testing.surroundings import undisturbed
 
 DEFAULTS: tuple[Mapping[str, Any], ...] = ({},)
@@ -45,8 +48,8 @@ class Suite:
         self,
         component_class: type[Component],
         *,
-        options: Sequence[Mapping[str, Any]] = DEFAULTS,
-        images: Sequence[ImageSpec] = (),
+        options: Mapping[str, Any] | Sequence[Mapping[str, Any]] = DEFAULTS,
+        images: ImageSpec | Sequence[ImageSpec] = (),
         loss: Loss | type[Loss] | None = None,
         model: Model | type[Model] | None = None,
         expected_failures: Mapping[str, str] = NOTHING,
@@ -56,12 +59,13 @@ class Suite:
         for name in expected_failures:
             if name not in self.checks:
                 raise PluginError(
-                    f'expected_failures: "{name}" is no check of a {kind}{did_you_mean(name, self.checks)} '
+                    f'expected_failures: "{name}" is no check of {a(kind)}{did_you_mean(name, self.checks)} '
                     f"(its checks: {', '.join(self.checks)})"
                 )
-        loss = loss() if isinstance(loss, type) else loss
-        model = model() if isinstance(model, type) else model
-        self._subjects = [Subject(kind, component_class, table, tuple(images), loss, model) for table in options]
+        loss, model = _made(loss), _made(model)
+        tables = [options] if isinstance(options, Mapping) else options
+        pictures = (images,) if isinstance(images, ImageSpec) else tuple(images)
+        self._subjects = [Subject(kind, component_class, table, pictures, loss, model) for table in tables]
         self._expected = expected_failures
         self._outcomes: dict[str, Outcome] = {}
 
@@ -102,6 +106,17 @@ class Suite:
         return Result(name, False, unexpected(name, reason))
 
 
+def _made(component: C | type[C] | None) -> C | None:
+    """Return the component itself where its class was given. Raise `PluginError` where that needs options."""
+    if not isinstance(component, type):
+        return component
+    try:
+        return component()
+    except ValidationError as error:
+        problems = described(error, component)
+        raise PluginError(f"{component.__name__} needs options: give {component.__name__}(...): {problems}") from error
+
+
 def unexpected(name: str, reason: str) -> str:
     """Return what to change about a check that passes although it was expected to fail."""
     return f'passes, though it was expected to fail ("{reason}"): take {name} out of expected_failures'
@@ -110,8 +125,8 @@ def unexpected(name: str, reason: str) -> str:
 def run_checks(
     component_class: type[Component],
     *,
-    options: Sequence[Mapping[str, Any]] = DEFAULTS,
-    images: Sequence[ImageSpec] = (),
+    options: Mapping[str, Any] | Sequence[Mapping[str, Any]] = DEFAULTS,
+    images: ImageSpec | Sequence[ImageSpec] = (),
     loss: Loss | type[Loss] | None = None,
     model: Model | type[Model] | None = None,
     expected_failures: Mapping[str, str] = NOTHING,
@@ -131,8 +146,8 @@ def run_checks(
 def contract(
     component_class: type[Component],
     *,
-    options: Sequence[Mapping[str, Any]] = DEFAULTS,
-    images: Sequence[ImageSpec] = (),
+    options: Mapping[str, Any] | Sequence[Mapping[str, Any]] = DEFAULTS,
+    images: ImageSpec | Sequence[ImageSpec] = (),
     loss: Loss | type[Loss] | None = None,
     model: Model | type[Model] | None = None,
     expected_failures: Mapping[str, str] = NOTHING,
@@ -188,26 +203,26 @@ def checks_of(kind: Kind) -> tuple[Check, ...]:
     # Imported when they are needed: most of them need torch.
     match kind:
         case "model":
-            from ganlab.testing import models
+            from ganlab.testing.models import CHECKS as MODEL
 
-            return rules.CHECKS + models.CHECKS
+            return RULES + MODEL
         case "loss":
-            from ganlab.testing import losses
+            from ganlab.testing.losses import CHECKS as LOSS
 
-            return rules.CHECKS + losses.CHECKS
+            return RULES + LOSS
         case "dataset":
-            from ganlab.testing import datasets
+            from ganlab.testing.datasets import CHECKS as DATASET
 
-            return rules.CHECKS + datasets.CHECKS
+            return RULES + DATASET
         case "augmentation":
-            from ganlab.testing import augmentations
+            from ganlab.testing.augmentations import CHECKS as AUGMENTATION
 
-            return rules.CHECKS + augmentations.CHECKS
+            return RULES + AUGMENTATION
         case "exporter":
-            from ganlab.testing import exporters
+            from ganlab.testing.exporters import CHECKS as EXPORTER
 
-            return rules.CHECKS + exporters.CHECKS
+            return RULES + EXPORTER
         case "observer":
-            from ganlab.testing import observers
+            from ganlab.testing.observers import CHECKS as OBSERVER
 
-            return rules.CHECKS + observers.CHECKS
+            return RULES + OBSERVER

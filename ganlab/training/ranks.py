@@ -95,7 +95,7 @@ class Ranks:
 
         for tensor in tensors:
             # Row by row, whatever the strides: a backend may send the memory as it lies.
-            flat = tensor.reshape(-1).to(self._device)
+            flat = tensor.reshape(-1).to(self._device, copy=True)
             with self.together():
                 distributed.broadcast(flat, src=0)
             tensor.copy_(flat.view_as(tensor))
@@ -208,7 +208,9 @@ def joined(found: Place, device: torch.device, timeout_seconds: float) -> Iterat
         raise GanlabError(f"{error}; start ganlab with --nproc or torchrun, which set it") from error
     except RuntimeError as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        raise LostRankError(f"nobody answers at MASTER_ADDR and MASTER_PORT, {where}", str(error), ended=False) from error
+        raise LostRankError(
+            f"nobody answers at MASTER_ADDR and MASTER_PORT, {where}", str(error), ended=False
+        ) from error
     # An elastic restart finds what the processes before it have left in the store.
     store = distributed.PrefixStore(f"ganlab/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(_RUNS)}", store)
     ranks = Ranks(found, device, RollCall(store, found.rank, found.world, timeout_seconds))
@@ -229,4 +231,3 @@ def joined(found: Place, device: torch.device, timeout_seconds: float) -> Iterat
     # After any other error the connections stay until the process ends: the others would notice that they are closed,
     # and complain of it before this rank has said why. NCCL would wait here for what is still under way.
     distributed.destroy_process_group()
-

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import timedelta
 from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
@@ -49,13 +48,14 @@ class RollCall:
         return LostRankError(f"{named(missing)} ended before the others", cause, ended=True)
 
     def _call(self, own: Word, answers: dict[int, Word]) -> None:
+        until = time.monotonic() + ANSWER_SECONDS
         try:
             self._store.set(self._keys[self._rank], own)
-            with suppress(RuntimeError):  # some do not sign: that is what is to be found out
-                self._store.wait(self._keys, timedelta(seconds=ANSWER_SECONDS))
-            for rank, key in enumerate(self._keys):
-                if self._store.check([key]):
-                    answers[rank] = "late" if self._store.get(key) == b"late" else "lost"
+            while len(answers) < len(self._keys) and time.monotonic() < until:
+                for rank, key in enumerate(self._keys):
+                    if rank not in answers and self._store.check([key]):
+                        answers[rank] = "late" if self._store.get(key) == b"late" else "lost"
+                time.sleep(0.05)
         except RuntimeError:
             answers.clear()
 

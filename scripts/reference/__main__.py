@@ -5,13 +5,20 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import checks
 import commands
 import names
 import options
 import shipped
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"options.md": options.page, "commands.md": commands.page, "recipes.md": shipped.page, "names.md": names.page}
+PAGES = {
+    "options.md": options.page,
+    "commands.md": commands.page,
+    "recipes.md": shipped.page,
+    "names.md": names.page,
+    "checks.md": checks.page,
+}
 NOTICE = "<!-- Written by scripts/reference from the code; do not edit it here. -->"
 
 

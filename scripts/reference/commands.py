@@ -41,7 +41,7 @@ def _verb(command: click.Command, path: str) -> Iterator[str]:
 def _argument(parameter: click.Parameter) -> str:
     if not isinstance(parameter, click.Argument):
         return ""
-    name = str(parameter.name).upper()
+    name = parameter.metavar or str(parameter.name).upper()
     if isinstance(parameter.type, click.Choice):
         name = f"{{{'|'.join(parameter.type.choices)}}}"
     return name if parameter.required else f"[{name}]"

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
+from types import FunctionType
 
 from text import cell, prose
 
 import ganlab
+import ganlab.testing
 
 SOURCE = Path(ganlab.__file__).parent.parent
 WIDTH = 88
@@ -49,8 +51,9 @@ def page() -> Iterator[str]:
     yield from (
         "# Python names",
         "",
-        "Everything that `import ganlab` offers. Importing it imports neither torch nor a plugin. "
-        "[Python](../python.md) shows how it is used, [How ganlab is extended](../extending.md) what a plugin needs.",
+        "Everything that `import ganlab` offers, and `ganlab.testing` below. "
+        "Importing ganlab imports neither torch nor a plugin. "
+        "[Python](../python.md) shows how it is used, [Write a plugin](../plugins/index.md) what a plugin needs.",
     )
     for title, names in SECTIONS.items():
         yield from ("", f"## {title}")
@@ -64,6 +67,11 @@ def page() -> Iterator[str]:
             if name in BESIDE:
                 module, other = BESIDE[name]
                 yield from _definition(f"{module}.{other}", module, other)
+    text = "For the authors of plugins: the [contract](checks.md) of every kind, for pytest and for anything else."
+    yield from ("", "## ganlab.testing", "", text)
+    for name, value in sorted(vars(ganlab.testing).items()):
+        if isinstance(value, type | FunctionType):
+            yield from _definition(f"ganlab.testing.{name}", value.__module__, name)
 
 
 def _definition(title: str, module: str, name: str) -> Iterator[str]:

@@ -45,8 +45,8 @@ class TensorBoard(Observer):
         folder, first = run.directory / FOLDER, run.first_iteration
         self._there = frozenset(item for item in _shown(folder) if item[1] <= first)
         # What a killed process did after its last checkpoint comes again: TensorBoard drops all from this step on.
-        purge_step = first + 1 if any(folder.glob("events.*")) else None
-        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+        # Stated by the first process too, for TensorBoard takes the first statement for the beginning, whatever it says.
+        self._writer = SummaryWriter(str(folder), purge_step=first + 1)
         if ("recipe/text_summary", first) not in self._there:
             # Indented, which is a block of code in the Markdown that TensorBoard takes texts for.
             self._writer.add_text("recipe", "\n".join(f"    {line}" for line in toml_lines(run.recipe)), first)

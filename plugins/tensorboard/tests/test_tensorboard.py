@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import threading
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 import torch
 from ganlab_tensorboard import TensorBoard, toml_lines
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 import ganlab
 from ganlab import Dataset, ImageSpec, RunInfo, Snapshot, Source, Tick
@@ -78,19 +80,23 @@ def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def read(run: Path) -> EventAccumulator:
-    """Return everything that TensorBoard shows of a run."""
-    accumulator = EventAccumulator(str(run / "tensorboard"), {"scalars": 0, "images": 0, "tensors": 0})
-    return accumulator.Reload()
+    """Return everything that TensorBoard shows of a run; it keeps scalars, pictures and texts as tensors."""
+    return EventAccumulator(str(run / "tensorboard")).Reload()
 
 
 def steps(found: EventAccumulator) -> dict[str, list[int]]:
     """Return the iterations of each tag in the order in which TensorBoard shows them."""
-    tags = found.Tags()
-    return (
-        {tag: [event.step for event in found.Scalars(tag)] for tag in tags["scalars"]}
-        | {tag: [event.step for event in found.Images(tag)] for tag in tags["images"]}
-        | {tag: [event.step for event in found.Tensors(tag)] for tag in tags["tensors"]}
-    )
+    return {tag: [event.step for event in found.Tensors(tag)] for tag in found.Tags()["tensors"]}
+
+
+def numbers(found: EventAccumulator, tag: str) -> dict[int, float]:
+    return {event.step: event.tensor_proto.float_val[0] for event in found.Tensors(tag)}
+
+
+def pictures(found: EventAccumulator, tag: str) -> dict[int, np.ndarray[Any, Any]]:
+    """Return a tag's pictures in grey, by iteration; TensorBoard has width, height and the PNG file."""
+    files = {event.step: event.tensor_proto.string_val[2] for event in found.Tensors(tag)}
+    return {step: np.asarray(Image.open(io.BytesIO(file)).convert("L")) for step, file in files.items()}
 
 
 def text(found: EventAccumulator, index: int = -1) -> str:
@@ -113,19 +119,17 @@ def test_tensorboard_reads_the_scalars_of_metrics_jsonl() -> None:
     assert steps(found) == whole()
     for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()):
         for name in SCALARS:
-            shown = next(event.value for event in found.Scalars(name) if event.step == line["iteration"])
-            assert shown == pytest.approx(line[name], rel=1e-6)
+            assert numbers(found, name)[line["iteration"]] == pytest.approx(line[name], rel=1e-6)
 
 
 def test_the_pictures_are_those_that_the_run_draws() -> None:
     run = ganlab.train(recipe(), out="pictures").directory
     found = read(run)
-    expected = {0: "samples/00000000.png", 4: "samples/00000004.png", 8: "samples/00000008.png"}
-    for event in found.Images("samples"):
-        shown = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)).convert("L"))
-        assert np.array_equal(shown, np.asarray(Image.open(run / expected[event.step])))
-    reals = np.asarray(Image.open(io.BytesIO(found.Images("reals")[0].encoded_image_string)).convert("L"))
-    assert np.array_equal(reals, np.asarray(Image.open(run / "reals.png")))
+    samples = pictures(found, "samples")
+    assert list(samples) == [0, 4, 8]
+    for iteration, picture in samples.items():
+        assert np.array_equal(picture, np.asarray(Image.open(run / f"samples/{iteration:08d}.png")))
+    assert np.array_equal(pictures(found, "reals")[0], np.asarray(Image.open(run / "reals.png")))
 
 
 def test_the_recipe_is_a_block_of_toml_that_trains_the_same_again() -> None:
@@ -144,8 +148,7 @@ def test_toml_lines_are_toml() -> None:
 
 def test_pictures_can_be_left_out() -> None:
     run = ganlab.train(recipe(tensorboard={"samples": False}), out="without").directory
-    assert read(run).Tags()["images"] == []
-    assert steps(read(run))["loss_generator"] == list(range(1, 9))
+    assert set(steps(read(run))) == {*SCALARS, "recipe/text_summary"}
 
 
 def test_a_continued_run_reads_as_one() -> None:
@@ -157,15 +160,38 @@ def test_a_continued_run_reads_as_one() -> None:
     assert "iterations = 8" in text(found, 1)
 
 
+def test_a_run_that_is_observed_from_the_middle_on_has_the_rest() -> None:
+    ganlab.train(recipe(4, tensorboard=False), out="middle")
+    run = ganlab.train(recipe(8), out="middle").directory
+    rest = {tag: [step for step in before if step > 4] for tag, before in whole().items()}
+    assert steps(read(run)) == rest | {"reals": [4], "recipe/text_summary": [4]}
+
+
+def lose_checkpoints(run: Path, kept: list[int]) -> None:
+    for checkpoint in (run / "checkpoints").iterdir():
+        if int(checkpoint.name) not in kept:
+            shutil.rmtree(checkpoint)
+
+
 @pytest.mark.parametrize("kept", [[0, 4], [0], []])
 def test_what_a_killed_run_did_after_its_last_checkpoint_is_shown_once(kept: list[int]) -> None:
     out = Path(f"killed{len(kept)}")
     ganlab.train(recipe(8), out=out)
-    for checkpoint in (out / "checkpoints").iterdir():
-        if int(checkpoint.name) not in kept:
-            shutil.rmtree(checkpoint)
+    lose_checkpoints(out, kept)
     ganlab.train(recipe(8), out=out)
     assert steps(read(out)) == whole() | {"recipe/text_summary": [0, 4] if 4 in kept else [0]}
+    scripts = event_accumulator.EventAccumulator(str(out / "tensorboard")).Reload()  # the reader that scripts use
+    assert [event.step for event in scripts.Scalars("loss_generator")] == whole()["loss_generator"]
+    assert [event.step for event in scripts.Images("samples")] == whole()["samples"]
+
+
+def test_what_tensorboard_has_dropped_is_written_again() -> None:
+    ganlab.train(recipe(4), out="dropped")
+    ganlab.train(recipe(8), out="dropped")  # writes the recipe at 4
+    lose_checkpoints(Path("dropped"), [0])
+    ganlab.train(recipe(4), out="dropped")  # goes on from 0, so the text at 4 is of a future that is gone
+    run = ganlab.train(recipe(8), out="dropped").directory
+    assert steps(read(run)) == whole() | {"recipe/text_summary": [0, 4]}
 
 
 def info(folder: Path, first: int) -> RunInfo:
@@ -178,16 +204,17 @@ def tick(iteration: int, **stats: float) -> Tick:
 
 def test_a_run_that_is_rolled_back_without_an_end_is_shown_once() -> None:
     folder, observer = Path("rolled"), TensorBoard()
-    pictures = np.zeros((4, 8, 8, 2), np.uint8)  # two channels: the first one is shown
-    observer.run_start(info(folder, 0), pictures)
-    observer.snapshot(Snapshot(0, 0, 0.0, pictures, 2))
+    shown, threads = np.zeros((4, 8, 8, 5), np.uint8), threading.active_count()  # of five channels, one is shown
+    observer.run_start(info(folder, 0), shown)
+    observer.snapshot(Snapshot(0, 0, 0.0, shown, 2))
     for iteration in (1, 2, 3):
         observer.tick(tick(iteration, epoch=7.0))
-    observer.snapshot(Snapshot(3, 15, 0.75, pictures, 2))
-    observer.run_start(info(folder, 2), pictures)
+    observer.snapshot(Snapshot(3, 15, 0.75, shown, 2))
+    observer.run_start(info(folder, 2), shown)
     observer.tick(tick(3, epoch=8.0))
+    found = read(folder)  # whatever kills the run now, it is all on the disk
     observer.run_end()
-    found = read(folder)
+    assert threading.active_count() == threads
     assert steps(found) == {
         "epoch": [1, 2, 3],
         "stat_epoch": [1, 2, 3],
@@ -196,7 +223,7 @@ def test_a_run_that_is_rolled_back_without_an_end_is_shown_once() -> None:
         "reals": [0],
         "recipe/text_summary": [0, 2],
     }
-    assert [event.value for event in found.Scalars("stat_epoch")] == [7.0, 7.0, 8.0]
+    assert numbers(found, "stat_epoch") == {1: 7.0, 2: 7.0, 3: 8.0}
 
 
 def test_it_writes_below_the_run_s_directory_only() -> None:

@@ -1,0 +1,156 @@
+"""What the server's processes do, and the components of the runs that they train."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+import traceback
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+from toys import Stripes, tiny
+
+from durable.file_calls import FileCalls, Way
+from durable.runs import bits
+from ganlab import Source
+from ganlab.registry import registry
+
+HARD: dict[str, Any] = {
+    "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},
+    "dataset": {"flip": True},
+    "loss": {"discriminator_steps": 3, "generator_first": True, "real_label": 0.9},
+    "optimizer": {"decay_from": 0.3, "discriminator": {"lr": 1e-3}},
+}
+"""Everything that a continued run could get wrong."""
+QUIET = dict.fromkeys(("metrics", "log", "samples", "plot", "gif"), False)
+
+
+def short(**tables: Any) -> dict[str, Any]:
+    """Return a recipe of four iterations and three checkpoints, watched by nobody."""
+    tables["observers"] = {**QUIET, "terminal": {"mode": "off"}} | tables.get("observers", {})
+    return tiny(
+        **{
+            "model": {"base_channels": 2, "latent_dim": 3},
+            "moving_average": {"statistics_batches": 1},
+            "train": {"iterations": 4, "batch_size": 4} | tables.pop("train", {}),
+            "snapshot": {"every_iterations": 2, "samples": 1} | tables.pop("snapshot", {}),
+            **tables,
+        }
+    )
+
+
+class SlowStripes(Stripes):
+    """Stripes that take their time to be drawn, so that packing can be interrupted."""
+
+    api = 1
+
+    milliseconds: float = 2.0
+    """For each picture."""
+
+    def open(self) -> Source:
+        return _Slow(super().open(), self.milliseconds / 1000)
+
+
+class _Slow(Source):
+    def __init__(self, source: Source, seconds: float) -> None:
+        self._source, self._seconds = source, seconds
+        self.classes = source.classes
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def image(self, index: int) -> Any:
+        time.sleep(self._seconds)
+        return self._source.image(index)
+
+    def name(self, index: int) -> str:
+        return self._source.name(index)
+
+    def label(self, index: int) -> int:
+        return self._source.label(index)
+
+
+def register() -> None:
+    """Make the components known."""
+    registry.add("dataset", "stripes", Stripes)
+    registry.add("dataset", "slow_stripes", SlowStripes)
+
+
+def warm_up() -> None:
+    """Do everything once."""
+    from ganlab.toml import dumps
+
+    Path("toy.toml").write_text(dumps(tiny()))
+    for words in (["run", "toy.toml", "--out", "toy"], ["sample", "toy"], ["info", "toy"]):
+        try:
+            command(*words)
+        except SystemExit as error:
+            assert not error.code, error.code
+
+
+def command(*words: str) -> None:
+    """Run the command line."""
+    from ganlab.cli import main
+
+    sys.argv = ["ganlab", *words]
+    main()
+
+
+def hurt(at: int, way: Way, *words: str) -> None:
+    """Run the command line with `--out run`, and kill the process at one of its file calls below that folder."""
+    calls = FileCalls()
+    calls.watch()
+    calls.expect(Path("run"), at, way)
+    try:
+        command(*words, "--out", "run")
+    finally:
+        Path("calls.json").write_text(json.dumps(calls.seen))
+
+
+def refuse(cases: list[tuple[str, int, int]], *words: str) -> None:
+    """In each folder let one file call of the command line fail, and then give the command again.
+
+    A case is a folder, the number of the call and the error. What happened is written to `refused.json`.
+    """
+    calls = FileCalls()
+    calls.watch()
+    happened = []
+    for folder, at, error in cases:
+        os.chdir(folder)
+        calls.expect(Path("run"), at, "fail", error)
+        first = ended(*words, "--out", "run")
+        failed = calls.seen[at - 1] if at <= len(calls.seen) else None
+        calls.expect(Path("run"))
+        between = bits(Path("run"))
+        second = ended(*words, "--out", "run")
+        happened.append({"failed": failed, "first": first, "between": between, "second": second})
+    Path("refused.json").write_text(json.dumps(happened))
+
+
+def repeat(folders: list[str], *words: str) -> None:
+    """Give the same command in many folders."""
+    codes = []
+    for folder in folders:
+        os.chdir(folder)
+        codes.append(ended(*words))
+    Path("ended.json").write_text(json.dumps(codes))
+
+
+def ended(*words: str) -> tuple[int, str]:
+    """Run the command line; return its exit code and what it has said on stderr."""
+    said = io.StringIO()
+    code: object = 0
+    with redirect_stderr(said):
+        try:
+            command(*words)
+        except SystemExit as error:
+            code = error.code
+        except BaseException:
+            traceback.print_exc()
+            code = 70
+    assert isinstance(code, int)
+    return code, said.getvalue()

@@ -1,0 +1,472 @@
+"""Several ranks: they do what one would do, and when one breaks, all end and the cause is said once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import rank_parts
+import torch
+from rank_parts import PICTURES, PLAIN, RECIPE
+from safetensors.torch import load_file
+
+from ganlab import DataError, ImageSpec, RunError
+from ganlab.checkpoint import RANK_BUFFERS
+from ganlab.data.batches import Batches, Latent
+from ganlab.data.packing import Packed
+from ganlab.data.share import Share
+from ganlab.launch import exit_code
+from ganlab.providers import GROUPS
+from ganlab.training.rollcall import named
+
+TESTS = Path(__file__).parent
+ITERATIONS, PER_EPOCH, BATCH = 9, 3, 8
+TORCHRUN = "--max-restarts 1 -m ganlab run r.toml --out d"
+PROGRESS = (
+    "looking for", "packing", "waiting for", "r in ", f"{PICTURES} pictures", "parameters", "epoch ", "continues",
+)  # fmt: skip
+
+
+# The shares
+
+
+def test_every_place_of_a_batch_belongs_to_exactly_one_of_1_to_4096_ranks() -> None:
+    for ranks in range(1, 4097):
+        for size in (ranks, 3 * ranks):
+            shares = Share(np.arange(ranks), ranks).of(size)  # type: ignore[arg-type]  # all ranks at once
+            assert np.array_equal(shares.start[1:], shares.stop[:-1])
+            assert (shares.start[0], shares.stop[-1]) == (0, size)
+            assert (shares.stop - shares.start == size // ranks).all()
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
+    for size, ranks in ((7, 2), (8, 3), (64, 4096)):
+        sentence = f"train.batch_size = {size} cannot be shared evenly by {ranks} processes; set it to a multiple of "
+        with pytest.raises(DataError, match=re.escape(f"{sentence}{ranks}")):
+            Share(0, ranks).of(size)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4, 12])
+def test_the_shares_of_all_ranks_are_the_batch_of_one(ranks: int) -> None:
+    images = np.random.RandomState(0).randint(0, 256, (40, 1, 4, 4)).astype(np.uint8)
+    labels = np.arange(40, dtype=np.int64) % 7
+    packed = Packed(images, labels, ImageSpec(1, 4, 4, 7), (), "fingerprint")
+
+    def batches(share: Share) -> Batches:
+        device = torch.device("cpu")
+        return Batches(
+            packed, Latent(5, "normal"), batch_size=12, conditional=True, flip=True, seed=1, device=device, share=share
+        )
+
+    whole, parts = batches(Share(0, 1)), [batches(Share(number, ranks)) for number in range(ranks)]
+    for _ in range(7):  # more than two epochs
+        batch, shares = next(whole), [next(part) for part in parts]
+        assert torch.equal(batch.real, torch.cat([share.real for share in shares]))
+        assert torch.equal(batch.z, torch.cat([share.z for share in shares]))
+        assert torch.equal(batch.condition[0], torch.cat([share.condition[0] for share in shares]))
+
+
+def test_ranks_are_named_in_words() -> None:
+    assert named([3]) == "rank 3"
+    assert named([0, 1, 5]) == "ranks 0, 1 and 5"
+    assert named(range(1024)) == "ranks 0, 1, 2, 3, 4, 5, 6, 7 and 1016 more"
+
+
+# Runs whose ranks are forked from one process, which stands in for torchrun
+
+
+class Job(NamedTuple):
+    """A command, and what its ranks do in the middle of it: `rank:iteration:deed`."""
+
+    ranks: int
+    options: str = ""
+    deeds: str = ""
+    recipe: str = RECIPE
+    goes_on: str = ""
+    """The job whose run it goes on with, a copy of it."""
+    grace: float = 15.0
+    """How many seconds the others have when one has ended, before they are killed."""
+    rank_1_options: str = ""
+    rank_1_environment: Mapping[str, str] = {}
+    program: str = "ganlab"
+    command: str = "run r.toml --out d"
+
+
+class Ended(NamedTuple):
+    """What a job has left."""
+
+    folder: Path
+    codes: list[int]
+    seconds: list[float]
+    """By rank, how long each has taken."""
+    out: list[str]
+    err: list[str]
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "d"
+
+    def state(self) -> bytes:
+        return (newest(self.run) / "state.safetensors").read_bytes()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return load_file(newest(self.run) / "state.safetensors")
+
+    def notes(self, name: str) -> list[Any]:
+        return notes(self.folder, name)
+
+    def said(self) -> list[str]:
+        """Return what was said beside the progress, by all ranks."""
+        progress = (
+            "looking for",
+            "packing",
+            "waiting for",
+            "r in ",
+            f"{PICTURES} pictures",
+            "parameters",
+            "epoch ",
+            "continues",
+        )
+        return [line for text in self.err for line in text.splitlines() if line and not line.startswith(progress)]
+
+
+def newest(run: Path) -> Path:
+    return max((run / "checkpoints").iterdir())
+
+
+def notes(folder: Path, name: str) -> list[Any]:
+    return [json.loads(line) for line in (folder / "notes" / name).read_text().splitlines()]
+
+
+JOBS = {
+    # These start their ranks themselves; the last three take longest, one after the other.
+    "uneven start": Job(1, "--nproc 3"),
+    "started": Job(1, program="launch", command="--version"),
+    "started by mistake": Job(1, program="launch", command="info nowhere"),
+    "killed": Job(1, "--nproc 2", deeds="1:4:SIGKILL"),
+    "stopped": Job(1, "--nproc=2", deeds="1:5:stop", goes_on="killed"),
+    "restarted": Job(
+        1, command=f"{TORCHRUN} run r.toml --out d", deeds="1:7:SIGKILL", goes_on="stopped", program="torchrun"
+    ),
+    # The server starts the ranks of these.
+    "one": Job(1),
+    "two": Job(2),
+    "two again": Job(2),
+    "plain one": Job(1, "--set train.iterations=1", recipe=PLAIN),
+    "plain two": Job(2, "--set train.iterations=1", recipe=PLAIN),
+    "shipped": Job(2, "--set moving_average.enabled=false --set train.iterations=3"),
+    "killed one": Job(1, deeds="all:4:SIGKILL"),
+    "killed two": Job(2, deeds="all:4:SIGKILL"),
+    "SIGTERM to rank 1": Job(2, deeds="1:4:SIGTERM"),
+    "SIGINT to rank 0": Job(2, deeds="0:4:SIGINT"),
+    "rank 1 killed": Job(2, deeds="1:4:SIGKILL"),
+    "rank 0 killed": Job(2, deeds="0:4:SIGKILL"),
+    "rank 1 raises": Job(2, deeds="1:4:raise"),
+    "rank 0 raises": Job(2, deeds="0:4:raise"),
+    "rank 1 without memory": Job(2, deeds="1:4:memory"),
+    "rank 1 stalls": Job(2, "--set train.rank_timeout_seconds=4", deeds="1:4:stall", grace=0.5),
+    "rank 0 stalls": Job(2, "--set train.rank_timeout_seconds=4", deeds="0:4:stall", grace=0.5),
+    "rank 0 without disk": Job(2, deeds="0:4:disk"),
+    "bad picture": Job(2, "--set dataset.broken=3"),
+    "other pictures": Job(2, rank_1_environment={"RANK_PICTURES": "1", "GANLAB_CACHE": "elsewhere"}),
+    "other recipe": Job(2, rank_1_options="--set optimizer.lr=1e-3"),
+    "uneven": Job(2, "--set train.batch_size=7"),
+    "misspelt": Job(2, "--set train.batchsize=8"),
+    "no such option": Job(2, "--nonsense"),
+    "started twice": Job(2, "--nproc 2"),
+    # These go on with what others have left.
+    "two go on as two": Job(2, goes_on="killed two"),
+    "two go on as one": Job(1, goes_on="killed two"),
+    "one goes on as two": Job(2, goes_on="killed one"),
+    "stopped go on": Job(2, goes_on="SIGTERM to rank 1"),
+    "after a full disk": Job(2, goes_on="rank 0 without disk"),
+}
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """Run all jobs, and return what each has left."""
+    place = tmp_path_factory.mktemp("jobs")
+    orders = {name: order(place, name, job) for name, job in JOBS.items()}
+    server = subprocess.run(
+        [sys.executable, str(TESTS / "rank_server.py")],
+        env=environment_for(place) | {"TORCH_CPP_LOG_LEVEL": "ERROR"},
+        input=json.dumps(orders),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    ended = {}
+    print({n: [round(x, 1) for x in r["seconds"]] for n, r in json.loads(server.stdout).items()})
+    for name, result in json.loads(server.stdout).items():
+        logs = [place / name / "logs" / str(rank) for rank in range(JOBS[name].ranks)]
+        said = {kind: [(log / kind).read_text() for log in logs] for kind in ("out", "err")}
+        ended[name] = Ended(place / name, **result, **said)
+    return ended
+
+
+def order(place: Path, name: str, job: Job) -> dict[str, Any]:
+    """Lay out the folder of a job and return the job as the server takes it."""
+    folder = place / name
+    for inner in ("logs", "notes"):
+        (folder / inner).mkdir(parents=True)
+    (folder / "r.toml").write_text(job.recipe)
+    arguments = f"{job.command} {job.options}".split()
+    environment = environment_for(folder) | {"RANK_DEEDS": job.deeds}
+    return {
+        "program": job.program,
+        "world": job.ranks,
+        "folder": str(folder),
+        "logs": str(folder / "logs"),
+        "grace": job.grace,
+        "after": job.goes_on,
+        "goes_on": str(place / job.goes_on / "d") if job.goes_on else "",
+        "arguments": [arguments, arguments + job.rank_1_options.split()][: job.ranks],
+        "environment": [environment, environment | job.rank_1_environment][: job.ranks],
+    }
+
+
+def environment_for(folder: Path) -> dict[str, str]:
+    """Return the environment in which `ganlab` finds the parts, as those of a distribution."""
+    site = folder / "site"
+    about = site / "rank_parts-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: rank-parts\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "".join(
+            f"[{group}]\n{name} = rank_parts:{part.__name__}\n"
+            for (kind, name), part in rank_parts.PARTS.items()
+            for group in GROUPS
+            if GROUPS[group] == kind
+        )
+    )
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(site), str(TESTS), *sys.path]),
+        "RANK_NOTES": str(folder / "notes"),
+        "GANLAB_CACHE": str(folder / "cache"),
+        "GANLAB_CONFIG": str(folder / "config"),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def test_several_ranks_leave_what_one_leaves_and_speak_once(jobs: dict[str, Ended]) -> None:
+    one, two = jobs["one"], jobs["two"]
+    assert (one.codes, two.codes) == ([0], [0, 0])
+    assert two.out[1] == two.err[1] == ""
+    assert two.said() == []
+    assert [text.count(f"Trained {ITERATIONS} iterations on {ITERATIONS * BATCH} pictures") for text in two.out] == [
+        1,
+        0,
+    ]
+    for name in ("samples", "checkpoints"):
+        left = [sorted(path.name for path in (job.run / name).iterdir()) for job in (one, two)]
+        assert left[0] == left[1]
+    ticks = [json.loads(line)["iteration"] for line in (two.run / "metrics.jsonl").read_text().splitlines()]
+    assert ticks == sorted(set(ticks))
+    assert ticks[-1] == ITERATIONS
+    log = (two.run / "log.txt").read_text().splitlines()
+    assert len(log) == len(set(log))
+    assert json.loads((newest(two.run) / "manifest.json").read_text())["ranks"] == 2
+
+
+def test_packing_happens_once(jobs: dict[str, Ended]) -> None:
+    assert sorted(jobs["two"].notes("decoded")) == list(range(PICTURES))
+
+
+def test_two_ranks_see_the_pictures_flips_and_latents_of_one(jobs: dict[str, Ended]) -> None:
+    one = jobs["one"].notes("rank0")
+    assert len(one) == ITERATIONS
+    assert len({picture for drawn in one[:PER_EPOCH] for picture in drawn["pictures"]}) == PER_EPOCH * BATCH
+    assert {True, False} <= set(one[0]["flipped"])
+    assert together(jobs["two"]) == one
+
+
+def together(job: Ended) -> list[dict[str, list[Any]]]:
+    """Return what two ranks have drawn as what one would have drawn."""
+    both = zip(job.notes("rank0"), job.notes("rank1"), strict=True)
+    return [{key: first[key] + second[key] for key in first} for first, second in both]
+
+
+def test_without_batchnorm_two_ranks_have_the_gradients_and_weights_of_one(jobs: dict[str, Ended]) -> None:
+    one, two = jobs["plain one"].tensors(), jobs["plain two"].tensors()
+    assert together(jobs["plain two"]) == jobs["plain one"].notes("rank0")
+    assert one.keys() | {RANK_BUFFERS} == two.keys()
+    moments = [name for name in one if name.endswith("/exp_avg")]
+    assert len(moments) == 8
+    for name in moments:  # after one step Adam's first moment is half of the gradient: betas[0] is 0.5
+        assert one[name].abs().max() > 1e-4
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_two_runs_on_two_ranks_are_identical(jobs: dict[str, Ended]) -> None:
+    assert jobs["two"].state() == jobs["two again"].state()
+    assert jobs["two"].state() != jobs["one"].state()
+    assert same_files(jobs["two"], jobs["two again"])
+
+
+def same_files(one: Ended, other: Ended) -> bool:
+    names = ["generator.safetensors", *(f"samples/{number:08d}.png" for number in (0, 3, 6, 9))]
+    return all((one.run / name).read_bytes() == (other.run / name).read_bytes() for name in names)
+
+
+@pytest.mark.parametrize("job", ["two go on as two", "stopped go on", "after a full disk"])
+def test_two_ranks_that_go_on_end_with_the_same_bits(jobs: dict[str, Ended], job: str) -> None:
+    assert jobs[job].codes == [0, 0]
+    assert jobs[job].said() == []
+    assert jobs[job].state() == jobs["two"].state()
+    assert same_files(jobs[job], jobs["two"])
+    rows = jobs[job].tensors()[RANK_BUFFERS]
+    assert rows.shape[0] == 2
+    assert not torch.equal(rows[0], rows[1]), "each rank has statistics of its own"
+
+
+@pytest.mark.parametrize(("job", "ranks"), [("two go on as one", 1), ("one goes on as two", 2)])
+def test_another_number_of_ranks_goes_on_with_the_same_order_and_step(
+    jobs: dict[str, Ended], job: str, ranks: int
+) -> None:
+    ended = jobs[job]
+    assert ended.codes == [0] * ranks
+    drawn = together(ended) if ranks == 2 else ended.notes("rank0")
+    assert drawn == jobs["one"].notes("rank0")[3:], "from the checkpoint of iteration 3"
+    assert newest(ended.run).name == f"{ITERATIONS:08d}"
+    difference = f"the run was begun with ranks {3 - ranks} and goes on with {ranks}: same data and order, but not"
+    assert len([line for line in ended.said() if difference in line]) == 1
+
+
+def test_what_is_shipped_holds_the_average_of_the_ranks_statistics(jobs: dict[str, Ended]) -> None:
+    shipped = load_file(jobs["shipped"].run / "generator.safetensors")
+    rows = jobs["shipped"].tensors()[RANK_BUFFERS]
+    assert not torch.equal(rows[0], rows[1])
+    # Two BatchNorm layers of 8 and 4 channels, which come first: mean, variance and count of each.
+    parts = torch.split(rows.mean(0)[: 8 + 8 + 1 + 4 + 4 + 1], [8, 8, 1, 4, 4, 1])
+    layers = sorted((name.partition(".")[0] for name in shipped if name.endswith("running_mean")), key=int)
+    names = [f"{layer}.{name}" for layer in layers for name in ("running_mean", "running_var", "num_batches_tracked")]
+    for name, part in zip(names, parts, strict=True):
+        torch.testing.assert_close(shipped[name].double().reshape(-1), part, atol=1e-7, rtol=1e-6, msg=name)
+
+
+GOES_ON = "the same command with --out goes on from the last checkpoint"
+LOSS = r'loss "noted" \(rank-parts 1.0\)'
+BROKEN = {
+    "SIGTERM to rank 1": ([143, 143], "stopped by SIGTERM at iteration 5; everything is saved in d"),
+    "SIGINT to rank 0": ([130, 130], "stopped by Ctrl-C at iteration 5; everything is saved in d"),
+    "rank 1 killed": ([1, -9], f"rank 1 ended before the others at iteration 4; what it said, .*; {GOES_ON}"),
+    "rank 0 killed": ([-9, 1], f"rank 0 ended before the others at iteration 4; what it said, .*; {GOES_ON}"),
+    "rank 1 raises": (
+        [1, 1],
+        r'loss "noted" \(rank-parts 1.0\) broke down at iteration 4: ValueError: the deed is done',
+    ),
+    "rank 0 raises": (
+        [1, 1],
+        r'loss "noted" \(rank-parts 1.0\) broke down at iteration 4: ValueError: the deed is done',
+    ),
+    "rank 1 without memory": ([1, 1], "rank 1: out of memory on cpu with train.batch_size = 8, .*"),
+    "rank 1 stalls": ([1, -9], rf"rank 1 did not answer within 4 s \(train.rank_.*\) at iteration 4; {GOES_ON}"),
+    "rank 0 stalls": ([-9, 1], rf"rank 0 did not answer within 4 s \(train.rank_.*\) at iteration 4; {GOES_ON}"),
+    "rank 0 without disk": ([1, 1], "cannot write d/.*"),
+    "bad picture": ([2, 2], '1 of the 25 pictures of dataset "numbered" cannot be used:'),
+    "other pictures": ([2, 2], "rank 1 would train on other pictures than rank 0: start all with the same command .*"),
+    "other recipe": ([2, 2], "rank 1 would train another recipe than rank 0: start all with the same command .*"),
+    "uneven": ([2, 2], "train.batch_size = 7 cannot be shared evenly by 2 processes; set it to a multiple of 2"),
+    "misspelt": ([2, 2], "--set train.batchsize=8: train.batchsize is not an option.* did you mean batch_size.*"),
+    "no such option": ([2, 2], "No such option '--nonsense'."),
+    "started twice": ([2, 2], "--nproc starts the processes itself; under torchrun, leave it out"),
+}
+
+
+@pytest.mark.parametrize("job", BROKEN)
+def test_when_a_rank_breaks_all_end_and_one_says_why(jobs: dict[str, Ended], job: str) -> None:
+    ended, (codes, sentence) = jobs[job], BROKEN[job]
+    assert ended.codes == codes
+    assert max(ended.seconds) < 30
+    spoken = [line for line in ended.said() if line.startswith(("ganlab: ", "Error: ", "Traceback"))]
+    assert len(spoken) == 1, ended.err
+    assert re.fullmatch(f"(ganlab|Error): {sentence}", spoken[0]), spoken[0]
+    assert ended.out == ["", ""]
+
+
+def test_a_signal_to_one_rank_stops_all_at_the_next_tick_with_one_checkpoint(jobs: dict[str, Ended]) -> None:
+    for job, options in (("SIGTERM to rank 1", ""), ("SIGINT to rank 0", "")):
+        assert newest(jobs[job].run).name == "00000005"
+        assert f"go on with: ganlab run r.toml --out d{options} --nproc 2" in jobs[job].said()
+
+
+def test_no_broken_run_has_left_a_broken_checkpoint(jobs: dict[str, Ended]) -> None:
+    for job in ("rank 1 killed", "rank 1 raises", "rank 0 stalls", "rank 0 without disk", "rank 1 without memory"):
+        assert newest(jobs[job].run).name == "00000003"
+        assert not list(jobs[job].run.rglob(".tmp-*"))
+
+
+# Runs whose ranks torchrun starts
+
+
+def test_nproc_ends_when_a_rank_is_killed(jobs: dict[str, Ended]) -> None:
+    ended = jobs["killed"]
+    assert ended.codes == [1]
+    assert ended.said() == [f"ganlab: rank 1 was ended by SIGKILL, as the system does where memory runs out; {GOES_ON}"]
+    assert (ended.folder / "logs/0/err").stat().st_mtime - (ended.folder / "notes/done-1-4").stat().st_mtime < 30
+
+
+def test_a_signal_to_ranks_and_launcher_saves_once(jobs: dict[str, Ended]) -> None:
+    ended = jobs["stopped"]
+    assert ended.codes == [143]
+    assert ended.said() == [
+        "ganlab: stopped by SIGTERM at iteration 6; everything is saved in d",
+        "go on with: ganlab run r.toml --out d --nproc 2",
+    ]
+    assert newest(ended.run).name == "00000006"
+
+
+def test_torchrun_restarts_and_ends_with_the_same_bits(jobs: dict[str, Ended]) -> None:
+    ended = jobs["restarted"]
+    assert ended.codes == [0], ended.err
+    assert ended.out[0].count(f"Trained {ITERATIONS} iterations") == 1
+    drawn = [len(ended.notes(f"rank{rank}")) for rank in (0, 1)]
+    assert drawn == [2 + 3, 1 + 3], "again from iteration 6; rank 0 drew once more before it noticed"
+    assert ended.state() == jobs["two"].state()
+    assert same_files(ended, jobs["two"])
+
+
+def test_a_batch_that_the_ranks_do_not_divide_starts_none(jobs: dict[str, Ended]) -> None:
+    ended = jobs["uneven start"]
+    sentence = "train.batch_size = 8 cannot be shared evenly by 3 processes; set it to a multiple of 3"
+    assert (ended.codes, ended.err) == ([2], [f"ganlab: {sentence}\n"])
+    assert not ended.run.exists()
+
+
+def test_the_launcher_passes_on_how_the_ranks_end(jobs: dict[str, Ended]) -> None:
+    assert jobs["started"].codes == [0]
+    mistake = jobs["started by mistake"]
+    assert mistake.codes == [2]
+    assert mistake.err[0].count("ganlab: ") == 1
+    assert "Traceback" not in mistake.err[0]
+
+
+class Failure(NamedTuple):
+    """As much of torch's report on a process as is read."""
+
+    exitcode: int
+
+
+@pytest.mark.parametrize(
+    ("codes", "spoken", "code"), [((2, -15), True, 2), ((1, 1), True, 1), ((-9, 1), True, 1), ((-15, -15), False, 143)]
+)
+def test_the_exit_code_is_that_of_the_first_to_end(codes: tuple[int, int], spoken: bool, code: int) -> None:
+    failures = {number: Failure(exitcode) for number, exitcode in enumerate(codes)}
+    assert exit_code(failures, spoken) == code
+
+
+def test_a_rank_that_ends_without_a_word_is_named() -> None:
+    with pytest.raises(RunError, match="rank 1 was ended by SIGSEGV; the same command"):
+        exit_code({1: Failure(-11), 0: Failure(1)}, spoken=False)
+    with pytest.raises(RunError, match="rank 3 ended with exit code 7 and without a word; the same command"):
+        exit_code({3: Failure(7)}, spoken=False)
