@@ -147,15 +147,13 @@ def notes(folder: Path, name: str) -> list[Any]:
 
 
 JOBS = {
-    # These start their ranks themselves; the last three take longest, one after the other.
+    # These start their ranks themselves; the last three take longest.
     "uneven start": Job(1, "--nproc 3"),
     "started": Job(1, program="launch", command="--version"),
     "started by mistake": Job(1, program="launch", command="info nowhere"),
     "killed": Job(1, "--nproc 2", deeds="1:4:SIGKILL"),
-    "stopped": Job(1, "--nproc=2", deeds="1:5:stop", goes_on="killed"),
-    "restarted": Job(
-        1, command=f"{TORCHRUN} run r.toml --out d", deeds="1:7:SIGKILL", goes_on="stopped", program="torchrun"
-    ),
+    "stopped": Job(1, "--nproc=2", deeds="1:5:stop"),
+    "restarted": Job(1, program="torchrun", command=TORCHRUN, deeds="1:7:SIGKILL", goes_on="stopped"),
     # The server starts the ranks of these.
     "one": Job(1),
     "two": Job(2),

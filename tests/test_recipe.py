@@ -191,6 +191,8 @@ epochs = 25.0
 device = "auto"
 precision = "auto"
 deterministic = false
+on_nonfinite = "stop"
+rank_timeout_seconds = 600.0
 tick_seconds = 2.0
 
 [moving_average]

@@ -36,12 +36,12 @@ class Place(NamedTuple):
 def place() -> Place:
     """Read this process's place from the environment that torchrun sets; without torchrun, it is alone."""
     try:
-        numbers = [int(os.environ.get(name, default)) for name, default in _VARIABLES.items()]
+        rank, world, local = (int(os.environ.get(name, default)) for name, default in _VARIABLES.items())
     except ValueError as error:
         raise GanlabError(
             f"RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers, as torchrun sets them: {error}"
         ) from error
-    found = Place(*numbers, launched="TORCHELASTIC_RUN_ID" in os.environ)
+    found = Place(rank, world, local, launched="TORCHELASTIC_RUN_ID" in os.environ)
     if not 0 <= found.rank < found.world:
         raise GanlabError(
             f"RANK = {found.rank} is not below WORLD_SIZE = {found.world}; start ganlab with --nproc or torchrun"
@@ -198,12 +198,14 @@ def joined(found: Place, device: torch.device, timeout_seconds: float) -> Iterat
         yield Ranks(found, device)
         return
     from torch import distributed
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     if device.type == "mps":
         raise GanlabError("several processes train on CUDA devices or on the CPU, not on mps; set train.device = cpu")
     limit = timedelta(seconds=timeout_seconds)
     try:
-        store, rank, world = next(distributed.rendezvous("env://", timeout=limit))
+        store, rank, world = next(rendezvous("env://", timeout=limit))
     except ValueError as error:
         raise GanlabError(f"{error}; start ganlab with --nproc or torchrun, which set it") from error
     except RuntimeError as error:
@@ -212,7 +214,7 @@ def joined(found: Place, device: torch.device, timeout_seconds: float) -> Iterat
             f"nobody answers at MASTER_ADDR and MASTER_PORT, {where}", str(error), ended=False
         ) from error
     # An elastic restart finds what the processes before it have left in the store.
-    store = distributed.PrefixStore(f"ganlab/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(_RUNS)}", store)
+    store = PrefixStore(f"ganlab/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(_RUNS)}", store)
     ranks = Ranks(found, device, RollCall(store, found.rank, found.world, timeout_seconds))
     with ranks.together():
         distributed.init_process_group(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from ganlab.errors import LostRankError
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
+    from torch.distributed.distributed_c10d import Store
 
 ANSWER_SECONDS = 2.0
 """How long the others have to answer: each notices within moments that an exchange has failed."""

@@ -154,3 +154,9 @@ def ended(*words: str) -> tuple[int, str]:
             code = 70
     assert isinstance(code, int)
     return code, said.getvalue()
+
+
+def with_umask(umask: int, *words: str) -> None:
+    """Run the command line as somebody with that umask."""
+    os.umask(umask)
+    command(*words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import pickle
@@ -11,7 +10,7 @@ import shutil
 import struct
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pytest
 import torch
 from durable.client import Server
 from durable.conftest import Scale, Tally
-from durable.damage import header_and_data, mutated_bytes, mutated_tree, safetensors_file, sealed
+from durable.damage import dumped, header_and_data, mutated_bytes, mutated_tree, nested, safetensors_file, sealed
 from durable.parts import short
 from durable.runs import bits, leftovers, newest
 from safetensors.torch import load_file, save
@@ -29,7 +28,7 @@ import ganlab
 from ganlab.checkpoint import RANK_BUFFERS, Checkpoint, newest_checkpoint
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.toml import dumps
-from ganlab.training.ranks import Ranks
+from ganlab.training.ranks import Place, Ranks
 from ganlab.training.state import State
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -94,10 +93,10 @@ def test_every_cut_and_every_flipped_bit_is_found_and_the_one_before_is_taken(
 def test_a_file_that_cannot_be_read_is_passed_over(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = Path.open
 
-    def refuse(path: Path, *arguments: Any) -> Any:
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
         if "00000004" in str(path) and path.suffix == ".safetensors":
             raise OSError(5, "Input/output error")
-        return opened(path, *arguments)
+        return opened(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
     said: list[str] = []
@@ -309,4 +308,205 @@ def small_state() -> State:
     return State({"g": nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))}, {}, None, {})
 
 
-ALONE = Ranks(Ranks_place := ganlab.training.ranks.Place(0, 1, 0), torch.device("cpu")) if False else None
+ALONE = Ranks(Place(0, 1, 0), torch.device("cpu"))
+
+
+def manifest_table(**changes: Any) -> dict[str, Any]:
+    table = {
+        "iteration": 2, "drawn": 2, "rollbacks": 0, "recipe": {"seed": 0}, "data": "0" * 64, "ranks": 1, "threads": 1,
+        "versions": {"ganlab": "0.1.0", "torch": "2.15"}, "device": "cpu", "schema": 1,
+    }  # fmt: skip
+    return table | changes
+
+
+def forge(directory: Path, state: bytes, **changes: Any) -> Path:
+    """Write a checkpoint whose checksums fit, whatever it holds."""
+    path = directory / "00000002"
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "state.safetensors").write_bytes(state)
+    (path / "manifest.json").write_bytes(sealed(manifest_table(**changes), state))
+    return path
+
+
+def load(directory: Path, state: State) -> Checkpoint:
+    found = newest_checkpoint(directory, lambda text: None)
+    assert found is not None
+    found.restore(state, ALONE)
+    return found
+
+
+def entry(begin: int, end: int, shape: list[int] | None = None, dtype: str = "F32") -> dict[str, Any]:
+    return {"dtype": dtype, "shape": [(end - begin) // 4] if shape is None else shape, "data_offsets": [begin, end]}
+
+
+class Canary:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+def sound() -> bytes:
+    return save(dict(small_state().tensors()))
+
+
+def with_tensor(name: str, tensor: torch.Tensor) -> bytes:
+    return save(dict(small_state().tensors()) | {name: tensor})
+
+
+W = "networks/g/0.weight"
+MANY = {str(index): entry(0, 0) for index in range(300_000)}
+HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    "empty": (lambda _: b"", "cannot be read"),
+    "three bytes": (lambda _: b"abc", "cannot be read"),
+    "noise": (lambda _: random.Random(1).randbytes(5000), "does not fit the networks"),
+    "length 2^63": (lambda _: struct.pack("<Q", 2**63) + b"{}", "does not fit the networks"),
+    "length 100 MB": (lambda _: struct.pack("<Q", 10**8 + 1) + b"{}", "does not fit the networks"),
+    "length beyond the end": (lambda _: struct.pack("<Q", 99) + b"{}", "cannot be read"),
+    "not JSON": (lambda _: safetensors_file(b"{oops}"), "cannot be read"),
+    "not UTF-8": (lambda _: safetensors_file(b'{"\xff\xfe": 1}'), "cannot be read"),
+    "deep": (lambda _: safetensors_file(b'{"a":' * 500 + b"1" + b"}" * 500), "does not fit|cannot be read"),
+    "300,000 tensors": (lambda _: safetensors_file(MANY), "does not fit the networks"),
+    "trailing bytes": (lambda _: sound() + b"x", "cannot be read"),
+    "cut": (lambda _: sound()[:-1], "cannot be read"),
+    "hole": (lambda _: safetensors_file({"a": entry(0, 4), "b": entry(8, 12)}, bytes(12)), "cannot be read"),
+    "overlap": (lambda _: safetensors_file({"a": entry(0, 8), "b": entry(4, 12)}, bytes(12)), "cannot be read"),
+    "shape too large": (lambda _: safetensors_file({"a": entry(0, 4, [2**62, 8])}, bytes(4)), "cannot be read"),
+    "empty giant": (lambda _: safetensors_file({"a": entry(0, 0, [0, 2**40])}), "is missing"),
+    "unknown type": (lambda _: safetensors_file({"a": entry(0, 4, [1], "X9")}, bytes(4)), "cannot be read"),
+    "type without numbers": (lambda _: safetensors_file({"a": entry(0, 4, [4], "F8_E8M0")}, bytes(4)), "is missing|read"),
+    "metadata is a number": (lambda _: safetensors_file({"__metadata__": {"a": 3}}), "cannot be read"),
+    "only metadata": (lambda _: safetensors_file({"__metadata__": {"a": "3"}}), "is missing"),
+    "nan": (lambda _: with_tensor(W, torch.full((3, 2), float("nan"))), "holds values that are not finite: " + W),
+    "infinite": (lambda _: with_tensor(W, torch.full((3, 2), -float("inf"))), "holds values that are not finite: " + W),
+    "misshaped": (lambda _: with_tensor(W, torch.zeros(2, 3)), r"weight is torch.float32 \(2, 3\) instead of"),
+    "another type": (lambda _: with_tensor(W, torch.zeros(3, 2, dtype=torch.float64)), "torch.float64"),
+    "unknown": (lambda _: with_tensor("x" * 300, torch.zeros(1)), "is not known|does not fit"),
+    "rows of no rank": (lambda _: with_tensor(RANK_BUFFERS, torch.zeros(0, 7, dtype=torch.float64)), "ranks/buffers is"),
+    "rows too short": (lambda _: with_tensor(RANK_BUFFERS, torch.zeros(1, 3, dtype=torch.float64)), "ranks/buffers is"),
+    "rows of text": (lambda _: with_tensor(RANK_BUFFERS, torch.zeros(1, 7, dtype=torch.uint8)), "ranks/buffers is"),
+    "pickle": (lambda path: pickle.dumps(Canary(path)), "does not fit the networks|cannot be read"),
+    "web page": (lambda _: b"<!DOCTYPE html><html>" * 9, "does not fit the networks"),
+}
+
+
+@pytest.mark.parametrize(("make", "sentence"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_state_file_is_one_sentence_soon_and_in_little_memory(
+    folder: Path, tally: Tally, make: Callable[[Path], bytes], sentence: str
+) -> None:
+    state = small_state()
+    before = {name: tensor.clone() for name, tensor in state.tensors()}
+    forge(folder, make(folder / "executed"))
+    tracemalloc.start()
+    began = time.perf_counter()
+    with pytest.raises(ArtefactError, match=sentence) as caught:
+        load(folder, state)
+    seconds, peak = time.perf_counter() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seconds < 2  # traced: several times slower than in use
+    assert peak < 50e6
+    assert len(str(caught.value)) < 1500
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state.tensors()), "nothing was loaded in part"
+    assert not (folder / "executed").exists()
+    tally("hostile files", 1)
+
+
+MANIFESTS: dict[str, tuple[Any, str]] = {
+    "pickle": (lambda path, _: pickle.dumps(Canary(path)), "is not what ganlab writes"),
+    "not JSON": (lambda *_: b"{", "is not what ganlab writes"),
+    "an array": (lambda *_: b"[]", "is not what ganlab writes"),
+    "nothing": (lambda *_: b"", "is not what ganlab writes"),
+    "deep": (lambda *_: b'{"a":' * 9000 + b"1" + b"}" * 9000, "is not what ganlab writes"),
+    "long": (lambda *_: b" " * 4_000_001, "is too long"),
+    "long number": (lambda *_: b'{"schema": ' + b"9" * 5000 + b"}", "is not what ganlab writes"),
+    "no schema": (lambda *_: b"{}", "is not what ganlab writes"),
+    "true for a number": (lambda _, state: sealed(manifest_table(iteration=True), state), "is not what ganlab writes"),
+    "negative": (lambda _, state: sealed(manifest_table(drawn=-1), state), "is not what ganlab writes"),
+    "huge": (lambda _, state: sealed(manifest_table(iteration=10**300), state), "is not what ganlab writes"),
+    "no ranks": (lambda _, state: sealed(manifest_table(ranks=0), state), "is not what ganlab writes"),
+    "text for a table": (lambda _, state: sealed(manifest_table(recipe="x"), state), "is not what ganlab writes"),
+    "long text": (lambda _, state: sealed(manifest_table(device="x" * 10**6), state), "is not what ganlab writes"),
+    "deep recipe": (
+        lambda _, state: sealed(manifest_table(recipe=nested({}, 900)), state), "is not what ganlab writes"
+    ),
+    "unknown key": (lambda _, state: sealed(manifest_table(more=1), state), "is not what ganlab writes"),
+    "written otherwise": (
+        lambda _, state: sealed(manifest_table(), state).replace(b"  ", b" "), "is not what ganlab writes"
+    ),
+    "not sealed": (
+        lambda _, state: sealed(manifest_table(), state).replace(b'"drawn": 2', b'"drawn": 3'), "is not what ganlab writes"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "sentence"), MANIFESTS.values(), ids=MANIFESTS.keys())
+def test_a_hostile_manifest_is_damage(
+    folder: Path, tally: Tally, make: Callable[[Path, bytes], bytes], sentence: str
+) -> None:
+    path = forge(folder, sound())
+    (path / "manifest.json").write_bytes(make(folder / "executed", sound()))
+    with pytest.raises(ArtefactError, match=sentence):
+        load(folder, small_state())
+    assert not (folder / "executed").exists()
+    tally("hostile files", 1)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "state.safetensors"])
+def test_what_is_no_file_is_never_opened(folder: Path, tally: Tally, name: str) -> None:
+    file = forge(folder, sound()) / name
+    for make in (os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path), lambda path: os.symlink(path, path)):
+        file.unlink() if file.is_symlink() or not file.is_dir() else file.rmdir()
+        make(file)
+        with pytest.raises(ArtefactError, match=r"is not a regular file|cannot be read: "):
+            load(folder, small_state())
+        tally("hostile files", 1)
+
+
+def test_a_sound_stranger_is_loaded(folder: Path) -> None:
+    """So that what the tests before refuse is refused for what is wrong with it."""
+    forge(folder, sound())
+    assert load(folder, small_state()).manifest.iteration == 2
+
+
+def test_no_mutated_checkpoint_raises_anything_else(folder: Path, scale: Scale, tally: Tally) -> None:
+    """Structure-aware: both files are mutated as trees and as bytes, and sealed anew so that it goes deep."""
+    seed = scale(4, random.SystemRandom().randrange(2**32))
+    dice = random.Random(seed)
+    good = sound()
+    header, data = header_and_data(good)
+    path = forge(folder, good)
+    manifest = json.loads((path / "manifest.json").read_bytes())
+    state = small_state()
+    count = scale(20_000, 1_000_000)
+    loaded = 0
+    for number in range(count):
+        file, text = good, manifest
+        match dice.randrange(6):
+            case 0:
+                file = mutated_bytes(good, dice)
+            case 1 | 2:
+                tree = mutated_tree(header, dice)
+                file = safetensors_file(mutated_tree(tree, dice) if dice.random() < 0.3 else tree, data)
+            case 3 | 4:
+                text = mutated_tree(manifest, dice)
+            case _:
+                file = mutated_bytes(good[:8], dice) + good[8:]
+        about = sealed(text, file) if isinstance(text, dict) else dumped(text)
+        if dice.random() < 0.1:
+            about = mutated_bytes(about, dice)
+        (path / "state.safetensors").write_bytes(file)
+        (path / "manifest.json").write_bytes(about)
+        try:
+            load(folder, state)
+        except GanlabError:
+            continue
+        except BaseException as error:
+            raise AssertionError(f"case {number} of seed {seed}: {about[:2000]!r}") from error
+        loaded += 1
+        assert all(tensor.isfinite().all() for _, tensor in state.tensors())
+    assert loaded < count / 2, "the mutations do too little"
+    tally("checkpoints mutated", count)
