@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ganlab import Batch, Dataset, ImageSpec, Iteration, Model, Source, Update
+from ganlab import Batch, Dataset, ImageSpec, Iteration, Loss, Model, Source, Update
 from ganlab.standard.losses import BCE
 
 PICTURES = 25
@@ -113,6 +113,26 @@ class Noted(BCE):
         return super().updates(networks, map(noted, batches), iteration)
 
 
+class Penalised(Loss):
+    """Two updates of the discriminator and one of the generator, with a penalty on the gradient at real pictures."""
+
+    api = 1
+
+    def updates(self, networks: Mapping[str, Any], batches: Iterator[Batch], iteration: Iteration) -> Iterator[Update]:
+        import torch
+        from torch.nn.functional import softplus
+
+        G, D = networks["generator"], networks["discriminator"]
+        for _ in range(2):
+            batch = next(batches)
+            real = batch.real.requires_grad_()
+            logits, fake = D(real), G(batch.z)
+            (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+            penalty = slope.square().sum((1, 2, 3)).mean()
+            yield Update("discriminator", softplus(-logits).mean() + softplus(D(fake.detach())).mean() + penalty)
+        yield Update("generator", softplus(-D(fake)).mean())
+
+
 class Plain(Model):
     """Two layers each and no BatchNorm, so that a picture's gradient does not depend on the others."""
 
@@ -136,7 +156,7 @@ class Plain(Model):
         }
 
 
-PARTS = {("dataset", "numbered"): Numbered, ("loss", "noted"): Noted, ("model", "plain"): Plain}
+PARTS = {("dataset", "numbered"): Numbered, ("loss", "noted"): Noted, ("loss", "penalised"): Penalised, ("model", "plain"): Plain}
 
 
 def note(name: str, value: Any) -> None:

@@ -92,7 +92,7 @@ def be_rank(job: dict[str, Any], rank: int, port: int) -> NoReturn:
         for descriptor, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(logs / str(rank) / name, os.O_WRONLY | os.O_CREAT), descriptor)
         os.environ |= job["environment"][rank]
-        if job["world"] > 1:
+        if job["grouped"]:
             os.environ |= {
                 "RANK": str(rank),
                 "LOCAL_RANK": str(rank),

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import rank_parts
 import torch
+from documents import DOCS, blocks, section
 from rank_parts import PICTURES, PLAIN, RECIPE
 from safetensors.torch import load_file
 
@@ -96,7 +97,10 @@ class Job(NamedTuple):
     """How many seconds the others have when one has ended, before they are killed."""
     rank_1_options: str = ""
     rank_1_environment: Mapping[str, str] = {}
+    grouped: bool = False
+    """Whether one rank is a group of one, as torchrun starts it."""
     program: str = "ganlab"
+    """One of those that the server knows."""
     command: str = "run r.toml --out d"
 
 
@@ -156,6 +160,7 @@ JOBS = {
     "restarted": Job(1, program="torchrun", command=TORCHRUN, deeds="1:7:SIGKILL", goes_on="stopped"),
     # The server starts the ranks of these.
     "one": Job(1),
+    "one of one": Job(1, grouped=True),
     "two": Job(2),
     "two again": Job(2),
     "plain one": Job(1, "--set train.iterations=1", recipe=PLAIN),
@@ -222,6 +227,7 @@ def order(place: Path, name: str, job: Job) -> dict[str, Any]:
     return {
         "program": job.program,
         "world": job.ranks,
+        "grouped": job.ranks > 1 or job.grouped,
         "folder": str(folder),
         "logs": str(folder / "logs"),
         "grace": job.grace,
@@ -273,6 +279,11 @@ def test_several_ranks_leave_what_one_leaves_and_speak_once(jobs: dict[str, Ende
     log = (two.run / "log.txt").read_text().splitlines()
     assert len(log) == len(set(log))
     assert json.loads((newest(two.run) / "manifest.json").read_text())["ranks"] == 2
+
+
+def test_a_group_of_one_is_one(jobs: dict[str, Ended]) -> None:
+    assert jobs["one of one"].codes == [0]
+    assert jobs["one of one"].state() == jobs["one"].state()
 
 
 def test_packing_happens_once(jobs: dict[str, Ended]) -> None:
@@ -468,3 +479,33 @@ def test_a_rank_that_ends_without_a_word_is_named() -> None:
         exit_code({1: Failure(-11), 0: Failure(1)}, spoken=False)
     with pytest.raises(RunError, match="rank 3 ended with exit code 7 and without a word; the same command"):
         exit_code({3: Failure(7)}, spoken=False)
+
+
+# What a machine with a GPU tries out: one rank, which exchanges with itself through NCCL
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("loss", ["noted", "penalised"])
+def test_a_group_of_one_on_nccl_equals_a_process_without_a_group(tmp_path: Path, loss: str) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "r.toml").write_text(RECIPE.replace('name = "noted"', f'name = "{loss}"'))
+    torchrun = ["torch.distributed.run", "--nproc-per-node", "1", "-m"]
+    environment = environment_for(tmp_path)
+    for name, launcher in (("alone", []), ("grouped", torchrun)):
+        options = ["--device", "cuda", "--set", "train.deterministic=true"]
+        command = [sys.executable, "-m", *launcher, "ganlab", "run", "r.toml", "--out", name, *options]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+    alone, grouped = ((newest(tmp_path / name) / "state.safetensors").read_bytes() for name in ("alone", "grouped"))
+    assert alone == grouped
+
+
+def test_the_page_shows_what_its_calculation_gives(capsys: pytest.CaptureFixture[str]) -> None:
+    page = DOCS / "clusters.md"
+    (block,) = [block for block in blocks(page) if block.language == "python"]
+    exec(compile(block.text, "clusters.md", "exec"), {})  # noqa: S102  # our own page
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 8
+    table = section(page, "What the exchange costs").splitlines()
+    assert all(row in table for row in rows)

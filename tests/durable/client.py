@@ -110,11 +110,11 @@ class Child:
     def wait_for_words(self) -> None:
         """Return as soon as the process has printed anything, or has ended."""
         end = time.monotonic() + PATIENCE_SECONDS
-        while not (self.err.exists() and self.err.stat().st_size) and self._is_alive():
+        while not (self.err.exists() and self.err.stat().st_size) and self.is_alive():
             assert time.monotonic() < end, "it said nothing"
             time.sleep(0.0005)
 
-    def is_in_session(self) -> list[int]:
+    def left_in_session(self) -> list[int]:
         """Return the ids of the processes that are still alive in the session that this one led."""
         found = []
         for entry in Path("/proc").iterdir():
@@ -127,7 +127,8 @@ class Child:
                     found.append(int(entry.name))
         return found
 
-    def _is_alive(self) -> bool:
+    def is_alive(self) -> bool:
+        """Tell whether the process has not ended yet."""
         try:
             return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
         except OSError:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toys import Stripes, tiny
 
 from durable.file_calls import FileCalls, Way
 from durable.runs import bits
-from ganlab import Source
+from ganlab import Batch, Iteration, Observer, Source, Tick, Update, hookimpl
+from ganlab.heartbeat import Heartbeat
 from ganlab.registry import registry
+from ganlab.standard.losses import BCE
+
+if TYPE_CHECKING:
+    from torch import nn
 
 HARD: dict[str, Any] = {
     "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},
@@ -78,6 +86,8 @@ def register() -> None:
     """Make the components known."""
     registry.add("dataset", "stripes", Stripes)
     registry.add("dataset", "slow_stripes", SlowStripes)
+    registry.add("observer", "stop", Stop)
+    registry.add("loss", "stalling", Stalling)
 
 
 def warm_up() -> None:
@@ -159,4 +169,42 @@ def ended(*words: str) -> tuple[int, str]:
 def with_umask(umask: int, *words: str) -> None:
     """Run the command line as somebody with that umask."""
     os.umask(umask)
+    command(*words)
+
+
+class Stop(Observer):
+    """Sends its own process SIGTERM at one iteration."""
+
+    api = 1
+
+    at: int
+    """The iteration."""
+
+    @hookimpl
+    def tick(self, tick: Tick) -> None:
+        if tick.iteration == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Stalling(BCE):
+    """Spends the third iteration in one call that hears no signal, as a large computation or a slow disk may.
+
+    `STALL` in the environment says how long, in rounds of which a processor makes a million a second or so.
+    """
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        rounds = int(os.environ.get("STALL", "0"))
+        if rounds and round(float(iteration.progress) * 4) == 2:
+            Path("stalled").touch()
+            hashlib.pbkdf2_hmac("sha256", b"", b"", rounds)
+        yield from super().updates(networks, batches, iteration)
+
+
+def with_a_fast_heart(seconds: float, *words: str) -> None:
+    """Run the command line with signs of life after that many seconds of silence."""
+    Heartbeat.__init__.__defaults__ = (seconds,)
     command(*words)

@@ -12,6 +12,11 @@ def bits(run: Path) -> dict[str, str]:
     return {str(file.relative_to(run)): digest(file) for file in files if file.exists() and ".tmp-" not in str(file)}
 
 
+def end(run: Path) -> tuple[str, str]:
+    """Return digests of the newest checkpoint's state and of the generator: what every run of a recipe ends with."""
+    return digest(newest(run) / "state.safetensors"), digest(run / "generator.safetensors")
+
+
 def newest(run: Path) -> Path:
     """Return the newest checkpoint."""
     return max(path for path in (run / "checkpoints").iterdir() if path.name.isdecimal())

@@ -349,3 +349,10 @@ def test_checking_needs_no_torch() -> None:
         "DCGAN().check(ImageSpec(3, 64, 64)); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_discriminator_without_batchnorm_judges_each_picture_by_itself() -> None:
+    discriminator = DCGAN(base_channels=4, discriminator_batchnorm=False).build(ImageSpec(1, 16, 16))["discriminator"]
+    assert sum(parameter.numel() for parameter in discriminator.parameters()) == 4 * 16 + 8 * 4 * 16 + 8 * 16
+    pictures = torch.randn(4, 1, 16, 16)
+    torch.testing.assert_close(discriminator(pictures)[:1], discriminator(pictures[:1]))
