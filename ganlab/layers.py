@@ -161,7 +161,7 @@ def _base(extends: object, folder: Path, chain: tuple[Path, ...]) -> Path:
 def _over(top: Written, base: Written) -> Written:
     """Merge two layers: tables key by key, everything else as the upper one says."""
     dropped: set[KeyPath] = set()
-    for kind in ("model", "dataset", "loss"):
+    for kind in ("model", "dataset", "loss", "augmentation"):
         name = _get(top.table, kind, "name")
         before = _get(base.table, kind, "name") or DEFAULT_NAMES.get(kind)
         if name is not None and before is not None and name != before:

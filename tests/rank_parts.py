@@ -156,7 +156,12 @@ class Plain(Model):
         }
 
 
-PARTS = {("dataset", "numbered"): Numbered, ("loss", "noted"): Noted, ("loss", "penalised"): Penalised, ("model", "plain"): Plain}
+PARTS = {
+    ("dataset", "numbered"): Numbered,
+    ("loss", "noted"): Noted,
+    ("loss", "penalised"): Penalised,
+    ("model", "plain"): Plain,
+}
 
 
 def note(name: str, value: Any) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -19,7 +20,7 @@ from toys import Stripes, tiny
 
 from durable.file_calls import FileCalls, Way
 from durable.runs import bits
-from ganlab import Batch, Iteration, Observer, Source, Tick, Update, hookimpl
+from ganlab import Batch, DataError, Iteration, Observer, Source, Tick, Update, hookimpl
 from ganlab.heartbeat import Heartbeat
 from ganlab.registry import registry
 from ganlab.standard.losses import BCE
@@ -208,3 +209,16 @@ def with_a_fast_heart(seconds: float, *words: str) -> None:
     """Run the command line with signs of life after that many seconds of silence."""
     Heartbeat.__init__.__defaults__ = (seconds,)
     command(*words)
+
+
+def pack_and_weigh(root: str) -> None:
+    """Pack a folder of pictures that are all bad; print how many were refused, and the bytes of memory it took."""
+    from ganlab.data.packing import pack
+    from ganlab.standard.folders import ImageFolder
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        pack(ImageFolder(root=Path(root), resolution=8, max_pixels=64_000_000), "image_folder", lambda *_: None)
+    except DataError as error:
+        refused = int(str(error).split()[0])
+    print(refused, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))

@@ -125,7 +125,9 @@ def test_everything_is_flushed_in_order_before_the_old_is_deleted(server: Server
     ended = server.call("hurt", 0, "kill", "run", "toy.toml", folder=folder)
     assert ended.code == 0, ended.err
     calls = json.loads((folder / "calls.json").read_text())
-    first = next(index for index, call in enumerate(calls) if call.startswith("mkdir checkpoints/.tmp-") and "4" in call[-1])
+    first = next(
+        index for index, call in enumerate(calls) if call.startswith("mkdir checkpoints/.tmp-") and "4" in call[-1]
+    )
     name = calls[first].removeprefix("mkdir ")
     kinds = ("mkdir", "write", "chmod", "flush", "rename", "unlink", "rmdir")
     save = [call for call in calls[first:] if call.split()[0] in kinds]
@@ -140,7 +142,9 @@ def test_everything_is_flushed_in_order_before_the_old_is_deleted(server: Server
         f"flush {name}",
         f"rename {name}",
         "flush checkpoints",
-        *sorted((f"unlink checkpoints/00000000/{file}" for file in ("manifest.json", "state.safetensors")), key=save.index),
+        *sorted(
+            (f"unlink checkpoints/00000000/{file}" for file in ("manifest.json", "state.safetensors")), key=save.index
+        ),
         "rmdir checkpoints/00000000",
     ]
 
@@ -149,11 +153,19 @@ def test_everything_is_flushed_in_order_before_the_old_is_deleted(server: Server
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
-def test_every_file_of_a_run_has_the_mode_that_the_umask_says(server: Server, folder: Path, umask: int, mode: int) -> None:
-    (folder / "toy.toml").write_text(dumps(short(observers={"samples": True, "metrics": True, "log": True, "gif": True})))
+def test_every_file_of_a_run_has_the_mode_that_the_umask_says(
+    server: Server, folder: Path, umask: int, mode: int
+) -> None:
+    (folder / "toy.toml").write_text(
+        dumps(short(observers={"samples": True, "metrics": True, "log": True, "gif": True}))
+    )
     ended = server.call("with_umask", umask, "run", "toy.toml", "--out", "run", folder=folder)
     assert ended.code == 0, ended.err
-    modes = {str(file.relative_to(folder)): file.stat().st_mode & 0o777 for file in (folder / "run").rglob("*") if file.is_file()}
+    modes = {
+        str(file.relative_to(folder)): file.stat().st_mode & 0o777
+        for file in (folder / "run").rglob("*")
+        if file.is_file()
+    }
     assert len(modes) > 10
     assert set(modes.values()) == {mode}, modes
 
@@ -171,7 +183,12 @@ def test_a_run_may_lie_behind_a_link(folder: Path, run: Path) -> None:
 def test_what_the_dead_left_half_written_is_removed_and_what_the_living_write_is_not(run: Path) -> None:
     living, dead = os.getppid(), 2**22 + 1  # one more than Linux ever counts to
     (run / "samples").mkdir()
-    for place in (f".tmp-{dead}-a", f"samples/.tmp-{dead}-a.png", f"checkpoints/.tmp-{living}-b", f".tmp-{living}-export"):
+    for place in (
+        f".tmp-{dead}-a",
+        f"samples/.tmp-{dead}-a.png",
+        f"checkpoints/.tmp-{living}-b",
+        f".tmp-{living}-export",
+    ):
         (run / place).write_text("half")
     (run / "checkpoints" / f".tmp-{dead}-00000006").mkdir()
     (run / "checkpoints" / f".tmp-{dead}-00000006" / "state.safetensors").write_text("half")
@@ -234,7 +251,9 @@ def rewrite(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_other_versions_are_told(run: Path) -> None:
-    rewrite(run, lambda manifest: manifest.update(versions={"ganlab": "0.0.1", "torch": "2.9"}, threads=7, device="cuda"))
+    rewrite(
+        run, lambda manifest: manifest.update(versions={"ganlab": "0.0.1", "torch": "2.9"}, threads=7, device="cuda")
+    )
     log = continued(run, train={"iterations": 6})
     for name, before in (("ganlab", "0.0.1"), ("torch", "2.9"), ("threads", "7"), ("device", "cuda")):
         assert f"the run was begun with {name} {before} and goes on with " in log
@@ -295,7 +314,9 @@ def test_a_checkpoint_of_every_schema_loads(folder: Path, schema: int) -> None:
 def test_a_newer_schema_is_refused_not_passed_over(run: Path) -> None:
     rewrite(run, lambda manifest: manifest.update(schema=2, something={"new": 1}))
     before = bits(run)
-    with pytest.raises(ArtefactError, match=r"00000004 has schema 2, and this ganlab reads up to schema 1: upgrade ganlab"):
+    with pytest.raises(
+        ArtefactError, match=r"00000004 has schema 2, and this ganlab reads up to schema 1: upgrade ganlab"
+    ):
         continued(run)
     assert bits(run) == before
 
@@ -377,7 +398,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "shape too large": (lambda _: safetensors_file({"a": entry(0, 4, [2**62, 8])}, bytes(4)), "cannot be read"),
     "empty giant": (lambda _: safetensors_file({"a": entry(0, 0, [0, 2**40])}), "is missing"),
     "unknown type": (lambda _: safetensors_file({"a": entry(0, 4, [1], "X9")}, bytes(4)), "cannot be read"),
-    "type without numbers": (lambda _: safetensors_file({"a": entry(0, 4, [4], "F8_E8M0")}, bytes(4)), "is missing|read"),
+    "type without numbers": (
+        lambda _: safetensors_file({"a": entry(0, 4, [4], "F8_E8M0")}, bytes(4)),
+        "is missing|read",
+    ),
     "metadata is a number": (lambda _: safetensors_file({"__metadata__": {"a": 3}}), "cannot be read"),
     "only metadata": (lambda _: safetensors_file({"__metadata__": {"a": "3"}}), "is missing"),
     "nan": (lambda _: with_tensor(W, torch.full((3, 2), float("nan"))), "holds values that are not finite: " + W),
@@ -385,7 +409,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "misshaped": (lambda _: with_tensor(W, torch.zeros(2, 3)), r"weight is torch.float32 \(2, 3\) instead of"),
     "another type": (lambda _: with_tensor(W, torch.zeros(3, 2, dtype=torch.float64)), "torch.float64"),
     "unknown": (lambda _: with_tensor("x" * 300, torch.zeros(1)), "is not known|does not fit"),
-    "rows of no rank": (lambda _: with_tensor(RANK_BUFFERS, torch.zeros(0, 7, dtype=torch.float64)), "ranks/buffers is"),
+    "rows of no rank": (
+        lambda _: with_tensor(RANK_BUFFERS, torch.zeros(0, 7, dtype=torch.float64)),
+        "ranks/buffers is",
+    ),
     "rows too short": (lambda _: with_tensor(RANK_BUFFERS, torch.zeros(1, 3, dtype=torch.float64)), "ranks/buffers is"),
     "rows of text": (lambda _: with_tensor(RANK_BUFFERS, torch.zeros(1, 7, dtype=torch.uint8)), "ranks/buffers is"),
     "pickle": (lambda path: pickle.dumps(Canary(path)), "does not fit the networks|cannot be read"),

@@ -38,7 +38,8 @@ class DCGAN(Model):
     head: Literal["conv", "linear"] = "conv"
     """How the discriminator's last feature map becomes a logit: `"conv"`, without a bias, or `"linear"`, with one."""
     discriminator_batchnorm: bool = True
-    """Whether BatchNorm stands in the discriminator. Penalties on its gradient at single pictures want it off."""
+    """Whether BatchNorm follows the discriminator's inner convolutions; without it they have a bias. Losses with a
+    gradient penalty need a discriminator without."""
     generator_dropout: Probability = 0.0
     """Probability of dropout after each hidden activation of the generator; it acts in training only."""
     discriminator_dropout: Probability = 0.0

@@ -40,7 +40,7 @@ def discriminator(options: DCGAN, images: ImageSpec, stages: Stages) -> nn.Seque
     ]
     for _ in range(stages.doublings - 1):
         layers += [
-            nn.Conv2d(channels, channels * 2, 4, stride=2, padding=1, bias=False),
+            nn.Conv2d(channels, channels * 2, 4, stride=2, padding=1, bias=not options.discriminator_batchnorm),
             *([nn.BatchNorm2d(channels * 2)] if options.discriminator_batchnorm else []),
             nn.LeakyReLU(0.2, inplace=True),
             *_dropout(options.discriminator_dropout),

@@ -45,7 +45,7 @@ class TensorBoard(Observer):
         folder, first = run.directory / FOLDER, run.first_iteration
         self._there = frozenset(item for item in _shown(folder) if item[1] <= first)
         # What a killed process did after its last checkpoint comes again: TensorBoard drops all from this step on.
-        # Stated by the first process too, for TensorBoard takes the first statement for the beginning, whatever it says.
+        # Stated by the first process too: TensorBoard takes the first statement for the beginning, whatever it says.
         self._writer = SummaryWriter(str(folder), purge_step=first + 1)
         if ("recipe/text_summary", first) not in self._there:
             # Indented, which is a block of code in the Markdown that TensorBoard takes texts for.
