@@ -50,7 +50,8 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
             monitor_interval=0.1,
         )
         try:
-            elastic_launch(config, sys.executable)("-m", "ganlab", *arguments)
+            # -P: what lies in the current folder is not imported.
+            elastic_launch(config, sys.executable)("-P", "-m", "ganlab", *arguments)
         except SignalException as error:
             return 128 + int(error.sigval)
         except ChildFailedError as error:

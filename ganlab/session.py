@@ -323,6 +323,7 @@ class Session:
             "device": str(self.device),
             "precision": self.precision,
             "threads": torch.get_num_threads(),
+            "ranks": self.ranks.world,
             "packages": {name: version(name) for name in ("torch", "numpy", "safetensors")} | providers,
         }
 

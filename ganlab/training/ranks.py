@@ -171,10 +171,12 @@ class Ranks:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Turn what torch says when an exchange fails into a sentence that names the rank."""
+        import torch
+
         try:
             yield
         except RuntimeError as error:
-            if self._roll_call is None:
+            if self._roll_call is None or isinstance(error, torch.OutOfMemoryError):
                 raise
             raise self._roll_call.verdict(str(error)) from error
 
