@@ -77,8 +77,8 @@ class IndexEntry(NamedTuple):
 
 
 def new_directory(recipe: str) -> RunDirectory:
-    """Create `runs/<recipe>/<next number>` and return it."""
-    parent = RUNS / recipe
+    """Create `runs/<recipe>/<next number>` and return it; the recipe's name cannot lead out of there."""
+    parent = RUNS / _folder_name(recipe)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         numbers = [int(path.name) for path in parent.iterdir() if re.fullmatch(r"\d{1,9}", path.name)]
@@ -143,3 +143,9 @@ def newest_run(has: Callable[[RunDirectory], bool], needed: str, recipe: str | N
         f"no run{of_recipe} with {needed} is known in {RUNS}/ here; "
         "train one with ganlab run RECIPE, or name a file or run"
     )
+
+
+def _folder_name(recipe: str) -> str:
+    """Return a recipe's name, which is that of a file or a program's choice, as the name of one folder."""
+    plain = "".join(letter if letter.isprintable() and letter not in "/\\" else "_" for letter in recipe)
+    return plain.lstrip(".")[:60] or "recipe"
