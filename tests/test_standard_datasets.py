@@ -168,19 +168,22 @@ def test_a_damaged_archive_says_what_to_do(tmp_path: Path, damage: str) -> None:
     assert str(caught.value) == f"{path} is no whole tar archive; delete it, and it can be fetched again"
 
 
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (gzip.compress(idx_bytes(DIGITS))[:-9], "is cut off or damaged"),
-        (gzip.compress(idx_bytes(DIGITS)[:-1]), "does not hold 60 x 28 x 28 bytes; delete it"),
-        (gzip.compress(idx_bytes(DIGITS) + b"x"), "does not hold 60 x 28 x 28 bytes; delete it"),
-        (gzip.compress(struct.pack(">HBB3I", 0, 8, 3, *[2**31] * 3)), "does not hold 2147483648 x 2147483648 x"),
-        (gzip.compress(idx_bytes(DIGITS[0])), "is not an IDX file of bytes in 3 dimensions"),
-        (gzip.compress(b"\0\0"), "is cut off or damaged"),
-        (b"<html>404</html>", "is cut off or damaged (Not a gzipped file"),
-        (b"", "is cut off or damaged"),
-    ],
-)
+DAMAGED = {
+    "cut off": (gzip.compress(idx_bytes(DIGITS))[:-9], "is cut off or damaged"),
+    "a byte short": (gzip.compress(idx_bytes(DIGITS)[:-1]), "does not hold 60 x 28 x 28 bytes; delete it"),
+    "a byte long": (gzip.compress(idx_bytes(DIGITS) + b"x"), "does not hold 60 x 28 x 28 bytes; delete it"),
+    "a bomb": (
+        gzip.compress(struct.pack(">HBB3I", 0, 8, 3, *[2**31] * 3)),
+        "does not hold 2147483648 x 2147483648 x",
+    ),
+    "one picture": (gzip.compress(idx_bytes(DIGITS[0])), "is not an IDX file of bytes in 3 dimensions"),
+    "no header": (gzip.compress(b"\0\0"), "is cut off or damaged"),
+    "a page": (b"<html>404</html>", "is cut off or damaged (Not a gzipped file"),
+    "nothing": (b"", "is cut off or damaged"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), list(DAMAGED.values()), ids=list(DAMAGED))
 def test_damaged_idx_files_are_named(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(data)

@@ -24,6 +24,7 @@ import ganlab
 from ganlab import ArtefactError, Dataset, GanlabError, ImageSpec, Source
 from ganlab.cli import ganlab as command
 from ganlab.registry import registry
+from ganlab.testing import contract
 
 SHADES = (20, 128, 235)
 TINY = {"base_channels": 4, "latent_dim": 5, "embedding_dim": 3}
@@ -251,3 +252,10 @@ def test_the_onnx_file_takes_labels_and_makes_torch_s_pictures(trained: Path) ->
     assert not np.allclose(from_onnx(z, labels), from_onnx(z, (labels + 1) % 3), atol=0.1)
     with pytest.raises(ArtefactError, match="label 3 is none of its classes, 0 to 2"):
         from_onnx(z, labels + 1)
+
+
+test_contract = contract(
+    ConditionalDCGAN,
+    options=[{**TINY, "discriminator": "embedding"}, {**TINY, "discriminator": "projection"}],
+    images=[IMAGES],
+)

@@ -26,6 +26,7 @@ from ganlab.data.packing import pack
 from ganlab.recipe import parse_recipe
 from ganlab.registry import registry
 from ganlab.seeds import Stream, stream_seed
+from ganlab.testing import contract
 
 TINY = {"latent_dim": 36, "base_channels": 8, "halvings": 1, "steps": 2}
 IMAGES = ImageSpec(1, 6, 6)
@@ -344,3 +345,7 @@ def test_the_onnx_file_makes_torch_s_pictures(trained: Path) -> None:
     assert drawn.exit_code == 0, drawn.output
     with pytest.raises(GanlabError, match="takes no labels"):
         from_onnx.sample([0], label=1)
+
+
+test_model = contract(Flow, options={**TINY, "steps": 1}, images=[IMAGES], loss=FlowMatching)
+test_loss = contract(FlowMatching, model=Flow(**TINY), images=[IMAGES])

@@ -23,6 +23,7 @@ import ganlab
 from ganlab import Dataset, ImageSpec, RunInfo, Snapshot, Source, Tick
 from ganlab.recipe import parse_recipe
 from ganlab.registry import registry
+from ganlab.testing import contract
 
 SCALARS = {"loss_generator", "loss_discriminator", "D(x)", "D(G(z))", "images_per_second", "epoch"}
 
@@ -231,3 +232,6 @@ def test_it_writes_below_the_run_s_directory_only() -> None:
     run = ganlab.train(recipe(), out="below").directory
     new = {path for path in Path().rglob("*") if "tfevents" in path.name} - before
     assert {path.parent for path in new} == {run / "tensorboard"}
+
+
+test_contract = contract(TensorBoard)
