@@ -117,8 +117,11 @@ class Loss(Component):
 
     networks: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
     """The networks that the loss needs from the model."""
-    period: ClassVar[int] = 1
-    """Number of different iterations that take turns, such as 16 for a penalty every 16th iteration."""
+
+    @property
+    def period(self) -> int:
+        """Number of different iterations that take turns, such as 16 for a penalty every 16th iteration."""
+        return 1
 
     @abstractmethod
     def updates(

@@ -226,6 +226,9 @@ class Session:
                 )
                 self._write_checkpoint(rows)
 
+    def note(self, text: str) -> None:
+        self.observers.note(text, "info")
+
     def stop_requested(self) -> bool:
         return self.interruption.received is not None
 

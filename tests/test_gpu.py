@@ -11,6 +11,8 @@ import torch
 from toys import tiny
 
 import ganlab
+from ganlab.standard.losses import BCE
+from ganlab.training.capture import CudaGraph
 
 pytestmark = [
     pytest.mark.gpu,
@@ -76,3 +78,62 @@ def test_the_nth_batch_is_the_same_pictures_as_on_the_cpu() -> None:
     for _ in range(30):
         one, other = (next(source).real.cpu() for source in sources)
         assert torch.equal(one, other)
+
+
+def noted(run: ganlab.Run) -> str:
+    return (run.directory / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_iterations_are_captured(precision: str, deterministic: bool) -> None:
+    train = {"precision": precision, "deterministic": deterministic, "iterations": 40}
+    run = ganlab.train(on_cuda(**HARD, train=train, observers={"log": {}}))
+    assert "eagerly" not in noted(run)
+
+
+def test_replayed_iterations_leave_the_bits_of_eager_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same run with and without capture, in the deterministic mode: same weights, optimizer, average, buffers."""
+    train = {"deterministic": True, "iterations": 40}
+    captured = ganlab.train(on_cuda(**HARD, train=train, observers={"log": {}}), out="captured")
+    assert "eagerly" not in noted(captured)
+
+    class NoGraph(CudaGraph):
+        def record(self, work: Any) -> None:
+            raise RuntimeError("no graphs here")
+
+    monkeypatch.setattr("ganlab.training.loop.CudaGraph", NoGraph)
+    eager = ganlab.train(on_cuda(**HARD, train=train, observers={"log": {}}), out="eager")
+    assert "computed eagerly, not as CUDA graphs: an iteration cannot be captured (no graphs here)" in noted(eager)
+    assert state_bytes(captured.directory) == state_bytes(eager.directory)
+
+
+def test_a_captured_run_resumes_with_the_bits_of_an_undisturbed_one() -> None:
+    """Extending a run is a resume: its graphs are captured anew, at another place."""
+    constant = {name: table for name, table in HARD.items() if name != "optimizer"}
+    train = {"deterministic": True}
+    whole = ganlab.train(on_cuda(**constant, train=train | {"iterations": 40}), out="whole")
+    ganlab.train(on_cuda(**constant, train=train | {"iterations": 17}), out="parts")
+    parts = ganlab.train(on_cuda(**constant, train=train | {"iterations": 40}), out="parts")
+    assert state_bytes(parts.directory) == state_bytes(whole.directory)
+
+
+def test_a_loss_that_reads_the_device_is_computed_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = BCE._generator_update
+
+    def reading(self: BCE, *arguments: Any) -> Any:
+        update = original(self, *arguments)
+        assert update.loss.item() == update.loss.item()
+        return update
+
+    monkeypatch.setattr(BCE, "_generator_update", reading)
+    run = ganlab.train(on_cuda(train={"iterations": 12}, observers={"log": {}}))
+    assert "eagerly, not as CUDA graphs: the host reads the device within an iteration" in noted(run)
+
+
+def test_pictures_that_do_not_fit_on_the_device_are_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = {"deterministic": True, "iterations": 40}
+    resident = ganlab.train(on_cuda(**HARD, train=train), out="resident")
+    monkeypatch.setattr("ganlab.data.batches.MEMORY_SHARE", 0.0)
+    streamed = ganlab.train(on_cuda(**HARD, train=train), out="streamed")
+    assert state_bytes(resident.directory) == state_bytes(streamed.directory)

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from ganlab_dcgan import DCGAN
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab import Batch, ImageSpec, Iteration
@@ -20,6 +19,7 @@ from ganlab.training.state import State, _adam
 from ganlab.training.statistics import Statistics
 
 CPU = torch.device("cpu")
+ALONE = Ranks(Place(0, 1, 0), CPU)
 
 
 class Counting(TorchDispatchMode):
@@ -54,12 +54,10 @@ def test_a_dcgan_iteration_computes_nothing_in_vain() -> None:
     statistics = Statistics(CPU)
     batch = Batch(torch.zeros(2, 3, 64, 64), torch.zeros(2, 100), ())
 
-    def observe(update: Any, norm: Tensor) -> None:
-        statistics.add(update, norm, 0)
-
     def iterate() -> None:
         progress = Iteration(0, torch.zeros(()))
-        run_iteration(BCE(), state, iter([batch]), progress, autocast("fp32", CPU), observe, Ranks(Place(0, 1, 0), CPU))
+        run_iteration(BCE(), state, iter([batch]), progress, autocast("fp32", CPU), statistics.add, ALONE)
+        statistics.close()
 
     iterate()
     forwards = 0

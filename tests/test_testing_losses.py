@@ -275,7 +275,27 @@ def test_a_broken_loss_fails_one_check_that_says_what_to_change(broken: Break) -
 
 
 def test_every_check_has_a_loss_that_breaks_it() -> None:
-    assert {broken.check for broken in BREAKS} == {check.name for check in losses.CHECKS}
+    assert {broken.check for broken in BREAKS} == {check.name for check in losses.CHECKS} - {"capture"}
+
+
+class Impatient(Good):
+    """Looks at what the device has computed, to decide what to do."""
+
+    api = 1
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        loss = -D(fake).mean()
+        return Update("generator", loss if loss.item() > 0 else 2 * loss)
+
+
+def test_a_loss_that_cannot_be_captured_works_and_is_told_so() -> None:
+    outcome = Suite(Impatient).outcome("capture")
+    assert outcome.verdict == "advice"
+    assert outcome.advice == (
+        "on CUDA it will be computed eagerly, which is slower than as one graph: "
+        "the host reads the device within an iteration (_local_scalar_dense)"
+    )
+    assert failures(Impatient) == {}
 
 
 def test_a_good_loss_passes_every_check() -> None:
@@ -300,7 +320,8 @@ def test_a_loss_for_networks_of_its_own_is_tried_on_the_model_that_it_is_given()
     assert list(found) == ["modes"]
     assert "it needs energy, and the model that it is tried on has generator, discriminator" in found["modes"]
     suite = Suite(ForEnergy, model=Energy)
-    assert {suite.outcome(name).verdict for name in ("modes", "updates", "autocast", "random", "resume")} == {"passed"}
+    passing = ("modes", "updates", "autocast", "random", "resume", "capture")
+    assert {suite.outcome(name).verdict for name in passing} == {"passed"}
     assert suite.outcome("optimum").advice.startswith(
         "not checked: an optimum is known for discriminator and generator"
     )

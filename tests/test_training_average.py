@@ -18,7 +18,8 @@ def test_the_average_follows_its_formula_with_warm_up() -> None:
     for t in range(20):
         with torch.no_grad():
             layer.weight.copy_(torch.full((1, 2), float(t * t)))
-        average.update(t)
+        average.begin(t)
+        average.update()
         decay = min(0.5, (1 + t) / (10 + t))
         expected = decay * expected + (1 - decay) * t * t
     (_, value), *_ = average.tensors()
@@ -30,7 +31,8 @@ def test_without_warm_up_the_first_update_already_keeps_the_full_decay() -> None
     nn.init.zeros_(layer.weight)
     average = MovingAverage(layer, Options(decay=0.75, warm_up=False))
     nn.init.ones_(layer.weight)
-    average.update(0)
+    average.begin(0)
+    average.update()
     assert dict(average.tensors())["weight"].item() == pytest.approx(0.25)
 
 

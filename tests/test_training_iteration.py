@@ -20,7 +20,7 @@ from ganlab.training.device import autocast
 from ganlab.training.iteration import run_iteration
 from ganlab.training.ranks import Place, Ranks
 from ganlab.training.state import State, _adam, _augmented
-from ganlab.training.statistics import Statistics
+from ganlab.training.statistics import NonFinite, Statistics
 
 CPU = torch.device("cpu")
 ALONE = Ranks(Place(0, 1, 0), CPU)
@@ -174,12 +174,17 @@ def detached(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Ite
     yield Update("generator", networks["generator"](next(batches).z).mean().detach())
 
 
+def foreign(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
+    yield Update("discriminator", networks["generator"](next(batches).z).mean())
+
+
 @pytest.mark.parametrize(
     ("script", "sentence"),
     [
         (leaves_no_grad, "changed torch's grad or autocast mode across a yield"),
         (wrong_name, "updates ['critic'], but states networks = ('generator', 'discriminator')"),
         (wrong_shape, "yields a loss of shape (8, 1, 8, 8); it must be one number"),
+        (foreign, "yields a loss for discriminator that depends on none of its weights"),
         (detached, "yields a loss for generator that depends on no trainable weight"),
     ],
 )
@@ -191,24 +196,63 @@ def test_a_loss_that_breaks_the_rules_is_told_so(script: Any, sentence: str) -> 
     assert torch.is_grad_enabled()
 
 
+def reported(statistics: Statistics) -> tuple[dict[str, float], NonFinite | None]:
+    report = statistics.report()
+    numbers = report.values.tolist()
+    return report.means(numbers), report.non_finite(numbers, ALONE)
+
+
+def add(statistics: Statistics, iteration: int, *updates: tuple[Update, float]) -> None:
+    statistics.begin(iteration)
+    for update, norm in updates:
+        statistics.add(update, torch.tensor(norm))
+    statistics.count(statistics.close(), iteration)
+
+
 def test_statistics_are_means_and_remember_the_first_broken_iteration() -> None:
     statistics = Statistics(CPU)
-    one = torch.ones(())
-    for index, value in enumerate([1.0, 3.0, float("nan"), float("inf")]):
-        statistics.add(Update("generator", torch.tensor(value), {"extra": torch.tensor(float(index))}), one, index)
+    for index, value in enumerate([1.0, 3.0, float("nan"), float("inf"), 1.0]):
+        add(statistics, index, (Update("generator", torch.tensor(value), {"extra": torch.tensor(float(index))}), 1.0))
         if index == 1:
-            assert statistics.read() == {"loss_generator": 2.0, "extra": 0.5}
-            assert statistics.non_finite(ALONE) is None
-    assert statistics.read()["extra"] == 2.5
-    assert statistics.non_finite(ALONE) == ("loss", "generator", 2)
-    assert statistics.read() == {}
+            assert reported(statistics) == ({"loss_generator": 2.0, "extra": 0.5}, None)
+    means, broken = reported(statistics)
+    assert means["extra"] == 3.0
+    assert broken == ("loss", "generator", 2)
+    assert reported(statistics) == ({}, None), "nothing has been added since"
 
 
-def test_a_broken_gradient_is_told_from_a_broken_loss() -> None:
+@pytest.mark.parametrize("bad", [float("inf"), float("-inf"), float("nan")])
+def test_a_broken_gradient_is_told_from_a_broken_loss(bad: float) -> None:
     statistics = Statistics(CPU)
-    for index, norm in enumerate([1.0, float("inf"), float("nan")]):
-        statistics.add(Update("discriminator", torch.ones(())), torch.tensor(norm), index)
-    assert statistics.non_finite(ALONE) == ("gradient", "discriminator", 1)
+    for index, norm in enumerate([1.0, bad, 1.0]):
+        add(statistics, index, (Update("discriminator", torch.ones(())), norm))
+    assert reported(statistics)[1] == ("gradient", "discriminator", 1)
+
+
+def test_the_largest_finite_values_are_not_taken_for_infinite_ones() -> None:
+    statistics, largest = Statistics(CPU), torch.finfo(torch.float32).max
+    for index in range(100):
+        add(statistics, index, (Update("generator", torch.tensor(largest)), largest))
+    assert reported(statistics) == ({"loss_generator": largest}, None)
+
+
+def test_iterations_of_different_kinds_are_averaged_and_watched_apart() -> None:
+    """Several updates of a network in an iteration, and a penalty in every third one."""
+    statistics = Statistics(CPU)
+    for index in range(7):
+        penalty = {"r1": torch.tensor(float(index))} if index % 3 == 0 else {}
+        loss = float("nan") if index == 5 else float(index)
+        add(
+            statistics,
+            index,
+            (Update("discriminator", torch.tensor(2.0)), 1.0),
+            (Update("discriminator", torch.tensor(4.0), penalty), 1.0),
+            (Update(("generator", "mapping"), torch.tensor(loss)), 1.0),
+        )
+    means, broken = reported(statistics)
+    assert means["loss_discriminator"] == 3.0
+    assert means["r1"] == 3.0  # of 0, 3 and 6
+    assert broken == ("loss", "generator_mapping", 5)
 
 
 def test_the_gradient_norm_is_that_of_all_the_networks_weights() -> None:

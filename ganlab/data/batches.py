@@ -29,6 +29,29 @@ class Latent(NamedTuple):
     distribution: Literal["normal", "uniform"]
 
 
+class Draw(NamedTuple):
+    """What a batch is made of: the choices, in shapes that are always the same; the work on them is for the device."""
+
+    pictures: Tensor
+    """The places `(N,)` int64 of the pictures, or, where these are not on the device, themselves: uint8."""
+    flips: Tensor | None
+    """Which of them are mirrored, `(N,)` bool; None where none ever is."""
+    z: Tensor
+    """Latents `(N, latent_dim)`, float32."""
+    labels: Tensor | None
+    """Labels `(N,)` int64; None for a model without."""
+
+    def copy(self) -> Draw:
+        """Return the same in other memory."""
+        return Draw(*(part if part is None else part.clone() for part in self))  # type: ignore[arg-type]
+
+    def overwrite(self, other: Draw) -> None:
+        """Take over what another one has chosen, in the same memory."""
+        for mine, its in zip(self, other, strict=True):
+            if mine is not None and its is not None:
+                mine.copy_(its)
+
+
 class Batches(Iterator[Batch]):
     """Endless batches; the n-th is a pure function of (seed, n), so its place in the data is one number.
 
@@ -59,10 +82,11 @@ class Batches(Iterator[Batch]):
         """Batches drawn since the training began."""
         self.per_epoch = count // batch_size
         self._local = share.of(batch_size)
-        self._batch_size, self._latent, self._flip, self._seed, self._device = batch_size, latent, flip, seed, device
+        self._batch_size, self._latent, self._flip, self._seed, self.device = batch_size, latent, flip, seed, device
         storage = Resident if _fits(packed.images, device) else Streamed
         self._pictures: Resident | Streamed = storage(packed.images, device)
-        self._labels = torch.from_numpy(packed.labels).to(device) if conditional and packed.labels is not None else None
+        self._all_labels = torch.from_numpy(packed.labels) if conditional and packed.labels is not None else None
+        self._labels: Tensor | None = None
         self._generator = torch.Generator(device)
         self._epoch = -1
 
@@ -71,35 +95,47 @@ class Batches(Iterator[Batch]):
         self._seed, self.drawn, self._epoch = seed, drawn, -1
 
     def __next__(self) -> Batch:
+        return self.made_of(self.draw())
+
+    def draw(self) -> Draw:
+        """Choose what the next batch is made of."""
         epoch, place = divmod(self.drawn, self.per_epoch)
         if epoch != self._epoch:
             self._start_epoch(epoch)
         first = place * self._batch_size
         window = slice(first + self._local.start, first + self._local.stop)
-        pixels = self._pictures.take(window)
-        if self._flips is not None:
-            pixels = torch.where(self._flips[window, None, None, None], pixels.flip(-1), pixels)
-        real = pixels.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1.0)
-        condition = () if self._labels is None else (self._labels[self._order[window]],)
-        batch = Batch(real, self._draw_latents(), condition)
+        draw = Draw(
+            self._pictures.chosen(window),
+            None if self._flips is None else self._flips[window],
+            self._draw_latents(),
+            None if self._labels is None else self._labels[window],
+        )
         self.drawn += 1
-        return batch
+        return draw
+
+    def made_of(self, draw: Draw) -> Batch:
+        """Gather, mirror and scale the pictures, on the device alone."""
+        pixels = self._pictures.gathered(draw.pictures)
+        if draw.flips is not None:
+            pixels = torch.where(draw.flips[:, None, None, None], pixels.flip(-1), pixels)
+        real = pixels.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1.0)
+        return Batch(real, draw.z, () if draw.labels is None else (draw.labels,))
 
     def _start_epoch(self, epoch: int) -> None:
         count = self._pictures.count
         order = torch.from_numpy(_stream(self._seed, Stream.ORDER, epoch).permutation(count))
         self._pictures.start_epoch(order)
-        self._order = order.to(self._device)
+        self._labels = None if self._all_labels is None else self._all_labels[order].to(self.device)
         self._flips: Tensor | None = None
         if self._flip:
             flips = _stream(self._seed, Stream.FLIPS, epoch).integers(0, 2, count).astype(np.bool_)
-            self._flips = torch.from_numpy(flips).to(self._device)
+            self._flips = torch.from_numpy(flips).to(self.device)
         self._epoch = epoch
 
     def _draw_latents(self) -> Tensor:
         self._generator.manual_seed(stream_seed(self._seed, Stream.LATENTS, self.drawn))
         # The whole batch's, of which this process takes its share: so z does not depend on how many share it.
-        z = torch.empty(self._batch_size, self._latent.dim, device=self._device)
+        z = torch.empty(self._batch_size, self._latent.dim, device=self.device)
         if self._latent.distribution == "normal":
             z.normal_(generator=self._generator)
         else:
@@ -117,39 +153,55 @@ class Resident:
     def start_epoch(self, order: Tensor) -> None:
         self._order = order.to(self._device)
 
-    def take(self, window: slice) -> Tensor:
-        """Return the pictures `(N, C, H, W)`, uint8, at these places of the epoch's order."""
-        return self._images.index_select(0, self._order[window])
+    def chosen(self, window: slice) -> Tensor:
+        """Return where the pictures `(N,)` lie that stand at these places of the epoch's order."""
+        return self._order[window]
+
+    def gathered(self, chosen: Tensor) -> Tensor:
+        """Return the pictures `(N, C, H, W)`, uint8."""
+        return self._images.index_select(0, chosen)
 
 
 class Streamed:
     """Pictures that do not fit on the device: gathered into pinned memory and copied while the device computes.
 
-    Two staging buffers take turns, so a buffer is refilled only after the copy before last has ended.
+    Two staging buffers take turns, so a buffer is refilled only after the copy before last has ended. The copies
+    have a stream of their own, for which the computing waits, and not the other way round.
     """
 
     def __init__(self, images: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> None:
         self.count = len(images)
         self._images, self._device = _tensor(images), device
-        self._stages: list[tuple[Tensor, torch.Event]] = []
+        self._stages: list[tuple[Tensor, torch.cuda.Event]] = []
         self._turn = 0
 
     def start_epoch(self, order: Tensor) -> None:
         self._order = order
 
-    def take(self, window: slice) -> Tensor:
-        """Return the pictures `(N, C, H, W)`, uint8, at these places of the epoch's order."""
+    def chosen(self, window: slice) -> Tensor:
+        """Return the pictures `(N, C, H, W)`, uint8, on the device, that stand at these places of the epoch's order."""
         rows = self._order[window]
         if not self._stages:
             shape = (len(rows), *self._images.shape[1:])
-            self._stages = [(torch.empty(shape, dtype=torch.uint8).pin_memory(), torch.Event("cuda")) for _ in range(2)]
+            buffers = [torch.empty(shape, dtype=torch.uint8).pin_memory() for _ in range(2)]
+            self._stages = [(buffer, torch.cuda.Event()) for buffer in buffers]  # type: ignore[no-untyped-call]
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         buffer, copied = self._stages[self._turn]
         self._turn = 1 - self._turn
         copied.synchronize()
         torch.index_select(self._images, 0, rows, out=buffer)
-        pixels = buffer.to(self._device, non_blocking=True)
-        copied.record()
+        with torch.cuda.stream(self._stream):
+            pixels = buffer.to(self._device, non_blocking=True)
+            copied.record()
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_event(copied)
+        # It was allocated for the copies: until the computing has read it too, its memory must not be used again.
+        pixels.record_stream(computing)
         return pixels
+
+    def gathered(self, chosen: Tensor) -> Tensor:
+        """Return the pictures: they are gathered already."""
+        return chosen
 
 
 def _stream(seed: int, stream: Stream, index: int) -> np.random.Generator:

@@ -19,6 +19,8 @@ from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import modes, moved, random_states
 from ganlab.testing.toys import IMAGES, Tiny
 from ganlab.testing.trial import Trial, resumes_exactly
+from ganlab.training.capture import PROBES
+from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import networks_of
 
 ADVERSARIAL = {"generator", "discriminator"}
@@ -82,6 +84,24 @@ def resumes(subject: Subject[Loss]) -> None:
     resumes_exactly(_trial(subject, more=2), "a loss")
 
 
+def repeats_its_work(subject: Subject[Loss]) -> str | None:
+    """Watch what each of the different iterations asks of the device, three times, after one that is not watched."""
+    trial = _trial(subject)
+    state, batches = trial.begin(), trial.batches()
+    period = trial.iterations
+    works: list[list[Work]] = [[] for _ in range(period)]
+    for index in range(period * (1 + PROBES)):
+        operators = Operators(batches.device, state.tensors())
+        with operators:
+            trial.iterate(state, operators.batches(batches), index)
+        if index >= period:
+            works[index % period].append(operators.work())
+    for same in works:
+        if why := difference(same):
+            return f"on CUDA it will be computed eagerly, which is slower than as one graph: {why}"
+    return None
+
+
 def finds_the_optimum(subject: Subject[Loss]) -> str | None:
     """Let a generator of shades of grey look for those of the data."""
     loss = subject.make()
@@ -103,6 +123,12 @@ CHECKS = (
     Check("autocast", "Its updates are finite in bfloat16.", stays_finite_in_bf16, ("updates",)),
     Check("random", "It moves no random state but torch's default generator.", leaves_random_states, ("updates",)),
     Check("resume", "A run resumed after any iteration ends with the same bits.", resumes, ("random",)),
+    Check(
+        "capture",
+        "Its iterations are the same work each time, as a CUDA graph is.",
+        repeats_its_work,
+        ("updates",),
+    ),
     Check("optimum", "It leads a generator to the data.", finds_the_optimum, ("updates",)),
 )
 

@@ -129,6 +129,9 @@ class _Witness:
     def snapshot(self) -> None:
         """Save nothing."""
 
+    def note(self, text: str) -> None:
+        """Pass it over."""
+
     def stop_requested(self) -> bool:
         """Tell whether patience has ended."""
         return not self._patient

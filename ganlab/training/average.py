@@ -22,13 +22,25 @@ class MovingAverage:
         self._live: list[Tensor] = list(generator.parameters())
         self._average = [parameter.detach().clone(memory_format=torch.preserve_format) for parameter in self._live]
 
-    @torch.no_grad()
-    def update(self, iteration: int) -> None:
-        """Move the average towards the weights after the iteration with this index, counted from 0."""
+        self._decay: float | None = None
+        self._weight = torch.zeros((), device=self._live[0].device)
+        """How much of the live weights the next update takes: on the device, so that a captured iteration reads it."""
+
+    def begin(self, iteration: int) -> None:
+        """Tell the device which iteration comes next; the first is 0."""
         decay = self._options.decay
         if self._options.warm_up:
             decay = min(decay, (1 + iteration) / (10 + iteration))
-        torch._foreach_lerp_(self._average, self._live, 1 - decay)
+        if decay != self._decay:
+            self._weight.fill_(1 - decay)
+            self._decay = decay
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the average towards the weights: average + (1 - decay) (weights - average)."""
+        difference = torch._foreach_sub(self._live, self._average)
+        torch._foreach_mul_(difference, self._weight)
+        torch._foreach_add_(self._average, difference)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the averaged parameters by name."""

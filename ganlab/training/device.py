@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from ganlab.errors import GanlabError
 
@@ -88,6 +89,32 @@ def arithmetic(precision: Precision, deterministic: bool, threads: int | None) -
         torch.backends.cudnn.benchmark = benchmark
         torch.use_deterministic_algorithms(certain)
         torch.set_num_threads(thread_count)
+
+
+def exact_dtype(device: torch.device) -> torch.dtype:
+    """Return the widest floating-point type of a device: Apple's GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """Return the tensor in float64, on the CPU where its device has none."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).to(torch.float64)
+
+
+@contextmanager
+def stream_of_its_own(device: torch.device) -> Iterator[None]:
+    """Compute on another CUDA stream than the default one, on which nothing can be captured; elsewhere do nothing."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.cuda.current_stream(device)
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # so in torch
+    stream.wait_stream(before)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        before.wait_stream(stream)
 
 
 def keep_freed_memory() -> None:

@@ -1,10 +1,10 @@
-"""One iteration of a loss, eagerly: the host differentiates and steps between the loss's yields."""
+"""One iteration: the host differentiates and steps between the loss's yields, and the moving average follows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,9 +12,16 @@ from torch import Tensor
 from ganlab.errors import PluginError
 from ganlab.interfaces import Batch, Iteration, Loss, Update
 from ganlab.registry import registry
+from ganlab.seeds import Stream, stream_seed
+from ganlab.training.device import Precision, autocast
+from ganlab.training.plan import learning_rate
 from ganlab.training.ranks import Ranks
-from ganlab.training.state import State
-from ganlab.training.statistics import networks_of
+from ganlab.training.state import State, set_learning_rate
+from ganlab.training.statistics import Layout, Statistics, networks_of
+
+if TYPE_CHECKING:
+    from ganlab.data.batches import Batches
+    from ganlab.recipe import Recipe
 
 
 class _Modes(NamedTuple):
@@ -66,6 +73,10 @@ def _step(loss: Loss, state: State, update: Update, ranks: Ranks) -> Tensor:
     parameters: list[Tensor] = [p for optimizer in optimizers for p in optimizer.param_groups[0]["params"]]
     torch.autograd.backward(update.loss, inputs=parameters)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        raise PluginError(
+            f"{registry.title(loss)} yields a loss for {', '.join(names)} that depends on none of its weights"
+        )
     ranks.average(gradients)
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     for optimizer in optimizers:
@@ -94,3 +105,77 @@ def _modes() -> _Modes:
 
 def _leave(modes: _Modes) -> None:
     torch.set_grad_enabled(modes.grad)
+
+
+class WholeIteration:
+    """The iteration of a run, in two parts: what the host decides anew each time, and what the device then does."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        state: State,
+        batches: Batches,
+        statistics: Statistics,
+        device: torch.device,
+        precision: Precision,
+        ranks: Ranks,
+    ) -> None:
+        self.recipe, self.state, self.batches, self.device = recipe, state, batches, device
+        self._statistics, self._ranks = statistics, ranks
+        self._autocast = autocast(precision, device)
+        self._progress = torch.zeros((), device=device)
+
+    @property
+    def phase(self) -> int:
+        """Which of the loss's different iterations is next."""
+        return self.state.iteration % self.recipe.loss.period
+
+    def run(self, progress: float) -> Layout:
+        """Run the iteration; return which scalars have been added to the statistics."""
+        self.begin(progress)
+        return self.compute(self.batches)
+
+    def begin(self, progress: float) -> None:
+        """Write what differs from iteration to iteration to where the device reads it."""
+        state, recipe = self.state, self.recipe
+        # What layers draw depends on the iteration alone, so a run continues as if it had never stopped.
+        _seed_layers(state.seed(recipe.seed), state.iteration, self._ranks.rank, self.device)
+        self._progress.fill_(progress)
+        for name, optimizer in state.optimizers.items():
+            if recipe.optimizer[name].decay_from is not None:
+                set_learning_rate(optimizer, learning_rate(recipe.optimizer[name], progress))
+        if state.average is not None:
+            state.average.begin(state.iteration)
+        self._statistics.begin(state.iteration)
+
+    def compute(self, batches: Iterator[Batch]) -> Layout:
+        """Update the networks and the moving average; return which scalars have been added to the statistics."""
+        place = Iteration(self.phase, self._progress)
+        run_iteration(self.recipe.loss, self.state, batches, place, self._autocast, self._statistics.add, self._ranks)
+        if self.state.average is not None:
+            self.state.average.update()
+        return self._statistics.close()
+
+    def abandon(self) -> None:
+        """Forget the gradients of an iteration that has not come to its end."""
+        for optimizer in self.state.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that an iteration changes, by name."""
+        buffers = {
+            f"networks/{network}/{name}": buffer
+            for network, module in self.state.networks.items()
+            for name, buffer in module.named_buffers()
+        }
+        return dict(self.state.tensors()) | buffers | dict(self._statistics.tensors())
+
+
+def _seed_layers(seed: int, iteration: int, rank: int, device: torch.device) -> None:
+    """Seed torch's default generators for one iteration, each rank's with its own seed."""
+    value = stream_seed(seed, Stream.LAYERS, iteration, rank)
+    torch.default_generator.manual_seed(value)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index].manual_seed(value)
+    elif device.type == "mps":
+        torch.mps.manual_seed(value)

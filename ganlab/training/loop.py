@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
-from ganlab.interfaces import Iteration
-from ganlab.seeds import Stream, stream_seed
-from ganlab.training.device import Precision, autocast
-from ganlab.training.iteration import run_iteration
-from ganlab.training.plan import Plan, learning_rate
+from ganlab.training.capture import Captured, CudaGraph
+from ganlab.training.device import Precision, stream_of_its_own
+from ganlab.training.iteration import WholeIteration
+from ganlab.training.plan import Plan
 from ganlab.training.ranks import Ranks
-from ganlab.training.statistics import Statistics
+from ganlab.training.reading import Reading
+from ganlab.training.statistics import Report, Statistics
 
 if TYPE_CHECKING:
     from ganlab.data.batches import Batches
     from ganlab.recipe import Recipe
-    from ganlab.training.state import State
+    from ganlab.training.state import Magnitudes, State
 
 
 class Witness(Protocol):
@@ -31,6 +31,9 @@ class Witness(Protocol):
 
     def snapshot(self) -> None:
         """Draw samples and save a checkpoint of the state as it is now."""
+
+    def note(self, text: str) -> None:
+        """Learn something about the run that its user may want to know."""
 
     def stop_requested(self) -> bool:
         """Tell whether the loop should end after this iteration."""
@@ -49,72 +52,93 @@ def train_loop(
     plan = Plan(recipe, batches.per_epoch)
     statistics = Statistics(device)
     stopwatch = _Stopwatch(recipe.train.tick_seconds, state.iteration, plan.images(state), plan.progress(state), ranks)
+    looks = _Looks(state, plan, statistics, ranks, stopwatch, witness)
     batches.move_to(state.seed(recipe.seed), state.drawn)
-    progress = torch.zeros((), device=device)
-    context = autocast(precision, device)
+    iteration = WholeIteration(recipe, state, batches, statistics, device, precision, ranks)
 
-    def tick() -> None:
-        means = ranks.mean(statistics.read())
-        if found := statistics.non_finite(ranks):
-            raise NonFiniteError(f"the {found.what} of the {found.network}", found.iteration)
-        state.refuse_non_finite(ranks)  # weights that no loss has met yet, and the moving average, which none ever does
-        witness.tick(
-            Tick(
-                state.iteration,
-                plan.images(state),
-                plan.epoch(state),
-                plan.progress(state),
-                stats=means,
-                **stopwatch.lap(state.iteration, plan.images(state), plan.progress(state)),
-            )
-        )
+    with stream_of_its_own(device):
+        # Several ranks compute eagerly: that an exchange between them can be captured is not proven.
+        captured = device.type == "cuda" and ranks.alone
+        runner = Captured(iteration, CudaGraph, precision, witness.note) if captured else iteration
+        while not plan.done(state):
+            snapshots_before = plan.snapshots_due(state)
+            layout = runner.run(plan.progress(state))
+            statistics.count(layout, state.iteration)
+            state.iteration += 1
+            state.drawn = batches.drawn
 
-    while not plan.done(state):
-        # What layers draw depends on the iteration alone, so a run continues as if it had never stopped.
-        _seed_layers(state.seed(recipe.seed), state.iteration, ranks.rank, device)
-        done = plan.progress(state)
-        progress.fill_(done)
-        for name, optimizer in state.optimizers.items():
-            if recipe.optimizer[name].decay_from is not None:
-                optimizer.param_groups[0]["lr"] = learning_rate(recipe.optimizer[name], done)
-
-        # The loss's updates, then the moving average.
-        snapshots_before = plan.snapshots_due(state)
-        run_iteration(
-            recipe.loss,
-            state,
-            batches,
-            Iteration(state.iteration % recipe.loss.period, progress),
-            context,
-            lambda update, gradient_norm: statistics.add(update, gradient_norm, state.iteration),
-            ranks,
-        )
-        if state.average is not None:
-            state.average.update(state.iteration)
-        state.iteration += 1
-        state.drawn = batches.drawn
-
-        # Only here the host looks at the device.
-        snapshot_due = plan.snapshots_due(state) > snapshots_before or plan.done(state)
-        tick_due = snapshot_due or stopwatch.tick_due(state.iteration)
-        if tick_due:
-            tick()
-        if snapshot_due:
-            witness.snapshot()
-        # Several ranks stop together, and ask each other only at ticks; one alone stops at once.
-        if (tick_due or ranks.alone) and ranks.any(witness.stop_requested()):
-            return plan.done(state)
+            # Only here the host looks at the device. A GPU goes on with its work while the answer is on its way.
+            snapshot_due = plan.snapshots_due(state) > snapshots_before or plan.done(state)
+            tick_due = snapshot_due or (not looks.open and stopwatch.tick_due(state.iteration))
+            if tick_due:
+                looks.ask()
+            looks.tell(wait=snapshot_due or not ranks.alone)
+            if snapshot_due:
+                witness.snapshot()
+            # Several ranks stop together, and ask each other only at ticks; one alone stops at once.
+            if (tick_due or ranks.alone) and ranks.any(witness.stop_requested()):
+                looks.tell(wait=True)
+                return plan.done(state)
     return True
 
 
-def _seed_layers(seed: int, iteration: int, rank: int, device: torch.device) -> None:
-    """Seed torch's default generators for one iteration, each rank's with its own seed."""
-    value = stream_seed(seed, Stream.LAYERS, iteration, rank)
-    torch.default_generator.manual_seed(value)
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index].manual_seed(value)
-    elif device.type == "mps":
-        torch.mps.manual_seed(value)
+class _Look(NamedTuple):
+    """What the host has asked of the device at one place of the training."""
+
+    iteration: int
+    images: int
+    epoch: float
+    progress: float
+    report: Report
+    magnitudes: Magnitudes
+    reading: Reading
+
+
+class _Looks:
+    """The looks that the host takes at the device: asked for at once, and told when the answer has come."""
+
+    def __init__(
+        self,
+        state: State,
+        plan: Plan,
+        statistics: Statistics,
+        ranks: Ranks,
+        stopwatch: _Stopwatch,
+        witness: Witness,
+    ) -> None:
+        self._state, self._plan, self._statistics = state, plan, statistics
+        self._ranks, self._stopwatch, self._witness = ranks, stopwatch, witness
+        self._asked: _Look | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._asked is not None
+
+    def ask(self) -> None:
+        """Ask the device for what it has added up, and whether anything in the state has ceased to be finite."""
+        self.tell(wait=True)
+        state, plan = self._state, self._plan
+        # Weights that no loss has met yet are looked at as well, and the moving average, which none ever meets.
+        report, magnitudes = self._statistics.report(), state.magnitudes()
+        reading = Reading(torch.cat([report.values, magnitudes.values.to(report.values)]))
+        place = (state.iteration, plan.images(state), plan.epoch(state), plan.progress(state))
+        self._asked = _Look(*place, report, magnitudes, reading)
+
+    def tell(self, wait: bool) -> None:
+        """Tell the witness of the answer, if it has come or is to be waited for. Raises `NonFiniteError`."""
+        look = self._asked
+        if look is None or not (wait or look.reading.arrived()):
+            return
+        self._asked = None
+        numbers = look.reading.numbers()
+        size = look.report.values.numel()
+        means = self._ranks.mean(look.report.means(numbers[:size]))
+        if found := look.report.non_finite(numbers[:size], self._ranks):
+            raise NonFiniteError(f"the {found.what} of the {found.network}", found.iteration)
+        look.magnitudes.refuse_non_finite(numbers[size:], look.iteration, self._ranks)
+        lap = self._stopwatch.lap(look.iteration, look.images, look.progress)
+        self._witness.tick(Tick(look.iteration, look.images, look.epoch, look.progress, stats=means, **lap))
 
 
 class _Stopwatch:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from ganlab.interfaces import Augmentation, ImageSpec, Model
 from ganlab.registry import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import MovingAverage
+from ganlab.training.device import exact
 from ganlab.training.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -61,23 +63,43 @@ class State:
         """Return what the networks remember beside their weights, such as BatchNorm statistics."""
         return [buffer for network in self.networks.values() for buffer in network.buffers()]
 
-    def refuse_non_finite(self, ranks: Ranks) -> None:
-        """Raise `NonFiniteError` naming the first tensor that holds NaN or an infinite value: none may be saved."""
+    def magnitudes(self) -> Magnitudes:
+        """Return the largest magnitude in each tensor, computed on the device."""
         values = [(name, value) for name, value in self.tensors() if value.is_floating_point() and value.numel()]
         # The largest magnitude: a sum of squares is infinite for finite values that are large.
         norms = torch._foreach_norm([value for _, value in values], float("inf"))
-        finite = torch.isfinite(torch.stack([norm.to("cpu", torch.float32) for norm in norms])).tolist()
-        broken = [name for (name, _), good in zip(values, finite, strict=True) if not good]
+        device = norms[0].device
+        return Magnitudes(
+            tuple(name for name, _ in values), torch.stack([norm.to(device, torch.float32) for norm in norms])
+        )
+
+    def refuse_non_finite(self, ranks: Ranks) -> None:
+        """Raise `NonFiniteError` naming the first tensor that holds NaN or an infinite value: none may be saved."""
+        magnitudes = self.magnitudes()
+        magnitudes.refuse_non_finite(magnitudes.values.tolist(), self.iteration, ranks)
+
+
+class Magnitudes(NamedTuple):
+    """The largest magnitude in each tensor of the state."""
+
+    names: tuple[str, ...]
+    values: Tensor
+    """Float32, of one dimension."""
+
+    def refuse_non_finite(self, values: list[float], iteration: int, ranks: Ranks) -> None:
+        """Raise `NonFiniteError` for the first that is not finite; `values` are the numbers, read from the device."""
+        broken = [name for name, value in zip(self.names, values, strict=True) if not math.isfinite(value)]
         if ranks.any(bool(broken)):
-            raise NonFiniteError(broken[0] if broken else "the state of another rank", self.iteration)
+            raise NonFiniteError(broken[0] if broken else "the state of another rank", iteration)
 
 
 def buffer_rows(state: State, ranks: Ranks) -> Tensor:
-    """Return the buffers of all ranks, a row each, float64: what ranks do not have in common."""
+    """Return the buffers of all ranks, a row each, exact: what ranks do not have in common."""
     buffers = state.buffers()
     if not buffers:
         return torch.zeros(ranks.world, 0, dtype=torch.float64)
-    return ranks.rows(torch.cat([buffer.detach().reshape(-1).to(torch.float64) for buffer in buffers]))
+    flat = [exact(buffer.detach().reshape(-1)) for buffer in buffers]
+    return ranks.rows(torch.cat(flat))
 
 
 @torch.no_grad()
@@ -85,7 +107,7 @@ def set_buffers(buffers: Sequence[Tensor], row: Tensor) -> None:
     """Write one row of `buffer_rows`, or the mean of several, into buffers."""
     for buffer, part in zip(buffers, torch.split(row, [buffer.numel() for buffer in buffers]), strict=True):
         values = part if buffer.is_floating_point() else part.round()
-        buffer.copy_(values.view_as(buffer))
+        buffer.copy_(values.to(buffer.dtype).view_as(buffer))
 
 
 def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> State:
@@ -145,14 +167,27 @@ def _trainable(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
 
 
+def set_learning_rate(optimizer: torch.optim.Adam, value: float) -> None:
+    """Set the learning rate, in place where it lies on the device and a captured iteration reads it there."""
+    group = optimizer.param_groups[0]
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(value)
+    else:
+        group["lr"] = value
+
+
 def _adam(network: nn.Module, options: Optimizer, device: torch.device) -> torch.optim.Adam:
     parameters = [parameter for _, parameter in _trainable(network)]
+    fused = device.type in ("cpu", "cuda")
+    # The fused kernel reads it as float32 on CUDA, as float64 on the CPU.
+    lr = torch.tensor(options.lr, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
     optimizer = torch.optim.Adam(
         parameters,
-        lr=options.lr,
+        lr=lr if fused else options.lr,
         betas=options.betas,
         eps=options.eps,
-        fused=device.type in ("cpu", "cuda"),
+        fused=fused,
+        capturable=device.type == "cuda",
     )
     for parameter in parameters:
         # As Adam itself would at the first step; made now so that a checkpoint always has the same tensors.

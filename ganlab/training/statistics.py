@@ -1,16 +1,30 @@
-"""What a loss reports, averaged on the device and read by the host only when it asks."""
+"""What a loss reports, summed on the device and read by the host only when it asks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ganlab.interfaces import Update
+from ganlab.training.device import exact_dtype
 from ganlab.training.ranks import Ranks
+
+
+class Scalar(NamedTuple):
+    """What a reported number is: the loss or the gradient's norm of networks, or another statistic by its name."""
+
+    what: str
+    name: str
+
+
+Layout = tuple[Scalar, ...]
+"""The scalars of an iteration, in the order in which they are reported."""
+WATCHED = ("loss", "gradient")
+"""What must stay finite."""
 
 
 class NonFinite(NamedTuple):
@@ -21,65 +35,124 @@ class NonFinite(NamedTuple):
     iteration: int
 
 
-class Statistics:
-    """Sums of the logged scalars since they were last read, and the iteration at which each thing first broke.
+class _Sums:
+    """The sums of one layout, where iterations with that layout add theirs."""
 
-    Everything stays on the device: `add` never waits for it, `read` and `non_finite` wait once.
+    def __init__(self, size: int, device: torch.device) -> None:
+        # Not in float32, in which a sum may be infinite though its terms are not.
+        self.values = torch.zeros(size, dtype=exact_dtype(device), device=device)
+        self.last_finite = torch.full_like(self.values, -1.0)
+        self.iterations: list[int] = []
+        """The iterations that have been added since the last reading, which the host knows by itself."""
+
+
+class Report(NamedTuple):
+    """The sums since the one before: a tensor for the device to send, and what the host knows of it."""
+
+    values: Tensor
+    """Of one dimension: for each layout its sums, then the iterations at which they were last finite."""
+    layouts: tuple[tuple[Layout, tuple[int, ...]], ...]
+    """Each layout with the iterations that were added."""
+
+    def means(self, values: list[float]) -> dict[str, float]:
+        """Return the means of what is logged, from the numbers that `values` has become on the host."""
+        totals: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for layout, iterations, sums, _ in self._parts(values):
+            for scalar, total in zip(layout, sums, strict=True):
+                if scalar.what != "gradient" and iterations:
+                    name = f"loss_{scalar.name}" if scalar.what == "loss" else scalar.name
+                    totals[name] = totals.get(name, 0.0) + total
+                    counts[name] = counts.get(name, 0) + len(iterations)
+        return {name: total / counts[name] for name, total in totals.items()}
+
+    def non_finite(self, values: list[float], ranks: Ranks) -> NonFinite | None:
+        """Return what was the first to be NaN or infinite on any rank, if anything was."""
+        watched: list[Scalar] = []
+        firsts: list[int | None] = []
+        for layout, iterations, _, last_finite in self._parts(values):
+            for scalar, last in zip(layout, last_finite, strict=True):
+                if scalar.what in WATCHED:
+                    watched.append(scalar)
+                    firsts.append(next((iteration for iteration in iterations if iteration > last), None))
+        # All ranks watch the same things in the same order, so a place in it and an iteration make one number.
+        count = len(watched)
+        mine = [first * count + place for place, first in enumerate(firsts) if first is not None]
+        smallest = ranks.smallest(min(mine, default=math.inf))
+        if math.isinf(smallest):
+            return None
+        iteration, place = divmod(int(smallest), count)
+        return NonFinite(watched[place].what, watched[place].name, iteration)
+
+    def _parts(self, values: list[float]) -> list[tuple[Layout, tuple[int, ...], list[float], list[float]]]:
+        parts, start = [], 0
+        for layout, iterations in self.layouts:
+            middle, end = start + len(layout), start + 2 * len(layout)
+            parts.append((layout, iterations, values[start:middle], values[middle:end]))
+            start = end
+        return parts
+
+
+class Statistics:
+    """Sums of the reported scalars since they were last read, and the last iteration at which each was finite.
+
+    Everything stays on the device, in memory that stays where it is, so that a captured iteration adds to it too:
+    `add` and `close` are the device's part, `begin` and `count` the host's.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-        self._broken: dict[tuple[str, str], Tensor] = {}
-        """By thing and network: the index of the first iteration with a non-finite value, or -1."""
+        self._iteration = torch.zeros((), dtype=exact_dtype(device), device=device)
+        self._open: list[tuple[Scalar, Tensor]] = []
+        self._sums: dict[Layout, _Sums] = {}
+
+    def begin(self, iteration: int) -> None:
+        """Tell the device which iteration comes next; the first is 0."""
+        self._iteration.fill_(iteration)
+        self._open = []
+
+    def add(self, update: Update, gradient_norm: Tensor) -> None:
+        """Report the loss, its gradient's norm and the stats of one update."""
+        name = "_".join(networks_of(update))
+        self._open += [(Scalar("loss", name), update.loss), (Scalar("gradient", name), gradient_norm)]
+        self._open += [(Scalar("statistic", name), value) for name, value in update.stats.items()]
 
     @torch.no_grad()
-    def add(self, update: Update, gradient_norm: Tensor, iteration: int) -> None:
-        """Add the loss, its gradient's norm and the stats of one update of the iteration with this index."""
-        self._add({loss_name(update): update.loss, **update.stats})
-        network = "_".join(networks_of(update))
-        self._watch("loss", network, update.loss.detach(), iteration)
-        self._watch("gradient", network, gradient_norm, iteration)
+    def close(self) -> Layout:
+        """Add what one iteration has reported to the sums, and return which scalars that were."""
+        layout = tuple(scalar for scalar, _ in self._open)
+        values = [value.detach().reshape(()).to(self._device, torch.float32) for _, value in self._open]
+        self._open = []
+        if not layout:
+            return layout
+        sums = self._sums.setdefault(layout, _Sums(len(layout), self._device))
+        sums.values.add_(torch.stack(values))
+        # What is once not finite stays so in a sum. Times 0 it is NaN, which fmax passes over.
+        torch.fmax(sums.last_finite, self._iteration + 0.0 * sums.values, out=sums.last_finite)
+        return layout
 
-    def _watch(self, what: str, network: str, value: Tensor, iteration: int) -> None:
-        first = self._broken.setdefault((what, network), torch.full((), -1, dtype=torch.int64, device=self._device))
-        first.copy_(torch.where(torch.isfinite(value) | (first >= 0), first, iteration))
+    def count(self, layout: Layout, iteration: int) -> None:
+        """Note that the device adds the scalars of this iteration."""
+        if layout:
+            self._sums[layout].iterations.append(iteration)
 
-    def read(self) -> dict[str, float]:
-        """Return the means since the last call."""
-        if not self._sums:
-            return {}
-        totals = torch.stack(list(self._sums.values())).tolist()
-        means = {name: total / self._counts[name] for name, total in zip(self._sums, totals, strict=True)}
-        self._sums.clear()
-        self._counts.clear()
-        return means
+    def report(self) -> Report:
+        """Return the sums, and begin new ones."""
+        parts, layouts = [torch.zeros(0, dtype=self._iteration.dtype, device=self._device)], []
+        for layout, sums in self._sums.items():
+            parts += [sums.values, sums.last_finite]
+            layouts.append((layout, tuple(sums.iterations)))
+        report = Report(torch.cat(parts), tuple(layouts))
+        for sums in self._sums.values():
+            sums.values.zero_()
+            sums.iterations.clear()
+        return report
 
-    def non_finite(self, ranks: Ranks) -> NonFinite | None:
-        """Return what was the first to be NaN or infinite on any rank, if anything was."""
-        if not self._broken:
-            return None
-        firsts = torch.stack(list(self._broken.values())).tolist()
-        # All ranks watch the same things in the same order, so a place in it and an iteration make one number.
-        count = len(firsts)
-        mine = [first * count + place for place, first in enumerate(firsts) if first >= 0]
-        smallest = ranks.smallest(min(mine, default=math.inf))
-        if math.isinf(smallest):
-            return None
-        first, place = divmod(int(smallest), count)
-        return NonFinite(*list(self._broken)[place], first)
-
-    def _add(self, values: Mapping[str, Tensor]) -> None:
-        for name, value in values.items():
-            scalar = value.detach().to(torch.float32)
-            self._sums[name] = self._sums[name] + scalar if name in self._sums else scalar
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-
-def loss_name(update: Update) -> str:
-    """Return the name that an update's loss is logged under."""
-    return "loss_" + "_".join(networks_of(update))
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield what iterations change, with unique names."""
+        for index, sums in enumerate(self._sums.values()):
+            yield f"sums/{index}", sums.values
+            yield f"last finite/{index}", sums.last_finite
 
 
 def networks_of(update: Update) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ class Adversarial(Loss):
     """Discriminator updates in an iteration, each on new pictures."""
 
     @abstractmethod
-    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
-        """Return an update of the discriminator. `fake` `(N, C, H, W)` has no graph."""
+    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, phase: int) -> Update:
+        """Return an update of the discriminator in an iteration of this phase. `fake` `(N, C, H, W)` has no graph."""
 
     @abstractmethod
     def generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
@@ -38,10 +38,10 @@ class Adversarial(Loss):
         G, D = networks["generator"], networks["discriminator"]
         for _ in range(self.discriminator_steps - 1):
             batch = next(batches)
-            yield self.discriminator_update(D, batch, _without_graph(G, batch))
+            yield self.discriminator_update(D, batch, _without_graph(G, batch), iteration.phase)
         batch = next(batches)
         fake = G(batch.z, *batch.condition)
-        yield self.discriminator_update(D, batch, fake.detach())
+        yield self.discriminator_update(D, batch, fake.detach(), iteration.phase)
         yield self.generator_update(D, batch, fake)
 
 

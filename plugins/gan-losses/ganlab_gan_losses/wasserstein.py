@@ -28,7 +28,7 @@ class Wasserstein(Adversarial):
     gradient_penalty: PositiveFloat = 10.0
     """Weight of the penalty on slopes other than 1: lambda."""
 
-    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
+    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, phase: int) -> Update:
         """Return E D(G(z)) - E D(x) + lambda E (|dD/dx| - 1)^2 at points between the two: equation 3."""
         refuse_batchnorm(D, "gradient_penalty")
         real_logits, fake_logits = logits(D, batch.real, batch), logits(D, fake, batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from ganlab import Batch, Update
 from ganlab_gan_losses.adversarial import Adversarial, logits
@@ -25,6 +25,14 @@ class ZeroCentred(Adversarial):
     without. It needs a discriminator without BatchNorm."""
     r2: Weight = 0.0
     """Weight of R2, the same penalty at generated pictures; 0 is without."""
+    penalty_every: PositiveInt = 1
+    """Only every so many iterations have the penalties, with as many times their weight: 16 saves most of their cost
+    (lazy regularisation, Karras et al. 2020, section 3.1)."""
+
+    @property
+    def period(self) -> int:
+        """Iterations with and without penalties take turns."""
+        return self.penalty_every
 
     @abstractmethod
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -34,13 +42,14 @@ class ZeroCentred(Adversarial):
     def generator_loss(self, D: nn.Module, batch: Batch, fake: Tensor) -> Tensor:
         """Return what the generator minimises."""
 
-    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
+    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, phase: int) -> Update:
         """Return the discriminator's loss with the penalties; logs D(x), D(G(z)) and |dD/dx|^2 as `r1` and `r2`."""
         real = batch.real
-        if self.r1:
+        r1, r2 = (weight * self.penalty_every if phase == 0 else 0.0 for weight in (self.r1, self.r2))
+        if r1:
             refuse_batchnorm(D, "r1")
             real = require_grad(real)
-        if self.r2:
+        if r2:
             refuse_batchnorm(D, "r2")
             fake = require_grad(fake)
 
@@ -49,12 +58,12 @@ class ZeroCentred(Adversarial):
         loss = self.discriminator_loss(real_logits, fake_logits)
         stats = {"D(x)": real_logits.mean(), "D(G(z))": fake_logits.mean()}
 
-        if self.r1:
+        if r1:
             stats["r1"] = slopes(real_logits, real).square().mean()
-            loss = loss + self.r1 / 2 * stats["r1"]  # equation 9
-        if self.r2:
+            loss = loss + r1 / 2 * stats["r1"]  # equation 9
+        if r2:
             stats["r2"] = slopes(fake_logits, fake).square().mean()
-            loss = loss + self.r2 / 2 * stats["r2"]  # equation 10
+            loss = loss + r2 / 2 * stats["r2"]  # equation 10
         return Update("discriminator", loss, stats)
 
     def generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:

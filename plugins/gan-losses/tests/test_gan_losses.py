@@ -260,6 +260,20 @@ def test_the_slope_is_taken_through_whatever_stands_before_the_discriminator() -
     assert stats[1] == pytest.approx(4 * stats[0], rel=1e-5)
 
 
+@pytest.mark.parametrize("cls", ZERO_CENTRED)
+def test_lazy_penalties_come_every_so_often_with_as_many_times_their_weight(cls: type[Loss]) -> None:
+    lazy, always, never = cls(r1=0.3, r2=0.2, penalty_every=4), cls(r1=1.2, r2=0.8), cls()
+    assert (lazy.period, always.period) == (4, 1)
+    for phase in range(lazy.period):
+        like = always if phase == 0 else never
+        found, expected = (
+            next(loss.updates(networks(), batches(), Iteration(at, torch.tensor(0.0))))
+            for loss, at in ((lazy, phase), (like, 0))
+        )
+        assert found.loss.item() == expected.loss.item()
+        assert found.stats.keys() == expected.stats.keys()
+
+
 # BatchNorm
 
 
@@ -534,7 +548,7 @@ def test_options_out_of_bounds_are_refused(name: str, option: str) -> None:
 
 # In the host
 
-BOTH = [{}, {"r1": 1.0, "r2": 1.0, "discriminator_steps": 2}]
+BOTH = [{}, {"r1": 1.0, "r2": 1.0, "discriminator_steps": 2, "penalty_every": 2}]
 test_hinge = contract(Hinge, options=BOTH)
 test_least_squares = contract(LeastSquares, options=BOTH)
 test_logistic = contract(Logistic, options=BOTH)
