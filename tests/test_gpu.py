@@ -98,11 +98,10 @@ def test_replayed_iterations_leave_the_bits_of_eager_ones(monkeypatch: pytest.Mo
     captured = ganlab.train(on_cuda(**HARD, train=train, observers={"log": {}}), out="captured")
     assert "eagerly" not in noted(captured)
 
-    class NoGraph(CudaGraph):
-        def record(self, work: Any) -> None:
-            raise RuntimeError("no graphs here")
+    def refuse(self: CudaGraph, work: Any) -> None:
+        raise RuntimeError("no graphs here")
 
-    monkeypatch.setattr("ganlab.training.loop.CudaGraph", NoGraph)
+    monkeypatch.setattr(CudaGraph, "record", refuse)
     eager = ganlab.train(on_cuda(**HARD, train=train, observers={"log": {}}), out="eager")
     assert "computed eagerly, not as CUDA graphs: an iteration cannot be captured (no graphs here)" in noted(eager)
     assert state_bytes(captured.directory) == state_bytes(eager.directory)
@@ -116,6 +115,17 @@ def test_a_captured_run_resumes_with_the_bits_of_an_undisturbed_one() -> None:
     ganlab.train(on_cuda(**constant, train=train | {"iterations": 17}), out="parts")
     parts = ganlab.train(on_cuda(**constant, train=train | {"iterations": 40}), out="parts")
     assert state_bytes(parts.directory) == state_bytes(whole.directory)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_lazy_penalties_have_a_graph_a_phase(deterministic: bool) -> None:
+    model = {"discriminator_batchnorm": False}
+    loss = {"name": "logistic", "r1": 1.0, "penalty_every": 4}
+    train = {"deterministic": deterministic, "iterations": 60}
+    runs = [ganlab.train(on_cuda(model=model, loss=loss, train=train, observers={"log": {}}), out=out) for out in "ab"]
+    assert "eagerly" not in noted(runs[0])
+    if deterministic:
+        assert state_bytes(runs[0].directory) == state_bytes(runs[1].directory)
 
 
 def test_a_loss_that_reads_the_device_is_computed_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:

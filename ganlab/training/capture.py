@@ -47,18 +47,25 @@ class Graph(Protocol):
 class CudaGraph:
     """A CUDA graph."""
 
-    def __init__(self) -> None:
-        self._graph = torch.cuda.CUDAGraph()
+    def __init__(self, pool: tuple[int, int]) -> None:
+        self._graph, self._pool = torch.cuda.CUDAGraph(), pool
 
     def record(self, work: Callable[[], object]) -> None:
         """Capture `work` on the current stream."""
         # "thread_local": what other threads do meanwhile, such as writing pictures, is no part of the capture.
-        with torch.cuda.graph(self._graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
+        stream = torch.cuda.current_stream()
+        with torch.cuda.graph(self._graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
             work()
 
     def replay(self) -> None:
         """Launch all of it."""
         self._graph.replay()
+
+
+def cuda_graphs() -> Callable[[], Graph]:
+    """Return what makes CUDA graphs that share their memory: none of them leaves anything in it."""
+    pool = torch.cuda.graph_pool_handle()
+    return lambda: CudaGraph(pool)
 
 
 class _Recording(NamedTuple):

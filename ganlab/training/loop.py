@@ -9,7 +9,7 @@ import torch
 
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
-from ganlab.training.capture import Captured, CudaGraph
+from ganlab.training.capture import Captured, cuda_graphs
 from ganlab.training.device import Precision, stream_of_its_own
 from ganlab.training.iteration import WholeIteration
 from ganlab.training.plan import Plan
@@ -59,7 +59,7 @@ def train_loop(
     with stream_of_its_own(device):
         # Several ranks compute eagerly: that an exchange between them can be captured is not proven.
         captured = device.type == "cuda" and ranks.alone
-        runner = Captured(iteration, CudaGraph, precision, witness.note) if captured else iteration
+        runner = Captured(iteration, cuda_graphs(), precision, witness.note) if captured else iteration
         while not plan.done(state):
             snapshots_before = plan.snapshots_due(state)
             layout = runner.run(plan.progress(state))
