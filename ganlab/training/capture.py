@@ -19,6 +19,8 @@ from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import Layout
 
 if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE
+
     from ganlab.data.batches import Draw
     from ganlab.training.device import Precision
     from ganlab.training.iteration import WholeIteration
@@ -47,7 +49,7 @@ class Graph(Protocol):
 class CudaGraph:
     """A CUDA graph."""
 
-    def __init__(self, pool: tuple[int, int]) -> None:
+    def __init__(self, pool: _POOL_HANDLE) -> None:
         self._graph, self._pool = torch.cuda.CUDAGraph(), pool
 
     def record(self, work: Callable[[], object]) -> None:
