@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ import numpy as np
 
 from ganlab.artefact import Artefact, read_artefact
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.latents import checked_seed, latents
+from ganlab.latents import latents
 from ganlab.metadata import Metadata
+from ganlab.onnx_compute import with_onnxruntime
 from ganlab.pictures import Pictures, to_uint8
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class Generator:
         if label is not None:
             return np.full(len(seeds), label)
         if self._metadata.conditional:
-            return np.array([checked_seed(seed) % self._metadata.images.classes for seed in seeds], np.int64)
+            return np.fromiter(map(operator.index, seeds), np.int64, len(seeds)) % self._metadata.images.classes
         return None
 
     def _run(self, z: Floats, labels: Labels | None) -> Floats:
@@ -130,13 +132,13 @@ def load_generator(path: Path | str, device: str = "auto") -> Generator:
     """Load a generator from a run's directory, a `.safetensors` or an `.onnx` file; its bytes tell which it is.
 
     `device` is `"auto"`, `"cpu"`, `"cuda"`, `"cuda:N"` or `"mps"`. An ONNX file needs numpy, pydantic and
-    onnxruntime only. Raises `ArtefactError` for a file that is anything but an undamaged generator, `PluginError`
-    where its model is not installed.
+    onnxruntime only; CUDA needs onnxruntime-gpu. Raises `ArtefactError` for a file that is anything but an
+    undamaged generator, `PluginError` where its model is not installed.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
         raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
     artefact = read_artefact(path)
-    load = _with_torch if artefact.kind == "safetensors" else _with_onnxruntime
+    load = _with_torch if artefact.kind == "safetensors" else with_onnxruntime
     return Generator(str(artefact.path), artefact.metadata, load(artefact, device))
 
 
@@ -190,68 +192,3 @@ def _exact_arithmetic(device: torch.device) -> Iterator[None]:
     finally:
         for setting, precision in zip(settings, before, strict=True):
             setting.fp32_precision = precision
-
-
-def _with_onnxruntime(artefact: Artefact, device: str) -> Compute:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise GanlabError(f"{artefact.path}: needs onnxruntime: pip install onnxruntime") from error
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised as well, and said below
-    # A generator is one file. Weights that it claims to keep in others are sought below itself, where nothing can be.
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", str(artefact.path / "none")
-    )
-    providers = _onnx_providers(artefact, device, onnxruntime.get_available_providers())
-    try:
-        session = onnxruntime.InferenceSession(artefact.data, options, providers=providers)
-    # onnxruntime's exceptions have no common class.
-    except Exception as error:
-        raise ArtefactError(f"{artefact.path}: onnxruntime refuses it: {_first_line(error)}") from error
-    if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
-        raise GanlabError(f"{artefact.path}: onnxruntime cannot use {device} here; use cpu or auto")
-    _check_signature(artefact, session)
-    path = artefact.path  # not the artefact, which would keep the file's bytes in memory
-
-    def compute(z: Floats, labels: Labels | None) -> Floats:
-        feeds = {"z": z} if labels is None else {"z": z, "labels": labels}
-        try:
-            return np.asarray(session.run(["images"], feeds)[0])
-        except Exception as error:
-            raise ArtefactError(f"{path}: onnxruntime cannot run it: {_first_line(error)}") from error
-
-    return compute
-
-
-def _onnx_providers(artefact: Artefact, device: str, available: list[str]) -> list[Any]:
-    if device == "mps":
-        raise GanlabError(f"{artefact.path}: an ONNX file is computed on cpu or cuda; use cpu or auto")
-    cuda = "CUDAExecutionProvider" in available
-    if device.startswith("cuda") and not cuda:
-        raise GanlabError(f"{artefact.path}: this onnxruntime has no CUDA: pip install onnxruntime-gpu, or use cpu")
-    if device == "cpu" or not cuda:
-        return ["CPUExecutionProvider"]
-    index = int(device.partition(":")[2] or 0)
-    return [("CUDAExecutionProvider", {"device_id": index, "use_tf32": 0}), "CPUExecutionProvider"]
-
-
-def _check_signature(artefact: Artefact, session: Any) -> None:
-    """Refuse a graph whose inputs and outputs are not those that its metadata promises."""
-    metadata = artefact.metadata
-    expected = {"z": ("tensor(float)", [metadata.latent.dim])}
-    if metadata.conditional:
-        expected["labels"] = ("tensor(int64)", [])
-    found = {value.name: (value.type, value.shape[1:]) for value in session.get_inputs()}
-    dynamic = all(value.shape and not isinstance(value.shape[0], int) for value in session.get_inputs())
-    outputs = {value.name: value.type for value in session.get_outputs()}
-    if found != expected or not dynamic or outputs != {"images": "tensor(float)"}:
-        raise ArtefactError(
-            f"{artefact.path}: its graph is not what its metadata promises: "
-            f"it takes {sorted(found)} and makes {sorted(outputs)}, or their shapes differ; export it again"
-        )
-
-
-def _first_line(error: Exception) -> str:
-    return ascii(" ".join(str(error).split())[:200])[1:-1]

@@ -13,13 +13,13 @@ ROOT = PACKAGE.parent
 PLUGINS = sorted(ROOT.glob("plugins/*/*/__init__.py"))
 
 ROOMS = [
-    {"errors", "seeds", "suggest", "toml", "latents"},
+    {"errors", "seeds", "suggest", "toml", "latents", "cores"},
     {"durable", "interfaces", "providers", "heartbeat", "launch"},
     {"pictures", "events", "options", "settings", "metadata", "disabled", "snippet"},
     {"loading", "artefact", "layers"},
     {"registry"},
     {"mistakes", "network", "schema", "scaffold"},
-    {"recipe", "generator", "folding"},
+    {"recipe", "generator", "onnx_compute", "folding"},
     {"blame", "data", "training", "checkpoint", "rundir", "signals"},
     {"continuation", "export", "preview"},
     {"session"},

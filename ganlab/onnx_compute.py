@@ -1,0 +1,108 @@
+"""An ONNX generator in onnxruntime: the session's settings, the device, and what is refused."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ganlab.artefact import Artefact
+from ganlab.cores import physical_cores
+from ganlab.errors import ArtefactError, GanlabError
+
+if TYPE_CHECKING:
+    from ganlab.generator import Compute, Floats, Labels
+
+
+def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
+    """Return the function from latents and labels to images that the graph is. Loads neither torch nor onnx."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise GanlabError(f"{artefact.path}: needs onnxruntime: pip install onnxruntime") from error
+
+    providers = _providers(artefact, device, onnxruntime.get_available_providers())
+    if len(providers) > 1:
+        with redirect_stdout(io.StringIO()):  # what is missing is told by the session, which then lacks CUDA
+            onnxruntime.preload_dlls()
+    options = session_options(artefact)
+    try:
+        session = onnxruntime.InferenceSession(artefact.data, options, providers=providers)
+    # onnxruntime's exceptions have no common class.
+    except Exception as error:
+        raise ArtefactError(f"{artefact.path}: onnxruntime refuses it: {_first_line(error)}") from error
+    if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
+        raise GanlabError(f"{artefact.path}: onnxruntime cannot use {device} here; use cpu or auto")
+    _check_signature(artefact, session)
+    path = artefact.path  # not the artefact, which would keep the file's bytes in memory
+
+    def compute(z: Floats, labels: Labels | None) -> Floats:
+        feeds = {"z": z} if labels is None else {"z": z, "labels": labels}
+        try:
+            return np.asarray(session.run(["images"], feeds)[0])
+        except Exception as error:
+            raise ArtefactError(f"{path}: onnxruntime cannot run it: {_first_line(error)}") from error
+
+    return compute
+
+
+def session_options(artefact: Artefact) -> Any:
+    """Return the `onnxruntime.SessionOptions` for a generator, which is a chain of layers."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised as well, and told in one sentence
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # Left to itself, onnxruntime counts the machine's cores, not the process's, and binds its threads to them.
+    options.intra_op_num_threads = physical_cores()
+    options.inter_op_num_threads = 1
+    # Threads that spin between layers save a tenth of a picture's time; between calls they would take the cores
+    # from whoever shares them.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    # A generator is one file. Weights that it claims to keep in others are sought below itself, where nothing can be.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(artefact.path / "none")
+    )
+    return options
+
+
+def _providers(artefact: Artefact, device: str, available: list[str]) -> list[Any]:
+    """Return onnxruntime's providers for a device, the preferred one first."""
+    if device == "mps":
+        raise GanlabError(f"{artefact.path}: an ONNX file is computed on cpu or cuda; use cpu or auto")
+    cuda = "CUDAExecutionProvider" in available
+    if device.startswith("cuda") and not cuda:
+        raise GanlabError(f"{artefact.path}: this onnxruntime has no CUDA: pip install onnxruntime-gpu, or use cpu")
+    if device == "cpu" or not cuda:
+        return ["CPUExecutionProvider"]
+    settings = {
+        "device_id": int(device.partition(":")[2] or 0),
+        # TF32 drops 13 of 23 bits, and a seed is the same picture on every device.
+        "use_tf32": 0,
+        # The default times the algorithms anew for every batch size, and picks another when the device is busy.
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
+    return [("CUDAExecutionProvider", settings), "CPUExecutionProvider"]
+
+
+def _check_signature(artefact: Artefact, session: Any) -> None:
+    """Refuse a graph whose inputs and outputs are not those that its metadata promises."""
+    metadata = artefact.metadata
+    expected = {"z": ("tensor(float)", [metadata.latent.dim])}
+    if metadata.conditional:
+        expected["labels"] = ("tensor(int64)", [])
+    found = {value.name: (value.type, value.shape[1:]) for value in session.get_inputs()}
+    dynamic = all(value.shape and not isinstance(value.shape[0], int) for value in session.get_inputs())
+    outputs = {value.name: value.type for value in session.get_outputs()}
+    if found != expected or not dynamic or outputs != {"images": "tensor(float)"}:
+        raise ArtefactError(
+            f"{artefact.path}: its graph is not what its metadata promises: "
+            f"it takes {sorted(found)} and makes {sorted(outputs)}, or their shapes differ; export it again"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return ascii(" ".join(str(error).split())[:200])[1:-1]
