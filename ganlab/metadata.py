@@ -116,6 +116,8 @@ class Metadata(_Record):
     training: TrainingRecord
     data: DataRecord
     versions: VersionsRecord
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    """What the file computes in; its inputs and pictures are float32 all the same."""
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] = UNSEALED
     """SHA-256 of the whole file, taken while these 64 digits are 0."""
 

@@ -319,7 +319,7 @@ def test_notes_in_nested_graphs_are_removed() -> None:
 def test_warnings_and_logs_are_on_again_after_an_export(caplog: pytest.LogCaptureFixture) -> None:
     import logging
 
-    with exporters._quiet():
+    with exporters.quiet():
         logging.getLogger("torch.somewhere").warning("unseen")
         warnings.warn("unseen", stacklevel=1)
     logging.getLogger("torch.somewhere").warning("seen")

@@ -54,24 +54,34 @@ class ONNX(Exporter):
         self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
     ) -> None:
         """Write the graph. Raise `PluginError` with the remedy where the generator cannot be expressed in ONNX."""
-        import onnx
-
-        model = _translate(fold_batchnorm(generator), inputs, self.opset)
-        _check(model, inputs, self.opset)
-        _strip(model)
-        model.producer_name, model.producer_version = "ganlab", ""
-        for key, value in metadata.items():
-            model.metadata_props.add(key=key, value=value)
-        try:
-            data = model.SerializeToString(deterministic=True)
-        except ValueError as error:  # protobuf's limit
-            raise RunError("the generator is larger than the 2 GB that one ONNX file can hold") from error
-        onnx.checker.check_model(data, full_check=True)
-        path.write_bytes(seal(data))
+        write_graph(translated(generator, inputs, self.opset), metadata, path)
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
         return load_generator(path, device="cpu")(*inputs.values())
+
+
+def translated(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -> onnx.ModelProto:
+    """Return the generator's graph in float32, BatchNorm folded, checked to be what was asked for."""
+    model = _translate(fold_batchnorm(generator), inputs, opset)
+    _check(model, inputs, opset)
+    return model
+
+
+def write_graph(model: onnx.ModelProto, metadata: Mapping[str, str], path: Path) -> None:
+    """Write a graph that holds `metadata` and nothing else about where it comes from. Changes `model`."""
+    import onnx
+
+    _strip(model)
+    model.producer_name, model.producer_version = "ganlab", ""
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    try:
+        data = model.SerializeToString(deterministic=True)
+    except ValueError as error:  # protobuf's limit
+        raise RunError("the generator is larger than the 2 GB that one ONNX file can hold") from error
+    onnx.checker.check_model(data, full_check=True)
+    path.write_bytes(seal(data))
 
 
 def _translate(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -> onnx.ModelProto:
@@ -79,7 +89,7 @@ def _translate(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -
     import torch
 
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 generator,
                 tuple(inputs.values()),
@@ -101,8 +111,8 @@ def _translate(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch's progress, warnings and logs to itself: what matters about the graph is checked afterwards."""
+def quiet() -> Iterator[None]:
+    """Keep a library's progress, warnings and logs to itself: what matters about the graph is checked afterwards."""
     before = logging.root.manager.disable
     logging.disable(max(before, logging.WARNING))
     try:
