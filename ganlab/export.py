@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from ganlab.artefact import KEY, Artefact, read_artefact
 from ganlab.durable import TEMPORARY, replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
+from ganlab.generator import BATCH, load_generator
 from ganlab.interfaces import Exporter
 from ganlab.latents import latents
 from ganlab.metadata import UNSEALED
@@ -31,6 +33,8 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 BATCHES = (1, 2, 7)
 """The batch sizes at which the written file is run: what is fixed or transposed by mistake differs at one of them."""
+TURNS = 8
+"""How often a file's speed is measured, and once more to warm up."""
 NOISE = 1e-5
 """Two passes of the same latents through torch that differ by more are taken for a generator that draws noise."""
 
@@ -43,6 +47,17 @@ class Exported(NamedTuple):
     max_difference: float
     """From torch in float32, over all batches, on pictures in [-1, 1]."""
     tolerance: float
+    relative_difference: float
+    """The same on the whole: root mean square of the differences, divided by that of torch's pictures."""
+
+
+class Pace(NamedTuple):
+    """How fast a file is computed on this machine's CPU, in milliseconds, medians."""
+
+    one_ms: float
+    """For one picture alone."""
+    batch_ms: float
+    """For `ganlab.generator.BATCH` pictures at once."""
 
 
 def export(
@@ -75,18 +90,37 @@ def export(
         with _blaming(provider, "cannot write"):
             _write(writer, generator, artefact, written)
         _check_written(provider, written)
-        difference = 0.0
+        difference, squares = 0.0, np.zeros(2)
         for inputs, images in zip(checks, expected, strict=True):
             report(f"comparing with torch at batch {len(images)}")
             with _blaming(provider, "cannot run what it wrote"):
                 made = writer.run(written, inputs)
             difference = max(difference, _difference(provider, made, images, tolerance))
+            squares += [np.square(made - images, dtype=float).sum(), np.square(images, dtype=float).sum()]
         if target.exists() and target.samefile(artefact.path) and written.read_bytes() != artefact.data:
             raise GanlabError(f"{target} is what is being exported; name another file with --out")
         size = written.stat().st_size
         with replacing_file(target) as temporary:
             os.replace(written, temporary)
-    return Exported(target, size, difference, tolerance)
+    relative = float(np.sqrt(squares[0] / squares[1])) if squares[1] else 0.0
+    return Exported(target, size, difference, tolerance, relative)
+
+
+def paces(*paths: Path) -> list[Pace]:
+    """Measure files against each other: they take turns, so that what else the machine does meets all of them."""
+    generators = [load_generator(path, device="cpu") for path in paths]
+    times: list[tuple[list[float], list[float]]] = [([], []) for _ in paths]
+    for turn in range(TURNS + 1):
+        for generator, (one, many) in zip(generators, times, strict=True):
+            for count, taken, calls in ((1, one, 10), (BATCH, many, 1)):
+                z = generator.latents(range(count))
+                labels = np.zeros(count, np.int64) if generator.metadata.conditional else None
+                started = time.perf_counter()
+                for _ in range(calls):
+                    generator(z, labels)
+                if turn:  # the first warms up
+                    taken.append((time.perf_counter() - started) / calls * 1000)
+    return [Pace(float(np.median(one)), float(np.median(many))) for one, many in times]
 
 
 def _inputs(artefact: Artefact, count: int) -> dict[str, np.ndarray[Any, Any]]:

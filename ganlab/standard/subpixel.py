@@ -122,6 +122,7 @@ def _as_product(layer: Layer, output: str, relu: bool) -> Rewritten:
     ]
     if layer.bias is not None:
         weights.append(numpy_helper.from_array(np.repeat(layer.bias, height * width), bias))
+    made = f"{name}.map" if relu else output
     factors = [f"{name}.row", weight, *([bias] if layer.bias is not None else [])]
     nodes = [
         helper.make_node("Reshape", [layer.node.input[0], flat], [factors[0]], f"{name}.flatten"),
