@@ -127,12 +127,10 @@ def _as_product(layer: Layer, output: str, relu: bool) -> Rewritten:
     nodes = [
         helper.make_node("Reshape", [layer.node.input[0], flat], [factors[0]], f"{name}.flatten"),
         helper.make_node("Gemm", factors, [f"{name}.product"], f"{name}.multiply"),
-        helper.make_node(
-            "Reshape", [f"{name}.product", shape], [f"{name}.map" if relu else output], f"{name}.unflatten"
-        ),
+        helper.make_node("Reshape", [f"{name}.product", shape], [made], f"{name}.unflatten"),
     ]
     if relu:
-        nodes.append(helper.make_node("Relu", [f"{name}.map"], [output], f"{name}.relu"))
+        nodes.append(helper.make_node("Relu", [made], [output], f"{name}.relu"))
     return Rewritten(nodes, weights)
 
 
