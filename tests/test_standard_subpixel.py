@@ -111,7 +111,7 @@ def test_as_many_multiplications_as_before() -> None:
     weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     convolutions = [weights[node.input[1]] for node in model.graph.node if node.op_type == "Conv"][:4]
     assert convolutions == [(3, 5, 2, 2)] * 4
-    assert 4 * 3 * 5 * 2 * 2 == layer.weight.size
+    assert layer.weight.size == 4 * 3 * 5 * 2 * 2
     assert "w0" not in weights
 
 

@@ -103,9 +103,12 @@ def _with_precision(metadata: Mapping[str, str], precision: Literal["fp16", "int
 
 @contextmanager
 def _search_path() -> Iterator[None]:
-    """Put `sys.path` back, to which onnxruntime.transformers adds its own folder."""
+    """Let onnxruntime's tools find each other as they expect, in a folder on `sys.path`, and put `sys.path` back."""
+    import onnxruntime
+
     before = list(sys.path)
     try:
+        sys.path.append(str(Path(onnxruntime.__file__).parent / "transformers"))
         yield
     finally:
         sys.path[:] = before
@@ -134,7 +137,9 @@ def _convolutions(graph: onnx.GraphProto) -> list[str]:
 def _quantised(model: onnx.ModelProto, names: list[str], plain: Path) -> onnx.ModelProto:
     """Return the model with the named nodes in 8 bits, their ranges measured on the pictures of the file `plain`."""
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    with _search_path():
+        from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     batches = iter(_calibration(plain))
 
