@@ -73,6 +73,19 @@ def test_run_then_every_verb_without_an_argument(command: Command, recipe: Path)
     assert command("export", "--safetensors", "--out", "copy.safetensors").code == 0
     assert Path("copy.safetensors").read_bytes() == Path("runs/toy/0001/generator.safetensors").read_bytes()
 
+    for form in ("fp16", "int8"):
+        ended = command("export", "--onnx", f"--{form}")
+        assert re.fullmatch(
+            rf"runs/toy/0001/generator\.{form}\.onnx  0\.0 MB, differs from torch by at most \S+ \(allowed \S+\)\n"
+            r"  by \d+\.\d\d% on the whole; one picture in \d+\.\d\d ms, 64 in \d+\.\d ms; "
+            r"in fp32: 0\.0 MB, \d+\.\d\d ms, \d+\.\d ms\n",
+            ended.out,
+        )
+        shown = command("info", f"runs/toy/0001/generator.{form}.onnx").out
+        assert re.search(rf"^  precision +{form}$", shown, re.MULTILINE)
+        assert command("sample", f"runs/toy/0001/generator.{form}.onnx", "--count", 3, "--out", "few.npy").code == 0
+    assert re.search(r"^  precision +fp32$", command("info").out, re.MULTILINE)
+
     ended = command("sample", "--count", 6, "--seed", 7)
     assert ended.out == "runs/toy/0001/sample.png\n"
     grid = np.asarray(Image.open("runs/toy/0001/sample.png"))
@@ -146,6 +159,9 @@ MISTAKES = [
     (["run", "toy.toml", "--device", "cuda:9"], "train.device = cuda:9: this machine has"),
     (["run", "toy.toml", "--out", "toy.toml"], "--out toy.toml is a file; name a directory"),
     (["export"], "name a format: --onnx, --safetensors, or --to NAME"),
+    (["export", "--onnx", "--fp16", "--int8"], "--fp16 and --int8 are two files; export one at a time"),
+    (["export", "--fp16"], "--fp16 is a form of ONNX; write --onnx --fp16"),
+    (["export", "--safetensors", "--int8"], "--int8 is a form of ONNX; write --onnx --int8"),
     (["export", "--onnx"], "no run with a generator is known in runs/ here; train one with ganlab run RECIPE"),
     (["export", "nothing", "--onnx"], "nothing does not exist; name a generator file or a run's directory"),
     (["sample", "toy.toml"], "toy.toml"),
@@ -243,7 +259,8 @@ def test_torch_is_not_imported_where_it_is_not_needed(arguments: list[str]) -> N
 
 
 def test_ten_thousand_pictures_need_no_more_memory_than_a_thousand(command: Command, recipe: Path) -> None:
-    command("run", recipe, "--set", "train.iterations=1")
+    # Of 64 x 64, so that the pictures themselves would be seen: 10,000 are 41 MB.
+    command("run", recipe, "--set", "train.iterations=1", "--set", "dataset.resolution=64")
     code = (
         "import resource, sys; from ganlab.cli import main\n"
         "try: main()\n"
@@ -256,5 +273,5 @@ def test_ten_thousand_pictures_need_no_more_memory_than_a_thousand(command: Comm
         arguments = ["sample", "runs/toy/0001/generator.onnx", "--count", str(count), "--out", f"{count}.npy"]
         ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
         peaks.append(int(ended.stdout.splitlines()[-1]))
-    assert np.load("10000.npy", mmap_mode="r").shape == (10_000, 8, 8, 1)
+    assert np.load("10000.npy", mmap_mode="r").shape == (10_000, 64, 64, 1)
     assert peaks[1] < peaks[0] + 20_000, "in KiB: ten times the pictures, the same memory"

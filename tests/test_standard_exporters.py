@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -16,12 +17,13 @@ import onnxruntime
 import pytest
 import shipping
 import torch
+from ganlab_dcgan import DCGAN
 from pydantic import ValidationError
-from shipping import about, registered, ship, ship_labelled
+from shipping import about, registered, ship, ship_labelled, trained
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganlab import ArtefactError, PluginError, RunError, load_generator
+from ganlab import ArtefactError, ImageSpec, PluginError, RunError, load_generator, write_generator
 from ganlab.artefact import read_artefact
 from ganlab.export import Exported, export
 from ganlab.standard import exporters
@@ -91,6 +93,30 @@ def test_batchnorm_is_in_no_graph(tiny: tuple[nn.Module, Exported]) -> None:
     kinds = [node.op_type for node in onnx.load(tiny[1].path).graph.node]
     assert set(kinds) == {"Gemm", "Reshape", "Relu", "ConvTranspose", "Tanh"}
     assert kinds.count("ConvTranspose") == 2
+
+
+@pytest.mark.parametrize("projection", ["conv", "linear"])
+@pytest.mark.parametrize(
+    ("exporter", "convolutions"),
+    [("onnx", ("ConvTranspose", 2)), ("onnx_fp16", ("ConvTranspose", 2)), ("onnx_int8", ("Conv", 4))],
+)
+def test_no_graph_of_dcgan_holds_batchnorm(
+    tmp_path: Path, projection: Literal["conv", "linear"], exporter: str, convolutions: tuple[str, int]
+) -> None:
+    model, images = DCGAN(base_channels=4, projection=projection), ImageSpec(3, 16, 16)
+    network = trained(model, images)
+    for layer in network.modules():  # so that pictures are not all at their limits, where nothing differs
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.zero_()
+            layer.running_var.fill_(0.02)
+            nn.init.ones_(layer.weight)
+    write_generator(tmp_path / "generator.safetensors", network, about("dcgan", model, images))
+    exported = export(tmp_path, exporter)
+    kinds = [node.op_type for node in onnx.load(exported.path).graph.node]
+    assert "BatchNormalization" not in kinds
+    kind, count = convolutions
+    assert kinds.count(kind) == count + (projection == "conv" and kind == "ConvTranspose")
+    assert exported.max_difference > 0
 
 
 def test_the_opset_asked_for_is_the_opset_written(

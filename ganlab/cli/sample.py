@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -118,6 +117,7 @@ def _write_separately(generator: Generator, chosen: Sequence[range], label: int 
     """Write one PNG a picture; they are encoded by threads of their own while the next ones are computed."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
+    from ganlab.cores import physical_cores
     from ganlab.pictures import save_png
 
     def write(seeds: list[int], pictures: Pictures) -> None:
@@ -126,7 +126,7 @@ def _write_separately(generator: Generator, chosen: Sequence[range], label: int 
             save_png(directory / f"seed{seed:08d}.png", picture, flush=False)
 
     waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(physical_cores()) as pool:
         for batch in _batches(generator, chosen, label):
             waiting.append(pool.submit(write, *batch))
             if len(waiting) > WAITING:
@@ -143,10 +143,9 @@ def _write_array(generator: Generator, chosen: Sequence[range], label: int | Non
 
     images = generator.metadata.images
     shape = (sum(map(len, chosen)), images.height, images.width, images.channels)
-    with replacing_file(path) as temporary:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        done = 0
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+    # Written, not mapped: a mapping is memory of this process, and ends it where the disk is full.
+    with replacing_file(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
         for _, pictures in _batches(generator, chosen, label):
-            array[done : done + len(pictures)] = pictures
-            done += len(pictures)
-        array.flush()
+            file.write(pictures.data)
