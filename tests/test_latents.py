@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,13 @@ def test_each_seed_is_what_a_new_randomstate_gives() -> None:
 def test_an_odd_number_of_normals_leaves_nothing_for_the_next_seed() -> None:
     # RandomState draws normals in pairs and keeps the second.
     assert np.array_equal(latents([1, 2], 1, "normal")[1:], latents([2], 1, "normal"))
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    expected = latents(range(300), 7, "normal")
+    with ThreadPoolExecutor(4) as pool:
+        drawn = list(pool.map(lambda _: latents(range(300), 7, "normal"), range(8)))
+    assert all(np.array_equal(part, expected) for part in drawn)
 
 
 def test_uniform_latents_fill_minus_one_to_one() -> None:
