@@ -19,6 +19,7 @@ from ganlab.standard.folders import CelebA, ImageFolder
 from ganlab.standard.losses import BCE
 from ganlab.standard.plot import Plot
 from ganlab.standard.records import GIF, Log, Metrics, Samples
+from ganlab.standard.reduced import HalfONNX, Int8ONNX
 from ganlab.standard.terminal import Terminal
 from ganlab.testing import contract
 
@@ -54,6 +55,8 @@ test_cifar10 = contract(CIFAR10, options=[{"root": DATA / "cifar10"}])
 test_celeba = contract(CelebA, options=[{"root": DATA / "celeba_zip", "face_crop": True, "resolution": 16}])
 test_image_folder = contract(ImageFolder, options=[{"root": DATA / "image_folder", "resolution": [12, 16]}])
 test_onnx = contract(ONNX)
+test_onnx_fp16 = contract(HalfONNX)
+test_onnx_int8 = contract(Int8ONNX)
 test_safetensors = contract(Safetensors)
 test_terminal = contract(Terminal, options=[{"mode": "plain"}, {"mode": "json"}])
 test_metrics = contract(Metrics)
@@ -66,7 +69,8 @@ test_gif = contract(GIF)
 def test_no_component_of_ours_is_left_out() -> None:
     ours = {provider.target for provider in registry.providers() if provider.distribution == "ganlab"}
     checked = {
-        *(DCGAN, BCE, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder, ONNX, Safetensors),
+        *(DCGAN, BCE, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder),
+        *(ONNX, HalfONNX, Int8ONNX, Safetensors),
         *(Terminal, Metrics, Log, Samples, Plot, GIF),
     }
     assert {f"{cls.__module__}:{cls.__name__}" for cls in checked} == ours
