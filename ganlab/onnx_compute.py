@@ -59,9 +59,9 @@ def session_options(artefact: Artefact) -> Any:
     # Left to itself, onnxruntime counts the machine's cores, not the process's, and binds its threads to them.
     options.intra_op_num_threads = physical_cores()
     options.inter_op_num_threads = 1
-    # Threads that spin between layers save a tenth of a picture's time; between calls they would take the cores
-    # from whoever shares them.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Threads that spin while they wait save a tenth of a picture's time on an idle machine, and take the cores from
+    # whoever shares it: on a busy one a picture then takes twice as long, and so does the others' work.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A generator is one file. Weights that it claims to keep in others are sought below itself, where nothing can be.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(artefact.path / "none")
