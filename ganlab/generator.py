@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from ganlab.onnx_compute import with_onnxruntime
 from ganlab.pictures import Pictures, to_uint8
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
@@ -149,13 +148,15 @@ def _with_torch(artefact: Artefact, device: str) -> Compute:
         raise GanlabError(f"{artefact.path}: needs torch; an exported .onnx file does without it") from error
 
     from ganlab.network import load_network
+    from ganlab.tf32 import tf32
 
     target = torch.device(_torch_device(artefact, device))
     network = load_network(artefact).to(target)
 
     def compute(z: Floats, labels: Labels | None) -> Floats:
         arrays = [z] if labels is None else [z, labels]
-        with torch.inference_mode(), _exact_arithmetic(target):
+        # Without TF32 a seed is the same picture on every device.
+        with torch.inference_mode(), tf32(allowed=False):
             images = network(*(torch.from_numpy(array).to(target) for array in arrays))
             return np.asarray(images.float().cpu().numpy())
 
@@ -172,23 +173,3 @@ def _torch_device(artefact: Artefact, device: str) -> str:
     if int(index or 0) >= there[kind]:
         raise GanlabError(f"{artefact.path}: there is no device {device} here; use cpu or auto")
     return device
-
-
-@contextmanager
-def _exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Keep TF32, which drops 13 of 23 bits, out of the pictures: a seed is the same picture on every device."""
-    import torch
-
-    if device.type != "cuda":
-        yield
-        return
-    convolution: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # torch's annotations leave it out
-    settings = [convolution, torch.backends.cuda.matmul]
-    before = [setting.fp32_precision for setting in settings]
-    try:
-        for setting in settings:
-            setting.fp32_precision = "ieee"
-        yield
-    finally:
-        for setting, precision in zip(settings, before, strict=True):
-            setting.fp32_precision = precision

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ganlab.errors import GanlabError
+from ganlab.tf32 import tf32
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
@@ -71,11 +72,9 @@ def autocast(precision: Precision, device: torch.device) -> Callable[[], Abstrac
 @contextmanager
 def arithmetic(precision: Precision, deterministic: bool, threads: int | None) -> Iterator[None]:
     """Set torch's process-wide arithmetic for the time of a run, and put it back afterwards."""
-    matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     benchmark, certain = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
     thread_count = torch.get_num_threads()
     try:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "fp32"
         torch.backends.cudnn.benchmark = not deterministic
         if deterministic:
             # cuBLAS reads it when its handle is made, which is after this.
@@ -83,9 +82,9 @@ def arithmetic(precision: Precision, deterministic: bool, threads: int | None) -
             torch.use_deterministic_algorithms(True)
         if threads is not None:
             torch.set_num_threads(threads)
-        yield
+        with tf32(precision != "fp32"):
+            yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, convolution
         torch.backends.cudnn.benchmark = benchmark
         torch.use_deterministic_algorithms(certain)
         torch.set_num_threads(thread_count)
