@@ -23,7 +23,7 @@ ROOMS = [
     {"blame", "data", "training", "checkpoint", "rundir", "signals"},
     {"continuation", "export", "preview"},
     {"session"},
-    {"run"},
+    {"run", "bench"},
     {"testing"},
     {"cli"},
     {"__main__"},

@@ -8,6 +8,7 @@ import traceback
 
 import click
 
+from ganlab.cli.bench import bench
 from ganlab.cli.export import export
 from ganlab.cli.info import info
 from ganlab.cli.plugins import plugins
@@ -62,7 +63,7 @@ def ganlab(no_plugins: bool) -> None:
         registry.scan(lambda distribution: distribution == HOST)
 
 
-for command in (run, sample, export, info, recipes, plugins, schema):
+for command in (run, sample, export, info, bench, recipes, plugins, schema):
     ganlab.add_command(command)
 
 
