@@ -1,0 +1,62 @@
+"""A server that forks runs, a folder that forgets, two scales, and a tally."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from durable.client import Server
+
+Scale = Callable[[int, int], int]
+Tally = Callable[[str, int], None]
+
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return an empty folder, in memory where there is such a place: these tests flush thousands of files."""
+    parent = MEMORY if os.access(MEMORY, os.W_OK) else None
+    path = Path(tempfile.mkdtemp(prefix="ganlab-", dir=parent))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return the process that runs are forked from."""
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["quick", pytest.param("nightly", marks=pytest.mark.nightly)])
+def scale(request: pytest.FixtureRequest) -> Scale:
+    """Return a function that takes two counts and returns the one for this scale.
+
+    `GANLAB_NIGHTLY_SHARE` makes the nightly counts smaller.
+    """
+    nightly = request.param == "nightly"
+    share = float(os.environ.get("GANLAB_NIGHTLY_SHARE", "1"))
+    return lambda quick, large: max(quick, round(large * share)) if nightly else quick
+
+
+@pytest.fixture(scope="session")
+def tally() -> Tally:
+    """Return a function that counts what has ended as it must, in the file that `GANLAB_TALLY` names."""
+    path = os.environ.get("GANLAB_TALLY")
+
+    def count(what: str, number: int) -> None:
+        if path is not None:
+            with open(path, "a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.write(json.dumps({"what": what, "count": number}) + "\n")
+
+    return count

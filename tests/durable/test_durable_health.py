@@ -1,0 +1,193 @@
+"""H1 to H3: what is not finite is named and never saved, tries are counted, and a collapse is told once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from toys import tiny
+
+import ganlab
+from durable.conftest import Tally
+from durable.runs import end, newest
+from ganlab import Batch, Iteration, NonFiniteError, RunError, Update
+from ganlab.registry import registry
+from ganlab.standard.losses import BCE
+from ganlab.training import collapse
+from ganlab.training.average import MovingAverage
+from ganlab.training.collapse import CollapseWatch
+
+BREAKS: dict[str, Any] = {}
+"""Which way, at which iteration and with which value; empty for a loss that is sound."""
+
+
+def set_first(tensor: torch.Tensor, value: float) -> None:
+    tensor[(0,) * tensor.ndim] = value
+
+
+class Breaking(BCE):
+    """Breaks as `BREAKS` says, which is no option, so that the repaired run is the same recipe."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, torch.nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        now = round(float(iteration.progress) * 12)
+        way, value = (BREAKS["way"], BREAKS["value"]) if BREAKS and now in BREAKS["at"] else ("", 0.0)
+        if way == "data":
+            batch = next(batches)
+            broken = batch.real.clone()
+            broken[0, 0, 0, 0] = value
+            batches = iter([batch._replace(real=broken), *(next(batches) for _ in range(3))])
+        for update in super().updates(networks, batches, iteration):
+            if way == "loss" and update.networks == "generator":
+                yield Update("generator", update.loss * value)
+            elif way == "gradient" and update.networks == "generator":
+                # Its value is 0, and its slope there is infinite.
+                zero = (update.loss - update.loss.detach()).abs().sqrt()
+                yield Update("generator", update.loss.detach() + zero)
+            else:
+                yield update
+        with torch.no_grad():
+            if way == "weight":
+                set_first(next(networks["generator"].parameters()), value)
+            elif way == "buffer":
+                set_first(next(networks["generator"].buffers()), value)
+
+
+@pytest.fixture
+def _breaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    registry.add("loss", "breaking", Breaking)
+    update = MovingAverage.update
+
+    def poisoned(self: MovingAverage, iteration: int) -> None:
+        update(self, iteration)
+        if BREAKS.get("way") == "average" and iteration in BREAKS["at"]:
+            with torch.no_grad():
+                set_first(next(self.tensors())[1], BREAKS["value"])
+
+    monkeypatch.setattr(MovingAverage, "update", poisoned)
+    yield
+    BREAKS.clear()
+    registry.remove("loss", "breaking")
+
+
+NAMES = {
+    "loss": "the loss of the generator became NaN or infinite at iteration 5;",
+    "gradient": "the gradient of the generator became NaN or infinite at iteration 5;",
+    "weight": "networks/generator/",
+    "buffer": "networks/generator/",
+    "average": "average/",
+    "data": "of the discriminator became NaN or infinite at iteration 5;",
+}
+
+
+def finite(run: Path) -> bool:
+    tensors = [load_file(path) for path in run.glob("checkpoints/*/state.safetensors")]
+    return all(bool(tensor.isfinite().all()) for state in tensors for tensor in state.values())
+
+
+@pytest.mark.usefixtures("_breaking")
+@pytest.mark.parametrize("way", NAMES)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("tick_seconds", [1e-9, 1000.0])
+def test_what_is_not_finite_is_named_and_never_saved(tally: Tally, way: str, value: float, tick_seconds: float) -> None:
+    table = tiny(loss={"name": "breaking"}, train={"tick_seconds": tick_seconds})
+    BREAKS.update(way=way, at={5}, value=value)
+    with pytest.raises(NonFiniteError, match=r"became NaN or infinite at iteration \d+; nothing was saved") as caught:
+        ganlab.train(table, out="run")
+    assert caught.value.exit_code == 1
+    if tick_seconds < 1 or way in ("loss", "gradient", "data"):
+        assert NAMES[way] in str(caught.value)
+    # At the tick after the iteration, or at the snapshot after it where no tick comes before.
+    assert caught.value.iteration <= (6 if tick_seconds < 1 else 8)
+    assert newest(Path("run")).name == "00000004"
+    assert finite(Path("run"))
+    BREAKS.clear()
+    repaired = ganlab.train(table, out="run")
+    assert end(repaired.directory) == end(ganlab.train(table, out="undisturbed").directory)
+    tally("values that are not finite", 1)
+
+
+@pytest.mark.usefixtures("_breaking")
+def test_large_values_are_finite() -> None:
+    """Their squares are not."""
+    BREAKS.update(way="buffer", at={5}, value=1e30)
+    ganlab.train(tiny(loss={"name": "breaking"}), out="run")
+
+
+@pytest.mark.usefixtures("_breaking")
+def test_rollbacks_are_counted_over_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tiny(loss={"name": "breaking"}, train={"on_nonfinite": "rollback"})
+    tries = []
+
+    class Twice(set[int]):
+        def __contains__(self, now: object) -> bool:
+            if now in (5, 9):
+                tries.append(now)
+            return (now == 5 and tries.count(5) <= 2) or now == 9
+
+    BREAKS.update(way="loss", at=Twice(), value=math.nan)
+    with pytest.raises(RunError, match=r"at iteration 9.* This was the end after 3 rollbacks"):
+        ganlab.train(table, out="run")
+    assert tries == [5, 5, 5, 9, 9]
+    manifest = json.loads((newest(Path("run")) / "manifest.json").read_text())
+    assert (manifest["iteration"], manifest["rollbacks"]) == (8, 2)
+    with pytest.raises(RunError, match="This was the end after 3 rollbacks"):
+        ganlab.train(table, out="run")
+    assert tries == [5, 5, 5, 9, 9, 9, 9], "two of the three were used up before"
+
+
+# H3
+
+
+def pictures(spread: float, count: int = 16) -> Any:
+    noise = np.random.default_rng(0).normal(128, spread, (count, 8, 8, 1))
+    return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
+
+
+def test_samples_that_are_all_alike_are_told_once() -> None:
+    watch = CollapseWatch(pictures(60))
+    assert watch.snapshot(0, pictures(0)) is None, "before the training they are alike"
+    assert watch.snapshot(499, pictures(0)) is None
+    assert watch.snapshot(500, pictures(30)) is None
+    assert watch.snapshot(1000, pictures(0)) == (
+        "likely collapse: the samples of iteration 1,000 are all but the same picture; they differ among each other by "
+        "0.0% of what the pictures of the data do; the training goes on, but a lower optimizer.lr, loss.real_label = "
+        "0.9 or another seed may do better"
+    )
+    assert watch.snapshot(1500, pictures(0)) is None, "once"
+
+
+def test_data_that_are_all_alike_are_no_collapse() -> None:
+    watch = CollapseWatch(pictures(0))
+    assert watch.snapshot(1000, pictures(0)) is None
+    assert CollapseWatch(pictures(60)).snapshot(1000, pictures(0, count=1)) is None
+
+
+def test_a_discriminator_with_nothing_left_to_learn_is_told() -> None:
+    watch = CollapseWatch(pictures(60))
+    losses = {100: 0.5, 300: 1e-5, 500: 1e-4, 600: 0.2, 700: 1e-9, 1000: 1e-9, 1099: 1e-9}
+    for iteration, loss in losses.items():
+        assert watch.tick(iteration, {"loss_discriminator": loss}) is None
+    told = watch.tick(1100, {"loss_discriminator": -1e-9})
+    assert told is not None
+    assert "the discriminator's loss has been below 0.001 since iteration 600" in told
+    assert CollapseWatch(pictures(60)).tick(5000, {"loss_flow": 0.0}) is None
+
+
+def test_a_collapse_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collapse, "ITERATIONS", 5)
+    monkeypatch.setattr(collapse, "LEAST_SPREAD", 9.0)
+    ganlab.train(tiny(), out="run")
+    log = Path("run/log.txt").read_text()
+    assert log.count("warning: likely collapse: the samples of iteration 8") == 1
+    assert log.count("likely collapse") == 1

@@ -1,0 +1,180 @@
+"""D1, D2, D3: a run that was killed anywhere, or refused anything by the disk, ends with the bits of an undisturbed one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import tiny
+
+from durable.client import Server
+from durable.conftest import Scale, Tally
+from durable.parts import HARD, short
+from durable.runs import bits, leftovers, newest
+from ganlab.toml import dumps
+
+TOLD = 12
+"""Lines that an error may have."""
+
+
+def write_recipe(folder: Path, table: dict[str, Any]) -> list[str]:
+    """Return the words of the command that trains it."""
+    (folder / "toy.toml").write_text(dumps(table))
+    return ["run", str(folder / "toy.toml")]
+
+
+def undisturbed(server: Server, folder: Path, words: list[str]) -> dict[str, str]:
+    """Return the bits that every run of the recipe must end with."""
+    place = folder / "undisturbed"
+    place.mkdir()
+    ended = server.call("command", *words, "--out", "run", folder=place)
+    assert ended.code == 0, ended.err
+    return bits(place / "run")
+
+
+def file_calls(server: Server, folder: Path, words: list[str]) -> list[str]:
+    """Return the file calls of the command in `folder`, which gets what it makes."""
+    ended = server.call("hurt", 0, "kill", *words, folder=folder)
+    assert ended.code == 0, ended.err
+    calls: list[str] = json.loads((folder / "calls.json").read_text())
+    return calls
+
+
+def damaged(server: Server, folder: Path, words: list[str]) -> None:
+    """Leave a run whose newest checkpoint has a flipped bit: it is to be saved again, onto its own place."""
+    ended = server.call("command", *words, "--out", "run", folder=folder)
+    assert ended.code == 0, ended.err
+    flip(newest(folder / "run") / "state.safetensors", -30)
+
+
+def flip(file: Path, at: int, bit: int = 4) -> None:
+    data = bytearray(file.read_bytes())
+    data[at] ^= bit
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("begun", ["fresh", "damaged"])
+def test_a_kill_before_any_file_call_and_in_the_middle_of_any_write(
+    server: Server, folder: Path, scale: Scale, tally: Tally, begun: str
+) -> None:
+    """The first save, one with others before it, one that prunes, and one onto a damaged one of the same iteration."""
+    large = scale(0, 1)
+    words = write_recipe(folder, tiny(**HARD) if large else short())
+    expected = undisturbed(server, folder, words)
+    template = folder / "template"
+    template.mkdir()
+    if begun == "damaged":
+        damaged(server, template, words)
+    counted = folder / "counted"
+    shutil.copytree(template, counted)
+    calls = file_calls(server, counted, words)
+    assert bits(counted / "run") == expected
+    cases = [(at, "kill") for at in range(1, len(calls) + 1)]
+    cases += [(at, "tear") for at, call in enumerate(calls, 1) if call.startswith("write ")]
+    if begun == "damaged" and not large:
+        cases = [case for case in cases if "checkpoints" in calls[case[0] - 1]]
+    places = []
+    for at, way in cases:
+        place = folder / f"{way}-{at}"
+        shutil.copytree(template, place)
+        ended = server.call("hurt", at, way, *words, folder=place)
+        assert ended.code == -signal.SIGKILL, f"{calls[at - 1]}: {ended}"
+        places.append(place)
+    ended = server.call("repeat", [str(place) for place in places], *words, "--out", "run", folder=folder)
+    assert ended.code == 0, ended.err
+    for (at, way), place, (code, said) in zip(
+        cases, places, json.loads((places[-1] / "ended.json").read_text()), strict=True
+    ):
+        where = f"{way} at call {at}, {calls[at - 1]}: {said}"
+        assert code == 0, where
+        assert bits(place / "run") == expected, where
+        assert not leftovers(place / "run"), where
+    tally("kills", len(cases))
+    tally("kills inside a save", sum("checkpoints" in calls[at - 1] for at, _ in cases))
+
+
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
+
+
+@pytest.mark.parametrize("begun", ["fresh", "damaged"])
+def test_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, tally: Tally, begun: str) -> None:
+    """The run ends with exit 1 and one message, or it has lost nothing; the same command then ends as if undisturbed."""
+    large = scale(0, 1)
+    words = write_recipe(folder, tiny(**HARD) if large else short())
+    expected = undisturbed(server, folder, words)
+    template = folder / "template"
+    template.mkdir()
+    if begun == "damaged":
+        damaged(server, template, words)
+    counted = folder / "counted"
+    shutil.copytree(template, counted)
+    calls = file_calls(server, counted, words)
+    cases = []
+    for at in range(1, len(calls) + 1):
+        for error in ERRORS if large else (ERRORS[at % len(ERRORS)],):
+            if begun == "fresh" or large or "checkpoints" in calls[at - 1]:
+                place = folder / f"{at}-{error}"
+                shutil.copytree(template, place)
+                cases.append((str(place), at, error))
+    ended = server.call("refuse", cases, *words, folder=folder)
+    assert ended.code == 0, ended.err
+    happened = json.loads((Path(cases[-1][0]) / "refused.json").read_text())
+    for (place, at, error), result in zip(cases, happened, strict=True):
+        where = f"{os.strerror(error)} at call {at}, {result['failed']}: {result}"
+        code, said = result["first"]
+        assert "Traceback" not in said, where
+        assert len(said.splitlines()) <= TOLD, where
+        if code == 0:
+            assert result["between"] == expected, where
+        else:
+            assert code == 1, where
+            assert os.strerror(error) in said, where
+            assert (
+                error not in (errno.ENOSPC, errno.EDQUOT) or "bytes are free" in said or ".lock" in result["failed"]
+            ), where
+        code, said = result["second"]
+        assert code == 0, where
+        assert bits(Path(place) / "run") == expected, where
+        assert not leftovers(Path(place) / "run"), where
+    tally("file calls failed", len(cases))
+
+
+def test_a_kill_at_any_time(server: Server, tmp_path: Path, scale: Scale, tally: Tally) -> None:
+    dice = random.Random(2026)
+    hard = tiny(
+        **HARD, train={"iterations": 24}, snapshot={"every_iterations": 1}, observers={"plot": False, "gif": False}
+    )
+    words = write_recipe(tmp_path, hard)
+    began = time.monotonic()
+    expected = undisturbed(server, tmp_path, words)
+    seconds = time.monotonic() - began
+    kills = inside = runs = 0
+    wanted = scale(25, 300)
+    while kills < wanted:
+        runs += 1
+        place = tmp_path / f"{runs}"
+        place.mkdir()
+        while True:
+            child = server.start("command", *words, "--out", "run", folder=place)
+            time.sleep(dice.uniform(0.0, 0.7 * seconds))
+            if kills < wanted:
+                os.kill(child.pid, signal.SIGKILL)
+            ended = child.wait()
+            if ended.code != -signal.SIGKILL:
+                break
+            kills += 1
+            inside += any((place / "run" / "checkpoints").glob(".tmp-*"))
+        assert ended.code == 0, ended.err
+        assert bits(place / "run") == expected
+        assert not leftovers(place / "run")
+    assert inside >= 0.3 * kills, f"only {inside} of {kills} kills came inside a save"
+    tally("kills", kills)
+    tally("kills inside a save", inside)

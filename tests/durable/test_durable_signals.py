@@ -1,0 +1,260 @@
+"""S1 to S3, S5, D8: signals at any time, to a process and to its group; a run that is held; signs of life."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shlex
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import tiny
+
+from durable.client import Ended, Server
+from durable.conftest import Scale, Tally
+from durable.parts import HARD, short
+from durable.runs import end, leftovers
+from ganlab.heartbeat import Heartbeat
+from ganlab.toml import dumps
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+STOPPED = re.compile(
+    r"ganlab: stopped by (\S+) (?:before the training began; nothing is lost\n"
+    r"|at iteration (\d+); everything is saved in run\ngo on with: (ganlab run .*)\n)\Z"
+)
+SAVING_SECONDS = 10.0
+"""What an iteration, a save and the end of a process may take here, on a machine that does other things too."""
+
+
+def write_recipe(folder: Path, table: dict[str, Any]) -> list[str]:
+    """Return the words of the command that trains it."""
+    (folder / "toy.toml").write_text(dumps(table))
+    return ["run", str(folder / "toy.toml"), "--out", "run", "--progress", "plain"]
+
+
+def watched(**tables: Any) -> dict[str, Any]:
+    """Return a recipe that packs slowly, saves often, and is watched as usual."""
+    return tiny(
+        **{
+            "model": {"base_channels": 2, "latent_dim": 3, "generator_dropout": 0.3},
+            "dataset": {"name": "slow_stripes", "milliseconds": 4.0, "flip": True},
+            "train": {"iterations": 30, "batch_size": 4, "tick_seconds": 0.01},
+            "snapshot": {"every_iterations": 3, "samples": 4},
+            **tables,
+        }
+    )
+
+
+def check_stopped(ended: Ended, number: signal.Signals) -> tuple[int, list[str]] | None:
+    """Check how a process ended that got a signal; return where it was saved and the command that goes on."""
+    assert ended.code == CODES[number], ended
+    for trouble in ("Traceback", "Exception ignored", "terminate called"):
+        assert trouble not in ended.err, ended.err
+    found = STOPPED.search(ended.err)
+    assert found is not None, ended.err
+    if found[2] is None:
+        assert found[1] == number.name
+        return None
+    assert found[1] == NAMES[number]
+    return int(found[2]), shlex.split(found[3])[1:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
+@pytest.mark.parametrize("to", ["process", "group"])
+def test_a_signal_at_any_time_from_the_first_printed_line(
+    server: Server, folder: Path, scale: Scale, tally: Tally, number: signal.Signals, to: str
+) -> None:
+    dice = random.Random(f"{number}{to}")
+    words = write_recipe(folder, watched())
+    (folder / "undisturbed").mkdir()
+    child = server.start("command", *words, folder=folder / "undisturbed")
+    child.wait_for_words()
+    began = time.monotonic()
+    ended = child.wait()
+    seconds = time.monotonic() - began
+    assert ended.code == 0, ended.err
+    expected = end(folder / "undisturbed" / "run")
+    wanted, sent, runs = scale(8, 40), 0, 0
+    while sent < wanted:
+        place = folder / f"{runs}"
+        place.mkdir()
+        runs += 1
+        again = words
+        while True:
+            child = server.start("command", *again, folder=place)
+            child.wait_for_words()
+            time.sleep(dice.uniform(0.0, 0.9 * seconds))
+            signalled = time.monotonic()
+            if sent < wanted and child.is_alive():
+                (os.killpg if to == "group" else os.kill)(child.pid, number)
+            ended = child.wait()
+            assert child.left_in_session() == []
+            if ended.code == 0 or ended.code == -number:  # it had come to its end before
+                break
+            sent += 1
+            assert time.monotonic() - signalled < SAVING_SECONDS
+            if (saved := check_stopped(ended, number)) is not None:
+                iteration, again = saved
+                assert (place / "run" / "checkpoints" / f"{iteration:08d}" / "manifest.json").exists()
+        if ended.code:
+            assert server.call("command", *words, folder=place).code == 0
+        assert end(place / "run") == expected
+        assert not leftovers(place / "run")
+    tally("signals sent", sent)
+
+
+def test_a_signal_while_torch_is_imported(tmp_path: Path, tally: Tally) -> None:
+    """In a process of its own, which imports what the server's have already."""
+    import subprocess
+    import sys
+
+    words = write_recipe(tmp_path, short())
+    code = "from durable.parts import register, command; register(); print('ready', flush=True); command({})"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    for delay, number in ((0.3, signal.SIGTERM), (0.8, signal.SIGINT)):
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code.format(", ".join(map(repr, words)))],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            cwd=tmp_path,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(delay)
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=120)
+        ended = Ended(process.returncode, out, err)
+        if process.returncode == 130 and err == "ganlab: stopped by Ctrl-C\n":
+            continue  # it was not even that far
+        assert check_stopped(ended, number) is None
+        tally("signals sent", 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
+def test_a_second_signal_ends_at_once_even_in_the_middle_of_a_long_call(
+    server: Server, folder: Path, tally: Tally, number: signal.Signals
+) -> None:
+    words = write_recipe(folder, short(loss={"name": "stalling"}, observers={"log": True}))
+    child = server.start("command", *words, folder=folder, environment={"STALL": "200000000"})
+    wait_until(lambda: (folder / "stalled").exists())
+    os.kill(child.pid, number)
+    time.sleep(0.5)
+    assert child.is_alive()
+    began = time.monotonic()
+    os.kill(child.pid, number)
+    ended = child.wait()
+    assert time.monotonic() - began < 1.0
+    assert ended.code == CODES[number]
+    assert "Traceback" not in ended.err
+    done = server.call("command", *words, folder=folder)
+    assert done.code == 0, done.err
+    assert "damaged" not in (folder / "run" / "log.txt").read_text()
+    tally("signals sent", 2)
+
+
+def wait_until(condition: Any) -> None:
+    limit = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.005)
+
+
+def test_a_run_that_was_stopped_at_any_iteration_ends_with_the_same_bits(
+    server: Server, folder: Path, scale: Scale, tally: Tally
+) -> None:
+    dice = random.Random(3)
+    iterations = 40
+    table = short(**HARD, train={"iterations": iterations}, snapshot={"every_iterations": 7})
+    words = write_recipe(folder, table)
+    assert server.call("command", *words, folder=folder).code == 0
+    expected = end(folder / "run")
+    stops = scale(20, 200)
+    for number in range(stops):
+        place = folder / f"{number}"
+        place.mkdir()
+        at = dice.randrange(1, iterations)
+        stopping = write_recipe(place, table | {"observers": table["observers"] | {"stop": {"at": at}}})
+        ended = server.call("command", *stopping, folder=place)
+        assert check_stopped(ended, signal.SIGTERM) is not None
+        assert f"at iteration {at};" in ended.err
+        ended = server.call("command", *words, folder=place)
+        assert ended.code == 0, ended.err
+        assert end(place / "run") == expected
+    tally("stops and resumes", stops)
+
+
+def test_a_second_process_is_refused_until_the_first_is_dead(server: Server, folder: Path) -> None:
+    words = write_recipe(folder, short(observers={"log": True}, train={"iterations": 100_000, "tick_seconds": 0.01}))
+    first = server.start("command", *words, folder=folder)
+    wait_until(lambda: (folder / "run" / "checkpoints" / "00000002").exists())
+    second = server.call("command", *words, folder=folder)
+    assert second.code == 2
+    assert f"run is in use by pid {first.pid} on {socket.gethostname()}; wait for it, or choose another" in second.err
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.wait().code == -signal.SIGKILL
+    third = server.start("command", *words, folder=folder)
+    wait_until(lambda: "continues after iteration" in (folder / "run" / "log.txt").read_text())
+    os.kill(third.pid, signal.SIGTERM)
+    assert third.wait().code == 143
+
+
+# S5
+
+
+def test_nothing_that_takes_long_is_silent() -> None:
+    heartbeat, said, heard = Heartbeat(silence_seconds=0.2), [], []
+
+    def say(text: str) -> None:
+        said.append(text)
+
+    with heartbeat.beating(say):
+        heartbeat.work = lambda: "iteration 7"
+        time.sleep(0.75)
+        with heartbeat.speaking():
+            heard.append("tick")
+        for _ in range(5):
+            time.sleep(0.1)
+            with heartbeat.speaking():
+                heard.append("tick")
+        count = len(said)
+        assert 1 <= count <= 4, "while events come, nothing else is said"
+        heartbeat.work = lambda: "iteration 8"
+        time.sleep(0.5)
+    assert [text.partition(", for")[0] for text in said[:count]] == ["still at work: iteration 7"] * count
+    assert said[count].startswith("still at work: iteration 8, for 0 s")
+    time.sleep(0.4)
+    assert len(said) <= count + 2, "after the block nothing is said"
+
+
+def test_no_sign_of_life_comes_into_the_middle_of_an_event() -> None:
+    heartbeat, order = Heartbeat(silence_seconds=0.05), []
+    with heartbeat.beating(lambda text: order.append("beat")):
+        for _ in range(4):
+            with heartbeat.speaking():
+                order.append("begin")
+                time.sleep(0.12)
+                order.append("end")
+            time.sleep(0.02)
+    assert order == ["begin", "end"] * 4
+
+
+@pytest.mark.parametrize("phase", ["packing", "training"])
+def test_a_run_says_what_it_is_at(server: Server, folder: Path, phase: str) -> None:
+    dataset = {"name": "slow_stripes", "milliseconds": 1000.0, "count": 4} if phase == "packing" else {}
+    loss = {"name": "stalling"} if phase == "training" else {}
+    words = write_recipe(folder, short(dataset=dataset, loss=loss))
+    ended = server.call("with_a_fast_heart", 0.2, *words, folder=folder, environment={"STALL": "2000000"})
+    assert ended.code == 0, ended.err
+    if phase == "packing":
+        assert "packing slow_stripes" in ended.err
+    else:
+        assert re.search(r"still at work: iteration 3, for \d s", ended.err), ended.err
