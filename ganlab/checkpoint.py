@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlab.durable import TEMPORARY, replacing_directory
-from ganlab.errors import ArtefactError
+from ganlab.errors import ArtefactError, RunError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +47,10 @@ _OF_PROCESS = re.compile(rf"^{re.escape(TEMPORARY)}(\d{{1,10}})-")
 
 class _DamagedError(Exception):
     """Why a checkpoint cannot be used."""
+
+
+class _UnreadableError(_DamagedError):
+    """The disk does not answer, for now: the checkpoint may be sound."""
 
 
 @dataclass(frozen=True)
@@ -131,26 +135,30 @@ def save_checkpoint(
             (temporary / STATE).write_bytes(data)
             manifest = about(hashlib.sha256(data).hexdigest(), len(data))
             (temporary / MANIFEST).write_text(manifest.to_json(), encoding="ascii")
-    _prune(directory, keep, report)
+    delete_old(directory, keep, report)
     return path
 
 
 def newest_checkpoint(directory: Path, report: Report) -> Checkpoint | None:
     """Return the newest checkpoint that is intact; say through `report` which ones are damaged and why.
 
-    Raises `ArtefactError` where there are checkpoints but none is intact, and for one of a newer ganlab.
+    Raises `ArtefactError` where there are checkpoints but none is intact, and for one of a newer ganlab; `RunError`
+    where one may be, but cannot be read.
     """
-    damaged = []
+    damaged, unreadable = [], False
     for path in reversed(_directories(directory)):
         try:
             return Checkpoint(path, _examined(path))
         except _DamagedError as error:
             damaged.append(f"{path} {error}")
             report(f"checkpoint {path} {error}; looking for the one before")
+            if isinstance(error, _UnreadableError):
+                unreadable = True
     if damaged:
-        raise ArtefactError(
-            "no checkpoint of this run is intact: " + "; ".join(damaged) + ". Start anew with another --out directory"
-        )
+        listed = "no checkpoint of this run is intact: " + "; ".join(damaged)
+        if unreadable:
+            raise RunError(f"{listed}. The same command goes on once the disk can be read again")
+        raise ArtefactError(f"{listed}. Start anew with another --out directory")
     return None
 
 
@@ -174,9 +182,13 @@ def remove_leftovers(directory: Path, checkpoints: Path, report: Report) -> None
         folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
 
 
-def _prune(directory: Path, keep: int, report: Report) -> None:
-    """Delete all but the newest `keep`, but never the last one that could be gone back to."""
-    found = _directories(directory)
+def delete_old(directory: Path, keep: int, report: Report) -> None:
+    """Delete all checkpoints but the newest `keep`, but never the last one that could be gone back to."""
+    try:
+        found = _directories(directory)
+    except RunError as error:
+        report(str(error))
+        return
     old, kept = found[:-keep], found[-keep:]
     if old and all(_problem(path) is not None for path in reversed(kept[:-1])):
         spared = next((path for path in reversed(old) if _problem(path) is None), None)
@@ -208,9 +220,12 @@ def _is_written(name: str) -> bool:
 
 def _directories(directory: Path) -> list[Path]:
     """Return the checkpoints, oldest first, damaged ones included."""
-    if not directory.is_dir():
+    try:
+        found = [path for path in directory.iterdir() if _NAME.match(path.name) and path.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [path for path in directory.iterdir() if _NAME.match(path.name) and path.is_dir()]
+    except OSError as error:
+        raise RunError(f"cannot read {directory}: {error.strerror or error}") from error
     return sorted(found, key=lambda path: int(path.name))
 
 
@@ -233,7 +248,7 @@ def _examined(path: Path) -> Manifest:
         with (path / STATE).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _DamagedError(f"cannot be read: {error.strerror or error}") from error
+        raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
     if digest != manifest.sha256:
         raise _DamagedError(f"is damaged: the checksum of {STATE} does not fit")
     return manifest
@@ -249,7 +264,7 @@ def _read_manifest(path: Path) -> Manifest:
         schema = table.pop("schema")
         del table["checksum"]
     except OSError as error:
-        raise _DamagedError(f"cannot be read: {error.strerror or error}") from error
+        raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _DamagedError(strange) from error
     if type(schema) is int and schema > SCHEMA:

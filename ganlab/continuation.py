@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.checkpoint import Manifest, newest_checkpoint
 from ganlab.durable import TEMPORARY
-from ganlab.errors import GanlabError
+from ganlab.errors import GanlabError, RunError
 from ganlab.rundir import RunDirectory, newest_run
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ def check_directory(recipe: Recipe, directory: RunDirectory) -> None:
     if not path.is_dir():
         raise GanlabError(f"--out {path} is a file; name a directory")
     # A run that was killed over its first file has left that half-written.
-    entries = [entry.name for entry in path.iterdir()]
+    try:
+        entries = [entry.name for entry in path.iterdir()]
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
     strangers = [name for name in entries if name != ".lock" and not name.startswith(TEMPORARY)]
     if strangers and not directory.recipe.exists():
         raise GanlabError(f"--out {path} is not empty and holds no run of ganlab; name a new directory")

@@ -47,6 +47,10 @@ ALIASES = {
 """What other projects call our options."""
 
 
+LISTED = 100
+"""How many mistakes are told. A file of thousands is no recipe."""
+
+
 class Unknown(NamedTuple):
     """A key that a table does not have. What was meant can be said when all tables are known."""
 
@@ -80,13 +84,20 @@ class Mistakes:
 
     def raise_any(self) -> None:
         """Raise `RecipeError` with all mistakes, in the order in which they were written, if there is one."""
-        for unknown in self._unknown:
+        if not self:
+            return
+        order = {place: index for index, place in enumerate(self._written.places.values())}
+
+        def position(mistake: tuple[KeyPath, object] | Unknown) -> int:
+            return order.get(self._written.place(mistake[0]), -1)
+
+        for unknown in sorted(self._unknown, key=position)[:LISTED]:
             self.key(unknown.path, f"is not an option of {unknown.owner}{self._meant(unknown)}")
-        self._unknown.clear()
-        if self._found:
-            order = {place: index for index, place in enumerate(self._written.places.values())}
-            self._found.sort(key=lambda found: order.get(self._written.place(found[0]), -1))
-            raise RecipeError([problem for _, problem in self._found])
+        count = len(self._found) + max(0, len(self._unknown) - LISTED)
+        problems = [problem for _, problem in sorted(self._found, key=position)][:LISTED]
+        if count > LISTED:
+            problems.append(f"{self._written.origin}: and {count - LISTED:,} more mistakes")
+        raise RecipeError(problems)
 
     def read(
         self, cls: type[T], table: Any, path: tuple[str, ...], owner: str = "", also: tuple[str, ...] = ()

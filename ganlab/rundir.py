@@ -46,24 +46,30 @@ class RunDirectory(NamedTuple):
         """Hold the run for this process. The kernel frees the lock whenever and however the process ends."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / ".lock").open("a+")
+            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         except OSError as error:
-            raise RunError(
-                f"cannot write {self.path}: {error.strerror}; choose another directory with --out"
-            ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                owner = file.read(200).strip() or "another process"
-                raise GanlabError(
-                    f"{self.path} is in use by {owner}; wait for it, or choose another directory with --out"
-                ) from None
-            file.truncate(0)
-            file.write(f"pid {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            raise self._refused(error) from error
+        try:
+            self._take(lock)
             yield
+        finally:
+            os.close(lock)
+
+    def _take(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lock, 0)
+            os.write(lock, f"pid {os.getpid()} on {socket.gethostname()}".encode())
+        except BlockingIOError:
+            owner = os.pread(lock, 200, 0).decode(errors="replace").strip() or "another process"
+            raise GanlabError(
+                f"{self.path} is in use by {owner}; wait for it, or choose another directory with --out"
+            ) from None
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> RunError:
+        return RunError(f"cannot write {self.path}: {error.strerror}; choose another directory with --out")
 
 
 class IndexEntry(NamedTuple):

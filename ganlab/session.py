@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ganlab.checkpoint import (
     Checkpoint,
     Manifest,
+    delete_old,
     newest_checkpoint,
     read_checkpoint,
     remove_leftovers,
@@ -102,6 +103,9 @@ class Session:
             self._note_differences(checkpoint.manifest)
             checkpoint.restore(self.state, self.ranks)
             if self.plan.done(self.state):
+                with self.ranks.work_of_first() as mine:
+                    if mine:  # the run may have been killed when the last checkpoint was there and the old ones, too
+                        delete_old(directory.checkpoints, self.recipe.snapshot.keep, self._warn)
                 return False
         with self.ranks.work_of_first() as mine:
             if mine:

@@ -73,7 +73,8 @@ def main() -> None:
         if sys.platform == "win32":
             raise GanlabError("ganlab needs Linux or macOS; on Windows, use it inside WSL")
         ganlab.main(prog_name="ganlab", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may have been closed before we began
+            sys.stdout.flush()
     except GanlabError as error:
         if _speaks(error):
             _show_cause(error)
@@ -92,16 +93,26 @@ def main() -> None:
             raise
         click.echo(f"ganlab: this needs the package {error.name}, which is not installed: pip install ganlab", err=True)
         sys.exit(2)
-    except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does. Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except Exception as error:
+        if _output_is_lost(error):
+            if sys.stdout is not None:  # Python would complain once more when it flushes
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not isinstance(error, BrokenPipeError):  # `head` takes no more than it wants
+                click.echo(f"ganlab: cannot write the output: {error}", err=True)
+            sys.exit(1)
         if not speaks_first():  # another process of this run has the same traceback, or the cause of this one
             sys.exit(1)
         if "RANK" in os.environ:
             error.add_note(f"This was rank {os.environ['RANK']}.")
         raise
+
+
+def _output_is_lost(error: Exception) -> bool:
+    """Tell whether what has failed is the writing of our output: whoever read it has gone, or its disk is full."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, OSError) and frame.f_globals.get("__name__") in ("click.utils", __name__)
 
 
 def _show_cause(error: GanlabError) -> None:

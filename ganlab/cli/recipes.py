@@ -53,6 +53,7 @@ def copy(name: str, destination: Path) -> None:
     """Copy a shipped recipe to DESTINATION, a directory or a file, to change it there."""
     from ganlab.durable import replacing_file
     from ganlab.errors import GanlabError
+    from ganlab.layers import read_layers
     from ganlab.recipe import find_recipe
     from ganlab.schema import DIRECTIVE, FILE
 
@@ -60,6 +61,7 @@ def copy(name: str, destination: Path) -> None:
     target = destination / source.name if destination.is_dir() else destination
     if target.exists():
         raise GanlabError(f"{target} exists; name another file")
+    read_layers(source)  # whatever is no recipe is refused
     text = source.read_text(encoding="utf-8")
     if not (target.parent / FILE).exists():  # an editor would complain of a schema that is not there
         text = text.removeprefix(f"{DIRECTIVE}\n")

@@ -17,7 +17,8 @@ from toys import tiny
 import ganlab
 from durable.conftest import Tally
 from durable.runs import end, newest
-from ganlab import Batch, Iteration, NonFiniteError, RunError, Update
+from ganlab import Batch, Iteration, RunError, Update
+from ganlab.errors import NonFiniteError
 from ganlab.registry import registry
 from ganlab.standard.losses import BCE
 from ganlab.training import collapse
