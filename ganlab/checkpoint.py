@@ -123,8 +123,13 @@ def save_checkpoint(
     from safetensors.torch import save
 
     path = directory / f"{state.iteration:08d}"
-    if path.exists() and _problem(path) is not None:
-        _remove(path, report)  # a damaged one of the same iteration must not stand in the way
+    if path.exists() and (problem := _problem(path)) is not None:
+        try:
+            _delete(path)
+        except OSError as error:
+            raise RunError(
+                f"cannot replace the checkpoint {path}, which {problem}: {error.strerror or error}"
+            ) from error
     if not path.exists():
         tensors = {name: tensor.contiguous() for name, tensor in state.tensors()}
         if len(buffers) > 1:
@@ -199,9 +204,13 @@ def delete_old(directory: Path, keep: int, report: Report) -> None:
 
 def _remove(path: Path, report: Report) -> None:
     try:
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        _delete(path)
     except OSError as error:
         report(f"cannot delete {path}: {error.strerror or error}")
+
+
+def _delete(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _is_written(name: str) -> bool:
@@ -326,7 +335,9 @@ def _read_tensors(path: Path, current: Mapping[str, Tensor]) -> dict[str, Tensor
                 f"bytes, and one of their tensors {limit} at most"
             )
         saved: dict[str, Tensor] = load_file(path / STATE)
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+    except OSError as error:
+        raise RunError(f"checkpoint {path}: {STATE} cannot be read: {error.strerror or error}") from error
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise ArtefactError(f"checkpoint {path}: {STATE} cannot be read: {str(error)[:TEXT_LIMIT]}") from error
     if broken := [name for name, tensor in saved.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
         raise ArtefactError(f"checkpoint {path} holds values that are not finite: {_listed(broken)}")

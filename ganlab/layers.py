@@ -149,6 +149,8 @@ def _base(extends: object, folder: Path, chain: tuple[Path, ...]) -> Path:
             nearby = [recipe.name for recipe in sorted(folder.glob("*.toml"))]
             raise _MistakeError(f"there is no {path}{did_you_mean(PurePath(extends).name, [*nearby, *shipped])}")
         path = shipped[extends.removesuffix(".toml")]
+    if not os.path.isfile(path):
+        raise _MistakeError(f"{path} is not a file")
     circle = [link for link in chain if os.path.samefile(link, path)]
     if circle:
         around = chain[chain.index(circle[0]) :]

@@ -47,7 +47,7 @@ def parse(data: bytes | str) -> Document:
     text = _decoded(data) if isinstance(data, bytes) else data
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     table = _loads(text)
-    return Document(table, dict(_lines(text)))
+    return Document(table, _lines(text))
 
 
 def parse_value(text: str) -> Any:
@@ -132,21 +132,22 @@ def _lowered(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _lines(text: str) -> Iterator[tuple[KeyPath, int]]:
-    """Yield each key's path and line. tomllib parses each statement by itself; only their ends are found here."""
+def _lines(text: str) -> dict[KeyPath, int]:
+    """Return each key's path and line. tomllib parses each statement by itself; only their ends are found here."""
     header: KeyPath = ()
     lengths: dict[KeyPath, int] = {}
+    lines: dict[KeyPath, int] = {}
     for line, statement in _statements(text):
         table = _loads(statement)
         if statement.startswith("["):
             header = _header(table, lengths)
             _bounded(header, line)
-            if header[-1] == 0:
-                yield header[:-1], line
-            yield header, line
+            for end in range(1, len(header)):
+                lines.setdefault(header[:end], line)  # of a table that only the headers of tables in it speak
+            lines[header] = line
         else:
-            for path in _paths(table, header, line):
-                yield path, line
+            lines |= dict.fromkeys(_paths(table, header, line), line)
+    return lines
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:

@@ -208,7 +208,6 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
         check=True,
     )
     ended = {}
-    print({n: [round(x, 1) for x in r["seconds"]] for n, r in json.loads(server.stdout).items()})
     for name, result in json.loads(server.stdout).items():
         logs = [place / name / "logs" / str(rank) for rank in range(JOBS[name].ranks)]
         said = {kind: [(log / kind).read_text() for log in logs] for kind in ("out", "err")}

@@ -450,7 +450,7 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(components: Registry
         ("train=3", "--set train=3: train = 3: must be a table, [train]"),
         (
             "train.epochs=1\nseed = 2",
-            '--set train.epochs=1\nseed = 2: train.epochs = "1\\nseed = 2": must be a number above 0',
+            '--set train.epochs=1\\nseed = 2: train.epochs = "1\\nseed = 2": must be a number above 0',
         ),
     ],
 )

@@ -134,7 +134,7 @@ def test_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, tall
         assert "Traceback" not in said, where
         assert len(said.splitlines()) <= TOLD, where
         if code == 0:
-            assert result["between"] == expected, where
+            assert expected.items() <= result["between"].items(), where
         else:
             assert code == 1, where
             assert os.strerror(error) in said, where
