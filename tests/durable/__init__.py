@@ -1,1 +1,1 @@
-"""What the host promises about kills, signals, damage and strangers' files: each test counts, and has a nightly scale."""
+"""What docs/promises.md promises, tested: runs that are killed, refused, signalled and lied to by what they read."""

@@ -20,6 +20,15 @@ Tally = Callable[[str, int], None]
 MEMORY = Path("/dev/shm")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the large counts to `scripts/nightly`, which asks for them with `-m nightly`."""
+    if "nightly" in config.option.markexpr:
+        return
+    large = [item for item in items if item.get_closest_marker("nightly")]
+    config.hook.pytest_deselected(items=large)
+    items[:] = [item for item in items if item not in large]
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Return an empty folder, in memory where there is such a place: these tests flush thousands of files."""

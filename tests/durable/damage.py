@@ -10,8 +10,8 @@ from typing import Any
 
 JUNK: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2**31, 2**53, 2**63, -(2**63), 2**200, 10**300, 0.5, -1.5, 1e308, 1e-320,
-    float("nan"), float("inf"), "", "0", "x" * 1000, "../../etc/passwd", "/etc/passwd", "~", "\0", "\x1b[31m", "é\u202e",
-    "os:system", "F32", "U8", "X9", [], {}, [[]], [0], [-1, 2**40], [0, 2**62], {"a": {}}, ["x"] * 50,
+    float("nan"), float("inf"), "", "0", "x" * 1000, "../../etc/passwd", "/etc/passwd", "~", "\0", "\x1b[31m",
+    "é\u202e", "os:system", "F32", "U8", "X9", [], {}, [[]], [0], [-1, 2**40], [0, 2**62], {"a": {}}, ["x"] * 50,
 )  # fmt: skip
 """Values that belong nowhere."""
 

@@ -29,7 +29,7 @@ EVENTS = {
     "os.scandir": ("list", None),
     "fcntl.flock": ("lock", None),
 }
-"""Python's audit events: what they are called here, and which argument is the folder that the first one is relative to."""
+"""Python's audit events: what they are called here, and which argument is the folder that the first is relative to."""
 
 
 class FileCalls:

@@ -59,9 +59,9 @@ def _modules_of_a_run() -> list[str]:
 
 def _fork(job: Mapping[str, Any]) -> int:
     sys.stdout.flush()
-    if pid := os.fork():
-        return pid
-    _become(job)
+    if (pid := os.fork()) == 0:
+        _become(job)
+    return pid
 
 
 def _become(job: Mapping[str, Any]) -> NoReturn:
@@ -76,8 +76,8 @@ def _become(job: Mapping[str, Any]) -> NoReturn:
             os.dup2(file, descriptor)
             os.close(file)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), line_buffering=True)
-        sys.stderr = io.TextIOWrapper(open(2, "wb", closefd=False), line_buffering=True)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), line_buffering=True)
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w", closefd=False)), line_buffering=True)
         code = _ended(job)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -90,7 +90,7 @@ def _ended(job: Mapping[str, Any]) -> int:
         vars(parts)[job["part"]](*job["arguments"])
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # as the interpreter does at its end
         traceback.print_exc()
         return 70
     return 0

@@ -465,7 +465,8 @@ MANIFESTS: dict[str, tuple[Any, str]] = {
         lambda _, state: sealed(manifest_table(), state).replace(b"  ", b" "), "is not what ganlab writes"
     ),
     "not sealed": (
-        lambda _, state: sealed(manifest_table(), state).replace(b'"drawn": 2', b'"drawn": 3'), "is not what ganlab writes"
+        lambda _, state: sealed(manifest_table(), state).replace(b'"drawn": 2', b'"drawn": 3'),
+        "is not what ganlab writes",
     ),
 }  # fmt: skip
 

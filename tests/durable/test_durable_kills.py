@@ -1,4 +1,4 @@
-"""D1, D2, D3: a run that was killed anywhere, or refused anything by the disk, ends with the bits of an undisturbed one."""
+"""D1 to D3: a run that was killed anywhere or refused anything by the disk ends with the bits of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
 
 @pytest.mark.parametrize("begun", ["fresh", "damaged"])
 def test_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, tally: Tally, begun: str) -> None:
-    """The run ends with exit 1 and one message, or it has lost nothing; the same command then ends as if undisturbed."""
+    """The run ends with exit 1 and one message, or has lost nothing; the same command then ends as if undisturbed."""
     large = scale(0, 1)
     words = write_recipe(folder, tiny(**HARD) if large else short())
     expected = undisturbed(server, folder, words)
