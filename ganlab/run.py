@@ -78,7 +78,9 @@ def train(
             observers.note(f"left out {name}: {reason}", "warning")
         if len(packed.skipped) > 10:
             observers.note(f"left out {len(packed.skipped)} pictures that could not be read", "warning")
+        heartbeat.work = lambda: "waiting for the other ranks" if here.world > 1 else "building the networks"
         with (
+            heartbeat.beating(observers.note),
             arithmetic(precision, recipe.train.deterministic, recipe.train.threads),
             joined(here, device, recipe.train.rank_timeout_seconds) as ranks,
         ):
@@ -88,7 +90,6 @@ def train(
             with (
                 directory.locked() if ranks.first else nullcontext(),
                 blaming(recipe, directory, lambda: session.state.iteration),
-                heartbeat.beating(observers.note),
             ):
                 trained = session.run(directory)
     return Run(

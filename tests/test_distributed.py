@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -392,7 +392,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("job", BROKEN)
-def test_when_a_rank_breaks_all_end_and_one_says_why(jobs: dict[str, Ended], job: str) -> None:
+def test_when_a_rank_breaks_all_end_and_one_says_why(
+    jobs: dict[str, Ended], job: str, tally: Callable[[str, int], None]
+) -> None:
     ended, (codes, sentence) = jobs[job], BROKEN[job]
     assert ended.codes == codes
     assert max(ended.seconds) < 30
@@ -400,6 +402,7 @@ def test_when_a_rank_breaks_all_end_and_one_says_why(jobs: dict[str, Ended], job
     assert len(spoken) == 1, ended.err
     assert re.fullmatch(f"(ganlab|Error): {sentence}", spoken[0]), spoken[0]
     assert ended.out == ["", ""]
+    tally("broken ranks", 1)
 
 
 def test_a_signal_to_one_rank_stops_all_at_the_next_tick_with_one_checkpoint(jobs: dict[str, Ended]) -> None:

@@ -1,9 +1,7 @@
-"""A server that forks runs, a folder that forgets, two scales, and a tally."""
+"""A server that forks runs, a folder that forgets, and two scales."""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -55,17 +53,3 @@ def scale(request: pytest.FixtureRequest) -> Scale:
     nightly = request.param == "nightly"
     share = float(os.environ.get("GANLAB_NIGHTLY_SHARE", "1"))
     return lambda quick, large: max(quick, round(large * share)) if nightly else quick
-
-
-@pytest.fixture(scope="session")
-def tally() -> Tally:
-    """Return a function that counts what has ended as it must, in the file that `GANLAB_TALLY` names."""
-    path = os.environ.get("GANLAB_TALLY")
-
-    def count(what: str, number: int) -> None:
-        if path is not None:
-            with open(path, "a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                file.write(json.dumps({"what": what, "count": number}) + "\n")
-
-    return count

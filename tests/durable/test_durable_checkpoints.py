@@ -54,7 +54,7 @@ def continued(run: Path, **tables: Any) -> str:
 # D5
 
 
-def test_every_cut_and_every_flipped_bit_is_found_and_the_one_before_is_taken(
+def test_d5_every_cut_and_every_flipped_bit_is_found_and_the_one_before_is_taken(
     run: Path, scale: Scale, tally: Tally
 ) -> None:
     dice = random.Random(5)
@@ -90,7 +90,7 @@ def test_every_cut_and_every_flipped_bit_is_found_and_the_one_before_is_taken(
     assert newest_checkpoint(checkpoints, pytest.fail) is not None
 
 
-def test_a_file_that_cannot_be_read_is_passed_over(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_d5_a_file_that_cannot_be_read_is_passed_over(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = Path.open
 
     def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_read_is_passed_over(run: Path, monkeypatch: pytes
     assert "00000004 cannot be read: Input/output error" in said[0]
 
 
-def test_there_is_always_one_to_go_back_to(run: Path) -> None:
+def test_d5_there_is_always_one_to_go_back_to(run: Path) -> None:
     """A damaged checkpoint does not count among those that are kept."""
     state = newest(run) / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-1])
@@ -120,7 +120,7 @@ def test_there_is_always_one_to_go_back_to(run: Path) -> None:
 # D6
 
 
-def test_everything_is_flushed_in_order_before_the_old_is_deleted(server: Server, folder: Path) -> None:
+def test_d6_everything_is_flushed_in_order_before_the_old_is_deleted(server: Server, folder: Path) -> None:
     (folder / "toy.toml").write_text(dumps(short()))
     ended = server.call("hurt", 0, "kill", "run", "toy.toml", folder=folder)
     assert ended.code == 0, ended.err
@@ -153,7 +153,7 @@ def test_everything_is_flushed_in_order_before_the_old_is_deleted(server: Server
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
-def test_every_file_of_a_run_has_the_mode_that_the_umask_says(
+def test_d7_every_file_of_a_run_has_the_mode_that_the_umask_says(
     server: Server, folder: Path, umask: int, mode: int
 ) -> None:
     (folder / "toy.toml").write_text(
@@ -170,7 +170,7 @@ def test_every_file_of_a_run_has_the_mode_that_the_umask_says(
     assert set(modes.values()) == {mode}, modes
 
 
-def test_a_run_may_lie_behind_a_link(folder: Path, run: Path) -> None:
+def test_d7_a_run_may_lie_behind_a_link(folder: Path, run: Path) -> None:
     expected = bits(run)
     (folder / "elsewhere").mkdir()
     (folder / "link").symlink_to(folder / "elsewhere")
@@ -180,7 +180,7 @@ def test_a_run_may_lie_behind_a_link(folder: Path, run: Path) -> None:
     assert bits(folder / "elsewhere") == expected
 
 
-def test_what_the_dead_left_half_written_is_removed_and_what_the_living_write_is_not(run: Path) -> None:
+def test_d9_what_the_dead_left_half_written_is_removed_and_what_the_living_write_is_not(run: Path) -> None:
     living, dead = os.getppid(), 2**22 + 1  # one more than Linux ever counts to
     (run / "samples").mkdir()
     for place in (
@@ -196,7 +196,7 @@ def test_what_the_dead_left_half_written_is_removed_and_what_the_living_write_is
     assert leftovers(run) == [str(run / f".tmp-{living}-export")]
 
 
-def test_a_run_that_was_killed_over_its_first_file_goes_on(folder: Path) -> None:
+def test_d9_a_run_that_was_killed_over_its_first_file_goes_on(folder: Path) -> None:
     (folder / "run").mkdir()
     (folder / "run" / ".lock").write_text("pid 1 on nowhere")
     (folder / "run" / ".tmp-99999999-recipe.toml").write_text("[mod")
@@ -204,7 +204,7 @@ def test_a_run_that_was_killed_over_its_first_file_goes_on(folder: Path) -> None
     assert not leftovers(folder / "run")
 
 
-def test_old_checkpoints_that_cannot_be_deleted_do_not_end_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_d3_old_checkpoints_that_cannot_be_deleted_do_not_end_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remove = shutil.rmtree
 
     def refuse(path: Path, **options: Any) -> None:
@@ -220,7 +220,7 @@ def test_old_checkpoints_that_cannot_be_deleted_do_not_end_a_run(run: Path, monk
 # D10
 
 
-def test_a_changed_recipe_is_refused_with_every_difference(run: Path) -> None:
+def test_d10_a_changed_recipe_is_refused_with_every_difference(run: Path) -> None:
     with pytest.raises(GanlabError) as caught:
         continued(run, optimizer={"lr": 1e-3, "generator": {"eps": 1e-6}}, train={"iterations": 3}, seed=1)
     assert str(caught.value).splitlines() == [
@@ -233,7 +233,7 @@ def test_a_changed_recipe_is_refused_with_every_difference(run: Path) -> None:
     ]
 
 
-def test_many_differences_are_shown_in_few_lines(run: Path) -> None:
+def test_d10_many_differences_are_shown_in_few_lines(run: Path) -> None:
     rewrite(run, lambda manifest: manifest["recipe"].update({f"x{i}\x1b[31m": "y" * 9999 for i in range(99)}))
     with pytest.raises(GanlabError) as caught:
         continued(run)
@@ -250,7 +250,7 @@ def rewrite(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
     file.write_bytes(sealed(table))
 
 
-def test_other_versions_are_told(run: Path) -> None:
+def test_d10_other_versions_are_told(run: Path) -> None:
     rewrite(
         run, lambda manifest: manifest.update(versions={"ganlab": "0.0.1", "torch": "2.9"}, threads=7, device="cuda")
     )
@@ -259,12 +259,12 @@ def test_other_versions_are_told(run: Path) -> None:
         assert f"the run was begun with {name} {before} and goes on with " in log
 
 
-def test_versions_of_plugins_are_kept(run: Path) -> None:
+def test_d10_versions_of_plugins_are_kept(run: Path) -> None:
     versions = json.loads((newest(run) / "manifest.json").read_text())["versions"]
     assert versions.keys() == {"ganlab", "torch"}, "everything in this recipe comes with ganlab"
 
 
-def test_options_that_ganlab_has_learned_since_do_not_stand_in_the_way(run: Path) -> None:
+def test_d10_options_that_ganlab_has_learned_since_do_not_stand_in_the_way(run: Path) -> None:
     rewrite(run, lambda manifest: manifest["recipe"]["train"].pop("deterministic"))
     rewrite(run, lambda manifest: manifest["recipe"]["loss"].pop("real_label"))
     continued(run, train={"iterations": 6})
@@ -272,7 +272,7 @@ def test_options_that_ganlab_has_learned_since_do_not_stand_in_the_way(run: Path
         continued(run, train={"iterations": 8}, loss={"real_label": 0.9})
 
 
-def test_an_extension_says_where_its_bits_will_differ(folder: Path) -> None:
+def test_d10_an_extension_says_where_its_bits_will_differ(folder: Path) -> None:
     for name, decay_from, done in (("late", 0.75, 3), ("early", 0.25, 3), ("none", None, 3)):
         optimizer = {} if decay_from is None else {"decay_from": decay_from}
         tables = {"optimizer": optimizer, "snapshot": {"every_iterations": done}, "observers": {"log": True}}
@@ -292,7 +292,7 @@ def test_an_extension_says_where_its_bits_will_differ(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("schema", [1])
-def test_a_checkpoint_of_every_schema_loads(folder: Path, schema: int) -> None:
+def test_d11_a_checkpoint_of_every_schema_loads(folder: Path, schema: int) -> None:
     shutil.copytree(FIXTURES / f"run-of-schema-{schema}", folder / "run")
     recipe = folder / "run" / "recipe.toml"
     directory = folder / "run" / "checkpoints"
@@ -311,7 +311,7 @@ def test_a_checkpoint_of_every_schema_loads(folder: Path, schema: int) -> None:
             assert 0 < moved < 20 * lr, f"{name}: Adam moves a weight by about its rate"
 
 
-def test_a_newer_schema_is_refused_not_passed_over(run: Path) -> None:
+def test_d11_a_newer_schema_is_refused_not_passed_over(run: Path) -> None:
     rewrite(run, lambda manifest: manifest.update(schema=2, something={"new": 1}))
     before = bits(run)
     with pytest.raises(
@@ -421,7 +421,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
 
 
 @pytest.mark.parametrize(("make", "sentence"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_state_file_is_one_sentence_soon_and_in_little_memory(
+def test_m3_m7_a_hostile_state_file_is_one_sentence_soon_and_in_little_memory(
     folder: Path, tally: Tally, make: Callable[[Path], bytes], sentence: str
 ) -> None:
     state = small_state()
@@ -472,7 +472,7 @@ MANIFESTS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("make", "sentence"), MANIFESTS.values(), ids=MANIFESTS.keys())
-def test_a_hostile_manifest_is_damage(
+def test_m3_m5_a_hostile_manifest_is_damage(
     folder: Path, tally: Tally, make: Callable[[Path, bytes], bytes], sentence: str
 ) -> None:
     path = forge(folder, sound())
@@ -484,7 +484,7 @@ def test_a_hostile_manifest_is_damage(
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "state.safetensors"])
-def test_what_is_no_file_is_never_opened(folder: Path, tally: Tally, name: str) -> None:
+def test_m3_what_is_no_file_is_never_opened(folder: Path, tally: Tally, name: str) -> None:
     file = forge(folder, sound()) / name
     for make in (os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path), lambda path: os.symlink(path, path)):
         file.unlink() if file.is_symlink() or not file.is_dir() else file.rmdir()
@@ -494,13 +494,13 @@ def test_what_is_no_file_is_never_opened(folder: Path, tally: Tally, name: str) 
         tally("hostile files", 1)
 
 
-def test_a_sound_stranger_is_loaded(folder: Path) -> None:
+def test_m3_a_sound_stranger_is_loaded(folder: Path) -> None:
     """So that what the tests before refuse is refused for what is wrong with it."""
     forge(folder, sound())
     assert load(folder, small_state()).manifest.iteration == 2
 
 
-def test_no_mutated_checkpoint_raises_anything_else(folder: Path, scale: Scale, tally: Tally) -> None:
+def test_m4_no_mutated_checkpoint_raises_anything_else(folder: Path, scale: Scale, tally: Tally) -> None:
     """Structure-aware: both files are mutated as trees and as bytes, and sealed anew so that it goes deep."""
     seed = scale(4, random.SystemRandom().randrange(2**32))
     dice = random.Random(seed)

@@ -111,7 +111,7 @@ def recipe(root: Path, **dataset: Any) -> dict[str, Any]:
     return tiny(dataset={"name": "image_folder", "root": str(root), "resolution": 8, "channels": 1} | dataset)
 
 
-def test_a_thousand_pictures_of_which_twenty_are_bad(folder: Path, tally: Tally) -> None:
+def test_i1_a_thousand_pictures_of_which_twenty_are_bad(folder: Path, tally: Tally) -> None:
     root = folder / "pictures"
     root.mkdir()
     reasons = bad_files(root)
@@ -141,7 +141,7 @@ def test_a_thousand_pictures_of_which_twenty_are_bad(folder: Path, tally: Tally)
 
 
 @pytest.mark.parametrize("kind", ["png", "zip"])
-def test_bombs_are_refused_by_what_they_claim(server: Server, folder: Path, tally: Tally, kind: str) -> None:
+def test_i3_bombs_are_refused_by_what_they_claim(server: Server, folder: Path, tally: Tally, kind: str) -> None:
     root = folder / "pictures"
     root.mkdir()
     if kind == "png":
@@ -186,7 +186,7 @@ def _janitor() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_janitor")
-def test_pictures_that_change_under_a_run_do_not_change_it(folder: Path) -> None:
+def test_i2_pictures_that_change_under_a_run_do_not_change_it(folder: Path) -> None:
     for name in ("left", "changed"):
         (folder / name).mkdir()
         for number in range(40):
@@ -225,7 +225,7 @@ def few(root: Path, count: int) -> Path:
         (9, {"crop": 64}, r"is 20x20 pixels, smaller than the crop of 64x64"),
     ],
 )
-def test_what_cannot_be_trained_on_is_said_before_anything_is_made(
+def test_i6_what_cannot_be_trained_on_is_said_before_anything_is_made(
     tmp_path: Path, count: int, dataset: dict[str, Any], sentence: str
 ) -> None:
     root = few(tmp_path / "pictures", count)
@@ -234,7 +234,7 @@ def test_what_cannot_be_trained_on_is_said_before_anything_is_made(
     assert not Path("run").exists()
 
 
-def test_no_damaged_picture_raises_anything_else(server: Server, folder: Path, scale: Scale, tally: Tally) -> None:
+def test_i1_no_damaged_picture_raises_anything_else(server: Server, folder: Path, scale: Scale, tally: Tally) -> None:
     """Mutated files of every format: a picture or a reason, never an exception or a crash."""
     dice = random.Random(11)
     kinds = {"jpg": ("JPEG", "RGB"), "png": ("PNG", "RGBA"), "webp": ("WEBP", "RGB"), "bmp": ("BMP", "RGB"),

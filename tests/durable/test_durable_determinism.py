@@ -60,7 +60,7 @@ def files(run: Path) -> dict[str, str]:
     }
 
 
-def test_the_same_recipe_gives_the_same_files_in_every_process(tmp_path: Path, scale: Scale, tally: Tally) -> None:
+def test_x1_the_same_recipe_gives_the_same_files_in_every_process(tmp_path: Path, scale: Scale, tally: Tally) -> None:
     seeds = ["0", "1", "random", "random", "4294967295"][: scale(2, 5)]
     found: list[dict[str, dict[str, str]]] = []
     for number, seed in enumerate(seeds):
@@ -122,7 +122,7 @@ WATCHED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.usefixtures("_meddler")
-def test_what_watches_a_run_does_not_change_it(tally: Tally) -> None:
+def test_x2_what_watches_a_run_does_not_change_it(tally: Tally) -> None:
     def ending(directory: Path) -> tuple[str, dict[str, list[float]]]:
         # The generator's file also tells of which recipe it is; the numbers in it must be the same.
         weights = load_file(directory / "generator.safetensors")

@@ -100,7 +100,9 @@ def finite(run: Path) -> bool:
 @pytest.mark.parametrize("way", NAMES)
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("tick_seconds", [1e-9, 1000.0])
-def test_what_is_not_finite_is_named_and_never_saved(tally: Tally, way: str, value: float, tick_seconds: float) -> None:
+def test_h1_what_is_not_finite_is_named_and_never_saved(
+    tally: Tally, way: str, value: float, tick_seconds: float
+) -> None:
     table = tiny(loss={"name": "breaking"}, train={"tick_seconds": tick_seconds})
     BREAKS.update(way=way, at={5}, value=value)
     with pytest.raises(NonFiniteError, match=r"became NaN or infinite at iteration \d+; nothing was saved") as caught:
@@ -119,14 +121,14 @@ def test_what_is_not_finite_is_named_and_never_saved(tally: Tally, way: str, val
 
 
 @pytest.mark.usefixtures("_breaking")
-def test_large_values_are_finite() -> None:
+def test_h1_large_values_are_finite() -> None:
     """Their squares are not."""
     BREAKS.update(way="buffer", at={5}, value=1e30)
     ganlab.train(tiny(loss={"name": "breaking"}), out="run")
 
 
 @pytest.mark.usefixtures("_breaking")
-def test_rollbacks_are_counted_over_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_h2_rollbacks_are_counted_over_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     table = tiny(loss={"name": "breaking"}, train={"on_nonfinite": "rollback"})
     tries = []
 
@@ -155,7 +157,7 @@ def pictures(spread: float, count: int = 16) -> Any:
     return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
 
 
-def test_samples_that_are_all_alike_are_told_once() -> None:
+def test_h3_samples_that_are_all_alike_are_told_once() -> None:
     watch = CollapseWatch(pictures(60))
     assert watch.snapshot(0, pictures(0)) is None, "before the training they are alike"
     assert watch.snapshot(499, pictures(0)) is None
@@ -168,13 +170,13 @@ def test_samples_that_are_all_alike_are_told_once() -> None:
     assert watch.snapshot(1500, pictures(0)) is None, "once"
 
 
-def test_data_that_are_all_alike_are_no_collapse() -> None:
+def test_h3_data_that_are_all_alike_are_no_collapse() -> None:
     watch = CollapseWatch(pictures(0))
     assert watch.snapshot(1000, pictures(0)) is None
     assert CollapseWatch(pictures(60)).snapshot(1000, pictures(0, count=1)) is None
 
 
-def test_a_discriminator_with_nothing_left_to_learn_is_told() -> None:
+def test_h3_a_discriminator_with_nothing_left_to_learn_is_told() -> None:
     watch = CollapseWatch(pictures(60))
     losses = {100: 0.5, 300: 1e-5, 500: 1e-4, 600: 0.2, 700: 1e-9, 1000: 1e-9, 1099: 1e-9}
     for iteration, loss in losses.items():
@@ -185,7 +187,7 @@ def test_a_discriminator_with_nothing_left_to_learn_is_told() -> None:
     assert CollapseWatch(pictures(60)).tick(5000, {"loss_flow": 0.0}) is None
 
 
-def test_a_collapse_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_h3_a_collapse_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collapse, "ITERATIONS", 5)
     monkeypatch.setattr(collapse, "LEAST_SPREAD", 9.0)
     ganlab.train(tiny(), out="run")

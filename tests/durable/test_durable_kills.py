@@ -63,7 +63,7 @@ def flip(file: Path, at: int, bit: int = 4) -> None:
 
 
 @pytest.mark.parametrize("begun", ["fresh", "damaged"])
-def test_a_kill_before_any_file_call_and_in_the_middle_of_any_write(
+def test_d2_a_kill_before_any_file_call_and_in_the_middle_of_any_write(
     server: Server, folder: Path, scale: Scale, tally: Tally, begun: str
 ) -> None:
     """The first save, one with others before it, one that prunes, and one onto a damaged one of the same iteration."""
@@ -106,7 +106,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
 
 
 @pytest.mark.parametrize("begun", ["fresh", "damaged"])
-def test_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, tally: Tally, begun: str) -> None:
+def test_d3_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, tally: Tally, begun: str) -> None:
     """The run ends with exit 1 and one message, or has lost nothing; the same command then ends as if undisturbed."""
     large = scale(0, 1)
     words = write_recipe(folder, tiny(**HARD) if large else short())
@@ -147,7 +147,7 @@ def test_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, tall
     tally("file calls failed", len(cases))
 
 
-def test_a_kill_at_any_time(server: Server, tmp_path: Path, scale: Scale, tally: Tally) -> None:
+def test_d1_a_kill_at_any_time(server: Server, tmp_path: Path, scale: Scale, tally: Tally) -> None:
     """Every second kill waits for the next save and comes in the middle of it."""
     dice = random.Random(2026)
     hard = tiny(

@@ -90,7 +90,7 @@ def is_placed(problem: str, file: Path) -> bool:
     return re.match(rf"({'|'.join(re.escape(str(other)) for other in others)})(:\d+)?: \S", problem) is not None
 
 
-def test_a_mutated_recipe_is_read_or_refused_where_it_is_wrong(folder: Path, scale: Scale, tally: Tally) -> None:
+def test_t1_a_mutated_recipe_is_read_or_refused_where_it_is_wrong(folder: Path, scale: Scale, tally: Tally) -> None:
     dice = random.Random(17)
     tables = [parse(data).table for data in RECIPES.values()]
     count = scale(5_000, 200_000)
@@ -164,7 +164,7 @@ def check_bytes(file: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", whole_files())
-def test_files_that_are_no_recipes(folder: Path, name: str) -> None:
+def test_t2_files_that_are_no_recipes(folder: Path, name: str) -> None:
     began = time.thread_time()
     file = folder / "recipe.toml"
     file.write_bytes(whole_files()[name])
@@ -173,7 +173,7 @@ def test_files_that_are_no_recipes(folder: Path, name: str) -> None:
     assert time.thread_time() - began < 10  # the work of as many lines; to look for what each meant took minutes
 
 
-def test_any_bytes_raise_nothing_else(folder: Path, scale: Scale, tally: Tally) -> None:
+def test_t2_any_bytes_raise_nothing_else(folder: Path, scale: Scale, tally: Tally) -> None:
     seed = scale(23, random.SystemRandom().randrange(2**32))
     dice = random.Random(seed)
     sources = list(RECIPES.values())
@@ -205,7 +205,7 @@ def answer_of(file: Path) -> tuple[int, str]:
     return code, said
 
 
-def test_no_text_in_a_recipe_leads_out_of_the_run(server: Server, folder: Path, tally: Tally) -> None:
+def test_t4_no_text_in_a_recipe_leads_out_of_the_run(server: Server, folder: Path, tally: Tally) -> None:
     """Every option that takes text gets each of these; what is accepted is trained, and everything new is looked at."""
     table = ganlab.recipe.parse_recipe(
         short(observers={"samples": True, "gif": True, "log": True, "metrics": True})
@@ -247,7 +247,7 @@ def test_no_text_in_a_recipe_leads_out_of_the_run(server: Server, folder: Path, 
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../../out", "/out", "a/b", "\0", "x" * 300, "~", ".hidden", "a\nb"])
-def test_no_name_of_a_recipe_leads_out_of_runs(tmp_path: Path, name: str) -> None:
+def test_t4_no_name_of_a_recipe_leads_out_of_runs(tmp_path: Path, name: str) -> None:
     before = set(tmp_path.parent.iterdir())
     directory = new_directory(name).path
     resolved = (tmp_path / directory).resolve()

@@ -67,7 +67,7 @@ def check_stopped(ended: Ended, number: signal.Signals) -> tuple[int, list[str]]
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
 @pytest.mark.parametrize("to", ["process", "group"])
-def test_a_signal_at_any_time_from_the_first_printed_line(
+def test_s1_a_signal_at_any_time_from_the_first_printed_line(
     server: Server, folder: Path, scale: Scale, tally: Tally, number: signal.Signals, to: str
 ) -> None:
     dice = random.Random(f"{number}{to}")
@@ -109,7 +109,7 @@ def test_a_signal_at_any_time_from_the_first_printed_line(
     tally("signals sent", sent)
 
 
-def test_a_signal_while_torch_is_imported(tmp_path: Path, tally: Tally) -> None:
+def test_s1_a_signal_while_torch_is_imported(tmp_path: Path, tally: Tally) -> None:
     """In a process of its own, which imports what the server's have already."""
     import subprocess
     import sys
@@ -140,7 +140,7 @@ def test_a_signal_while_torch_is_imported(tmp_path: Path, tally: Tally) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
-def test_a_second_signal_ends_at_once_even_in_the_middle_of_a_long_call(
+def test_s2_a_second_signal_ends_at_once_even_in_the_middle_of_a_long_call(
     server: Server, folder: Path, tally: Tally, number: signal.Signals
 ) -> None:
     words = write_recipe(folder, short(loss={"name": "stalling"}, observers={"log": True}))
@@ -168,7 +168,7 @@ def wait_until(condition: Any) -> None:
         time.sleep(0.005)
 
 
-def test_a_run_that_was_stopped_at_any_iteration_ends_with_the_same_bits(
+def test_s3_a_run_that_was_stopped_at_any_iteration_ends_with_the_same_bits(
     server: Server, folder: Path, scale: Scale, tally: Tally
 ) -> None:
     dice = random.Random(3)
@@ -192,7 +192,7 @@ def test_a_run_that_was_stopped_at_any_iteration_ends_with_the_same_bits(
     tally("stops and resumes", stops)
 
 
-def test_a_second_process_is_refused_until_the_first_is_dead(server: Server, folder: Path) -> None:
+def test_d8_a_second_process_is_refused_until_the_first_is_dead(server: Server, folder: Path) -> None:
     words = write_recipe(folder, short(observers={"log": True}, train={"iterations": 100_000, "tick_seconds": 0.01}))
     first = server.start("command", *words, folder=folder)
     wait_until(lambda: (folder / "run" / "checkpoints" / "00000002").exists())
@@ -210,7 +210,7 @@ def test_a_second_process_is_refused_until_the_first_is_dead(server: Server, fol
 # S5
 
 
-def test_nothing_that_takes_long_is_silent() -> None:
+def test_s5_nothing_that_takes_long_is_silent() -> None:
     heartbeat, said, heard = Heartbeat(silence_seconds=0.2), [], []
 
     def say(text: str) -> None:
@@ -235,7 +235,7 @@ def test_nothing_that_takes_long_is_silent() -> None:
     assert len(said) <= count + 2, "after the block nothing is said"
 
 
-def test_no_sign_of_life_comes_into_the_middle_of_an_event() -> None:
+def test_s5_no_sign_of_life_comes_into_the_middle_of_an_event() -> None:
     heartbeat, order = Heartbeat(silence_seconds=0.05), []
     with heartbeat.beating(lambda text: order.append("beat")):
         for _ in range(4):
@@ -248,7 +248,7 @@ def test_no_sign_of_life_comes_into_the_middle_of_an_event() -> None:
 
 
 @pytest.mark.parametrize("phase", ["packing", "training"])
-def test_a_run_says_what_it_is_at(server: Server, folder: Path, phase: str) -> None:
+def test_s5_a_run_says_what_it_is_at(server: Server, folder: Path, phase: str) -> None:
     dataset = {"name": "slow_stripes", "milliseconds": 1000.0, "count": 4} if phase == "packing" else {}
     loss = {"name": "stalling"} if phase == "training" else {}
     words = write_recipe(folder, short(dataset=dataset, loss=loss))
@@ -258,3 +258,16 @@ def test_a_run_says_what_it_is_at(server: Server, folder: Path, phase: str) -> N
         assert "packing slow_stripes" in ended.err
     else:
         assert re.search(r"still at work: iteration 3, for \d s", ended.err), ended.err
+
+
+def test_s5_a_rank_that_waits_for_the_others_says_so(server: Server, folder: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    alone_of_two = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    words = write_recipe(folder, short(train={"rank_timeout_seconds": 2.0}))
+    environment = {name: str(value) for name, value in alone_of_two.items()}
+    ended = server.call("with_a_fast_heart", 0.2, *words, folder=folder, environment=environment)
+    assert ended.code == 1, ended.err
+    assert re.search(r"still at work: waiting for the other ranks, for \d s", ended.err), ended.err
+    assert "Traceback" not in ended.err

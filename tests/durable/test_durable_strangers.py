@@ -72,7 +72,7 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("ending", ["pt", "pth", "ckpt", "pkl", "safetensors", "onnx", "toml", "zip", "png"])
-def test_a_payload_runs_in_no_command(tmp_path: Path, tally: Tally, ending: str) -> None:
+def test_m2_a_payload_runs_in_no_command(tmp_path: Path, tally: Tally, ending: str) -> None:
     executed = tmp_path / "executed"
     (tmp_path / "toy.toml").write_text(dumps(short()))
     file = tmp_path / f"model.{ending}"
@@ -96,7 +96,7 @@ def test_a_payload_runs_in_no_command(tmp_path: Path, tally: Tally, ending: str)
 @pytest.mark.parametrize(
     "where", ["state.safetensors", "manifest.json", "recipe.toml", "environment.json", "index", "cache"]
 )
-def test_a_payload_in_a_run_is_never_loaded(tmp_path: Path, tally: Tally, where: str) -> None:
+def test_m2_a_payload_in_a_run_is_never_loaded(tmp_path: Path, tally: Tally, where: str) -> None:
     executed = tmp_path / "executed"
     (tmp_path / "toy.toml").write_text(dumps(short(train={"iterations": 4})))
     assert ended("run", "toy.toml", "--out", "run")[0] == 0
@@ -139,7 +139,7 @@ def resealed(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", METADATA.values(), ids=METADATA.keys())
-def test_metadata_chooses_no_code(run: Path, monkeypatch: pytest.MonkeyPatch, tally: Tally, name: str) -> None:
+def test_m5_metadata_chooses_no_code(run: Path, monkeypatch: pytest.MonkeyPatch, tally: Tally, name: str) -> None:
     Path("stranger.py").write_text("class Model: pass\n")
     monkeypatch.syspath_prepend(Path.cwd())
     header, data = header_and_data((run / "generator.safetensors").read_bytes())
@@ -161,7 +161,7 @@ def test_metadata_chooses_no_code(run: Path, monkeypatch: pytest.MonkeyPatch, ta
         tally("hostile files", 1)
 
 
-def test_no_mutated_generator_raises_anything_else(run: Path, scale: Scale, tally: Tally) -> None:
+def test_m4_no_mutated_generator_raises_anything_else(run: Path, scale: Scale, tally: Tally) -> None:
     seed = scale(6, random.SystemRandom().randrange(2**32))
     dice = random.Random(seed)
     good = (run / "generator.safetensors").read_bytes()
@@ -191,7 +191,7 @@ def test_no_mutated_generator_raises_anything_else(run: Path, scale: Scale, tall
     tally("generators mutated", count)
 
 
-def test_no_mutated_onnx_file_raises_anything_else_or_crashes(
+def test_m6_no_mutated_onnx_file_raises_anything_else_or_crashes(
     server: Server, run: Path, tmp_path: Path, scale: Scale, tally: Tally
 ) -> None:
     """In a process of its own: what mutates a graph may reach the parsers of onnxruntime."""

@@ -66,14 +66,14 @@ def check_calm(ended: Ended) -> None:
 
 
 @pytest.mark.parametrize("changes", POOR.values(), ids=POOR.keys())
-def test_commands_work_in_poor_surroundings(tmp_path: Path, changes: dict[str, str | None]) -> None:
+def test_t5_commands_work_in_poor_surroundings(tmp_path: Path, changes: dict[str, str | None]) -> None:
     for words in LIGHT:
         ended = outside(words, changes, tmp_path)
         assert ended.code == (2 if "nosuch" in words else 0), ended
         check_calm(ended)
 
 
-def test_a_run_works_in_all_of_them_at_once(tmp_path: Path) -> None:
+def test_t5_a_run_works_in_all_of_them_at_once(tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_text(
         dumps(short(observers={"terminal": {"mode": "auto"}, "log": True, "metrics": True}))
     )
@@ -84,7 +84,7 @@ def test_a_run_works_in_all_of_them_at_once(tmp_path: Path) -> None:
     assert "Trained 4 iterations" in ended.out
 
 
-def test_without_a_home_or_a_cache_it_is_said_what_to_set(tmp_path: Path) -> None:
+def test_t5_without_a_home_or_a_cache_it_is_said_what_to_set(tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_text(dumps(short()))
     ended = outside(["run", "toy.toml", "--out", "run"], POOR["no home"], tmp_path)
     check_calm(ended)
@@ -95,7 +95,7 @@ def test_without_a_home_or_a_cache_it_is_said_what_to_set(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "shell", ['"$@" >&-', '"$@" 2>&-', '"$@" <&-', '"$@" >&- 2>&- <&-', '"$@" | head -c 1', '"$@" > /dev/full']
 )
-def test_streams_that_are_closed_or_full_do_no_harm(tmp_path: Path, shell: str) -> None:
+def test_t5_streams_that_are_closed_or_full_do_no_harm(tmp_path: Path, shell: str) -> None:
     for words in LIGHT[1:3]:
         ended = outside(words, {}, tmp_path, shell)
         check_calm(ended)
@@ -103,7 +103,7 @@ def test_streams_that_are_closed_or_full_do_no_harm(tmp_path: Path, shell: str) 
 
 
 @pytest.mark.parametrize("shell", ['"$@" >&- 2>&- <&-', '"$@" 2>&1 | head -c 1'])
-def test_a_run_survives_whoever_watched_it(tmp_path: Path, shell: str) -> None:
+def test_t5_a_run_survives_whoever_watched_it(tmp_path: Path, shell: str) -> None:
     table = short(observers={"terminal": {"mode": "plain", "every_seconds": 0.0}})
     (tmp_path / "toy.toml").write_text(dumps(table))
     check_calm(outside(["run", "toy.toml", "--out", "run"], {}, tmp_path, shell))
@@ -111,7 +111,7 @@ def test_a_run_survives_whoever_watched_it(tmp_path: Path, shell: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="Linux only: a folder that nobody can write to")
-def test_a_folder_that_cannot_be_written(server: Server, folder: Path) -> None:
+def test_t5_a_folder_that_cannot_be_written(server: Server, folder: Path) -> None:
     (folder / "toy.toml").write_text(dumps(short()))
     recipe = str(folder / "toy.toml")
     ended = server.call("in_folder", "/proc", "run", recipe, folder=folder)
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written(server: Server, folder: Path) -> None:
 # D4
 
 
-def test_a_limit_on_the_size_of_files(server: Server, folder: Path, tally: Tally) -> None:
+def test_d4_a_limit_on_the_size_of_files(server: Server, folder: Path, tally: Tally) -> None:
     """What is lost of logs and pictures is said once each; a checkpoint that cannot be written ends the run."""
     table = short(
         model={"base_channels": 4},
@@ -169,7 +169,7 @@ def test_a_limit_on_the_size_of_files(server: Server, folder: Path, tally: Tally
     tally("limits on the size of files", len(limits))
 
 
-def test_a_disk_that_is_really_full(server: Server, folder: Path, tally: Tally) -> None:
+def test_d4_a_disk_that_is_really_full(server: Server, folder: Path, tally: Tally) -> None:
     """A disk of its own, where this process may make one: as root, or with user namespaces."""
     table = short(model={"base_channels": 16}, train={"iterations": 8}, snapshot={"keep": 2})
     (folder / "toy.toml").write_text(dumps(table))
