@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -43,6 +44,8 @@ NUMBER_LIMIT = 2**53
 
 _NAME = re.compile(r"^\d{8,}$")
 _OF_PROCESS = re.compile(rf"^{re.escape(TEMPORARY)}(\d{{1,10}})-")
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+"""What no waiting mends."""
 
 
 class _DamagedError(Exception):
@@ -257,7 +260,7 @@ def _examined(path: Path) -> Manifest:
         with (path / STATE).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
+        raise _unread(error) from error
     if digest != manifest.sha256:
         raise _DamagedError(f"is damaged: the checksum of {STATE} does not fit")
     return manifest
@@ -273,7 +276,7 @@ def _read_manifest(path: Path) -> Manifest:
         schema = table.pop("schema")
         del table["checksum"]
     except OSError as error:
-        raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
+        raise _unread(error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _DamagedError(strange) from error
     if type(schema) is int and schema > SCHEMA:
@@ -306,6 +309,11 @@ def _is_plausible(manifest: Manifest) -> bool:
             for text in (*texts, *manifest.versions, *manifest.versions.values())
         )
     )
+
+
+def _unread(error: OSError) -> _DamagedError:
+    kind = _DamagedError if error.errno in _NOT_THERE else _UnreadableError
+    return kind(f"cannot be read: {error.strerror or error}")
 
 
 def _regular_size(path: Path) -> int:
