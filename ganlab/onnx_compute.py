@@ -29,7 +29,10 @@ def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
             onnxruntime.preload_dlls()
     options = session_options(artefact)
     try:
-        session = onnxruntime.InferenceSession(artefact.data, options, providers=providers)
+        # Where there is nothing else to fall back to, onnxruntime would print an error and try the same again.
+        session = onnxruntime.InferenceSession(
+            artefact.data, options, providers=providers, enable_fallback=len(providers) > 1
+        )
     # onnxruntime's exceptions have no common class.
     except Exception as error:
         raise ArtefactError(f"{artefact.path}: onnxruntime refuses it: {_first_line(error)}") from error
