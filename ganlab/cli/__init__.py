@@ -97,8 +97,8 @@ def main() -> None:
         if _output_is_lost(error):
             if sys.stdout is not None:  # Python would complain once more when it flushes
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if not isinstance(error, BrokenPipeError):  # `head` takes no more than it wants
-                click.echo(f"ganlab: cannot write the output: {error}", err=True)
+            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # `head` takes what it wants
+                click.echo(f"ganlab: cannot write the output: {error.strerror}", err=True)
             sys.exit(1)
         if not speaks_first():  # another process of this run has the same traceback, or the cause of this one
             sys.exit(1)
