@@ -11,7 +11,7 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from toys import tiny
@@ -22,6 +22,7 @@ from durable.parts import HARD, short
 from durable.runs import bits, leftovers, newest
 from ganlab.toml import dumps
 
+T = TypeVar("T")
 TOLD = 12
 """Lines that an error may have."""
 
@@ -62,6 +63,11 @@ def flip(file: Path, at: int, bit: int = 4) -> None:
     file.write_bytes(data)
 
 
+def portions(items: list[T]) -> list[list[T]]:
+    """Return lists that one process each can work through before patience with it ends."""
+    return [items[at : at + 25] for at in range(0, len(items), 25)]
+
+
 @pytest.mark.parametrize("begun", ["fresh", "damaged"])
 def test_d2_a_kill_before_any_file_call_and_in_the_middle_of_any_write(
     server: Server, folder: Path, scale: Scale, tally: Tally, begun: str
@@ -89,11 +95,12 @@ def test_d2_a_kill_before_any_file_call_and_in_the_middle_of_any_write(
         ended = server.call("hurt", at, way, *words, folder=place)
         assert ended.code == -signal.SIGKILL, f"{calls[at - 1]}: {ended}"
         places.append(place)
-    ended = server.call("repeat", [str(place) for place in places], *words, "--out", "run", folder=folder)
-    assert ended.code == 0, ended.err
-    for (at, way), place, (code, said) in zip(
-        cases, places, json.loads((places[-1] / "ended.json").read_text()), strict=True
-    ):
+    repeated = []
+    for some in portions(places):
+        ended = server.call("repeat", [str(place) for place in some], *words, "--out", "run", folder=folder)
+        assert ended.code == 0, ended.err
+        repeated += json.loads((some[-1] / "ended.json").read_text())
+    for (at, way), place, (code, said) in zip(cases, places, repeated, strict=True):
         where = f"{way} at call {at}, {calls[at - 1]}: {said}"
         assert code == 0, where
         assert bits(place / "run") == expected, where
@@ -125,9 +132,11 @@ def test_d3_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, t
                 place = folder / f"{at}-{error}"
                 shutil.copytree(template, place)
                 cases.append((str(place), at, error))
-    ended = server.call("refuse", cases, *words, folder=folder)
-    assert ended.code == 0, ended.err
-    happened = json.loads((Path(cases[-1][0]) / "refused.json").read_text())
+    happened = []
+    for some in portions(cases):
+        ended = server.call("refuse", some, *words, folder=folder)
+        assert ended.code == 0, ended.err
+        happened += json.loads((Path(some[-1][0]) / "refused.json").read_text())
     for (place, at, error), result in zip(cases, happened, strict=True):
         where = f"{os.strerror(error)} at call {at}, {result['failed']}: {result}"
         code, said = result["first"]
