@@ -50,6 +50,8 @@ class Server:
         """Call the function `part` of `durable.parts` in a new process and session that works in `folder`."""
         self._started += 1
         out, err = (self._folder / f"{self._started:06d}.{name}" for name in ("out", "err"))
+        out.touch()  # it may be killed before it opens them
+        err.touch()
         places = {"GANLAB_CACHE": str(folder / "cache"), "GANLAB_CONFIG": str(folder / "config")}
         job = {
             "part": part,
