@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -12,13 +11,11 @@ import torch
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """Allow TF32 in this process's convolutions and matrix products, or keep it out, and put it back afterwards."""
-    convolution: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # torch's annotations leave it out
-    settings = [convolution, torch.backends.cuda.matmul]
-    before = [setting.fp32_precision for setting in settings]
+    # Not through `fp32_precision`: it sets convolutions and not recurrent layers, and torch.export refuses the mixture.
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
     try:
-        for setting in settings:
-            setting.fp32_precision = "tf32" if allowed else "ieee"
+        matmul.allow_tf32 = cudnn.allow_tf32 = allowed
         yield
     finally:
-        for setting, precision in zip(settings, before, strict=True):
-            setting.fp32_precision = precision
+        matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -67,14 +67,20 @@ class Breaking(BCE):
 @pytest.fixture
 def _breaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     registry.add("loss", "breaking", Breaking)
-    update = MovingAverage.update
+    begin, update = MovingAverage.begin, MovingAverage.update
+    current = [0]
 
-    def poisoned(self: MovingAverage, iteration: int) -> None:
-        update(self, iteration)
-        if BREAKS.get("way") == "average" and iteration in BREAKS["at"]:
+    def noting(self: MovingAverage, iteration: int) -> None:
+        current[0] = iteration
+        begin(self, iteration)
+
+    def poisoned(self: MovingAverage) -> None:
+        update(self)
+        if BREAKS.get("way") == "average" and current[0] in BREAKS["at"]:
             with torch.no_grad():
                 set_first(next(self.tensors())[1], BREAKS["value"])
 
+    monkeypatch.setattr(MovingAverage, "begin", noting)
     monkeypatch.setattr(MovingAverage, "update", poisoned)
     yield
     BREAKS.clear()
