@@ -252,7 +252,7 @@ class Stale(Tape):
         ("aten::_fused_adam_.tensor_lr", "generator"),
         ("aten::index_select", "generator"),
         ("aten::native_batch_norm", ""),
-        ("aten::_foreach_add_.List", "moving average"),
+        ("aten::_foreach_lerp_.List", "moving average"),
         ("aten::fmax.out", "last finite"),
     ],
 )

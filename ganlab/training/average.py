@@ -38,9 +38,14 @@ class MovingAverage:
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the weights: average + (1 - decay) (weights - average)."""
-        difference = torch._foreach_sub(self._live, self._average)
-        torch._foreach_mul_(difference, self._weight)
-        torch._foreach_add_(self._average, difference)
+        if self._weight.is_cuda:
+            # Three launches, however many tensors there are.
+            difference = torch._foreach_sub(self._live, self._average)
+            torch._foreach_mul_(difference, self._weight)
+            torch._foreach_add_(self._average, difference)
+        else:
+            # The weights are read once instead of three times.
+            torch._foreach_lerp_(self._average, self._live, [self._weight] * len(self._average))
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the averaged parameters by name."""
