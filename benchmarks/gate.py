@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ganlab.events import Tick
 from ganlab.interfaces import Batch
 from ganlab.session import Session
+from ganlab.training.adam import Adam
 
 NARROW = 8
 """Channels next to the picture of networks so narrow that in most iterations no activation crosses a kink."""
@@ -116,7 +117,9 @@ def difference(a: Step, b: Step) -> Difference:
     return Difference(*(math.inf if math.isnan(value) else value for value in (losses, gradients, weights)))
 
 
-def vectors(networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Adam]) -> tuple[list[Tensor], list[Tensor]]:
+def vectors(
+    networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Adam | Adam]
+) -> tuple[list[Tensor], list[Tensor]]:
     """Return each network's mean gradient and its weights, as one vector each."""
     gradients, weights = [], []
     for network, optimizer in zip(networks, optimizers, strict=True):

@@ -40,9 +40,14 @@ def filled(text: str, results: Path) -> str:
 
 
 def newest(results: Path, kind: str) -> dict[str, Any] | None:
-    """Return the newest results of a kind; those of --quick mean nothing."""
-    found = sorted(path for path in results.glob(f"{kind}-*.json") if not path.stem.endswith("-quick"))
-    return json.loads(found[-1].read_text(encoding="utf-8")) if found else None
+    """Return the newest results of a kind, each part with the machine of its own; those of --quick mean nothing."""
+    paths = [path for path in results.glob(f"{kind}-*.json") if not path.stem.endswith("-quick")]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    merged: dict[str, Any] = {}
+    for one in sorted(found, key=lambda one: str(one["machine"]["date"])):
+        parts = {name: value for name, value in one.items() if name not in ("machine", "quick")}
+        merged |= parts | {"machines": merged.get("machines", {}) | dict.fromkeys(parts, one["machine"])}
+    return merged or None
 
 
 def cpu(results: Path) -> Iterator[str]:
@@ -51,7 +56,7 @@ def cpu(results: Path) -> Iterator[str]:
     if found is None:
         yield "Not measured yet: run `python benchmarks/cpu.py`."
         return
-    yield from _machine(found["machine"])
+    yield from _machines(found["machines"])
     yield from _gate(found.get("gate", []))
     for comparison in found.get("comparisons", []):
         yield from _comparison(comparison)
@@ -69,7 +74,7 @@ def gpu(results: Path) -> Iterator[str]:
     if found is None:
         yield "Not measured yet: run `python benchmarks/gpu.py` on a machine with a CUDA device."
         return
-    yield from _machine(found["machine"])
+    yield from _machines(found["machines"])
     yield from _gate(found["gate"])
     device = found["device"]
     peaks = {name.removesuffix("_flops"): value for name, value in device.items() if name.endswith("_flops")}
@@ -113,6 +118,18 @@ def gpu(results: Path) -> Iterator[str]:
 
 
 PARTS: dict[str, Callable[[Path], Iterator[str]]] = {"cpu": cpu, "gpu": gpu}
+
+
+def _machines(machines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield where and when it was measured, once for all parts that were measured together."""
+    runs: dict[str, list[str]] = {}
+    for part, machine in machines.items():
+        runs.setdefault(json.dumps(machine, sort_keys=True), []).append(part)
+    for machine, parts in runs.items():
+        if len(runs) > 1:
+            yield from (f"Measured together: {', '.join(parts)}.", "")
+        yield from _machine(json.loads(machine))
+        yield ""
 
 
 def _machine(machine: Mapping[str, Any]) -> Iterator[str]:

@@ -25,7 +25,6 @@ LIMIT_SECONDS = 60.0
 
 def serve() -> None:
     import rank_parts
-    import torch._dynamo  # making an optimizer imports it
     import torch.distributed.run  # noqa: F401
     from PIL import Image  # noqa: F401
 

@@ -258,6 +258,18 @@ def test_torch_is_not_imported_where_it_is_not_needed(arguments: list[str]) -> N
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_a_run_imports_nothing_of_torch_that_it_does_not_need() -> None:
+    code = (
+        "import sys; sys.argv[0] = 'ganlab'\n"
+        "from ganlab.cli import main\n"
+        "main()\n"
+        "heavy = {'torchvision', 'torch._dynamo', 'torch._inductor', 'sympy', 'onnx'} & sys.modules.keys()\n"
+        "assert not heavy, heavy"
+    )
+    arguments = ["run", "quickstart", "--set", "train.iterations=1", "--set", "moving_average.statistics_batches=1"]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
 def test_ten_thousand_pictures_need_no_more_memory_than_a_thousand(command: Command, recipe: Path) -> None:
     # Of 64 x 64, so that the pictures themselves would be seen: 10,000 are 41 MB.
     command("run", recipe, "--set", "train.iterations=1", "--set", "dataset.resolution=64")

@@ -12,10 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ganlab import Batch, ImageSpec, Iteration
 from ganlab.settings import Optimizer
 from ganlab.standard.losses import BCE
+from ganlab.training.adam import Adam
 from ganlab.training.device import autocast
 from ganlab.training.iteration import run_iteration
 from ganlab.training.ranks import Place, Ranks
-from ganlab.training.state import State, _adam
+from ganlab.training.state import State
 from ganlab.training.statistics import Statistics
 
 CPU = torch.device("cpu")
@@ -49,7 +50,7 @@ def test_a_dcgan_iteration_computes_nothing_in_vain() -> None:
         forwards += 1
 
     networks["generator"].register_forward_hook(count_forward)
-    optimizers = {name: _adam(network, Optimizer(), CPU) for name, network in networks.items()}
+    optimizers = {name: Adam(list(network.parameters()), Optimizer(), CPU) for name, network in networks.items()}
     state = State(networks, optimizers, None, networks)
     statistics = Statistics(CPU)
     batch = Batch(torch.zeros(2, 3, 64, 64), torch.zeros(2, 100), ())

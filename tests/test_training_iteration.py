@@ -16,10 +16,11 @@ from torch.nn import functional as F  # noqa: N812
 from ganlab import Augmentation, Batch, ImageSpec, Iteration, Loss, PluginError, Update
 from ganlab.settings import Optimizer
 from ganlab.standard.losses import BCE
+from ganlab.training.adam import Adam
 from ganlab.training.device import autocast
 from ganlab.training.iteration import run_iteration
 from ganlab.training.ranks import Place, Ranks
-from ganlab.training.state import State, _adam, _augmented
+from ganlab.training.state import State, _augmented
 from ganlab.training.statistics import NonFinite, Statistics
 
 CPU = torch.device("cpu")
@@ -33,7 +34,7 @@ def fresh_state(model: DCGAN = MODEL, layout: torch.memory_format = torch.channe
     networks = model.build(IMAGES)
     for network in networks.values():
         network.to(memory_format=layout)
-    optimizers = {name: _adam(network, Optimizer(lr=1e-3), CPU) for name, network in networks.items()}
+    optimizers = {name: Adam(list(network.parameters()), Optimizer(lr=1e-3), CPU) for name, network in networks.items()}
     return State(networks, optimizers, None, networks)
 
 

@@ -86,7 +86,8 @@ def arithmetic(precision: Precision, deterministic: bool, threads: int | None) -
             yield
     finally:
         torch.backends.cudnn.benchmark = benchmark
-        torch.use_deterministic_algorithms(certain)
+        if deterministic:  # only then: it imports torch's compiler, a second of a run
+            torch.use_deterministic_algorithms(certain)
         torch.set_num_threads(thread_count)
 
 

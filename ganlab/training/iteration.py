@@ -16,7 +16,7 @@ from ganlab.seeds import Stream, stream_seed
 from ganlab.training.device import Precision, autocast
 from ganlab.training.plan import learning_rate
 from ganlab.training.ranks import Ranks
-from ganlab.training.state import State, set_learning_rate
+from ganlab.training.state import State
 from ganlab.training.statistics import Layout, Statistics, networks_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _step(loss: Loss, state: State, update: Update, ranks: Ranks) -> Tensor:
     _check(loss, state, update, names)
     optimizers = [state.optimizers[name] for name in names]
     # Only these: the weight gradients of the other networks would be computed and thrown away.
-    parameters: list[Tensor] = [p for optimizer in optimizers for p in optimizer.param_groups[0]["params"]]
+    parameters: list[Tensor] = [p for optimizer in optimizers for p in optimizer.parameters]
     torch.autograd.backward(update.loss, inputs=parameters)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
@@ -81,7 +81,6 @@ def _step(loss: Loss, state: State, update: Update, ranks: Ranks) -> Tensor:
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     for optimizer in optimizers:
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
     return norm
 
 
@@ -143,7 +142,7 @@ class WholeIteration:
         self._progress.fill_(progress)
         for name, optimizer in state.optimizers.items():
             if recipe.optimizer[name].decay_from is not None:
-                set_learning_rate(optimizer, learning_rate(recipe.optimizer[name], progress))
+                optimizer.set_learning_rate(learning_rate(recipe.optimizer[name], progress))
         if state.average is not None:
             state.average.begin(state.iteration)
         self._statistics.begin(state.iteration)
@@ -159,7 +158,7 @@ class WholeIteration:
     def abandon(self) -> None:
         """Forget the gradients of an iteration that has not come to its end."""
         for optimizer in self.state.optimizers.values():
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.forget_gradients()
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that an iteration changes, by name."""

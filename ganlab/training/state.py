@@ -14,13 +14,13 @@ from ganlab.errors import NonFiniteError, PluginError
 from ganlab.interfaces import Augmentation, ImageSpec, Model
 from ganlab.registry import registry
 from ganlab.seeds import Stream, stream_seed
+from ganlab.training.adam import Adam
 from ganlab.training.average import MovingAverage
 from ganlab.training.device import exact
 from ganlab.training.ranks import Ranks
 
 if TYPE_CHECKING:
     from ganlab.recipe import Recipe
-    from ganlab.settings import Optimizer
 
 
 @dataclass
@@ -28,7 +28,7 @@ class State:
     """What a checkpoint holds; everything else of a run follows from the recipe and the data."""
 
     networks: dict[str, nn.Module]
-    optimizers: dict[str, torch.optim.Adam]
+    optimizers: dict[str, Adam]
     average: MovingAverage | None
     seen_by_loss: Mapping[str, nn.Module]
     """The networks as the loss calls them: the discriminator behind the recipe's augmentation."""
@@ -118,7 +118,7 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
         network.to(device).to(memory_format=torch.channels_last)
         network.train()
     optimizers = {
-        name: _adam(network, recipe.optimizer[name], device)
+        name: Adam([parameter for _, parameter in _trainable(network)], recipe.optimizer[name], device)
         for name, network in networks.items()
         if name in recipe.loss.networks
     }
@@ -165,35 +165,3 @@ def _augmented(networks: Mapping[str, nn.Module], augmentation: Augmentation | N
 
 def _trainable(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-
-
-def set_learning_rate(optimizer: torch.optim.Adam, value: float) -> None:
-    """Set the learning rate, in place where it lies on the device and a captured iteration reads it there."""
-    group = optimizer.param_groups[0]
-    if isinstance(group["lr"], Tensor):
-        group["lr"].fill_(value)
-    else:
-        group["lr"] = value
-
-
-def _adam(network: nn.Module, options: Optimizer, device: torch.device) -> torch.optim.Adam:
-    parameters = [parameter for _, parameter in _trainable(network)]
-    fused = device.type in ("cpu", "cuda")
-    # The fused kernel reads it as float32 on CUDA, as float64 on the CPU.
-    lr = torch.tensor(options.lr, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
-    optimizer = torch.optim.Adam(
-        parameters,
-        lr=lr if fused else options.lr,
-        betas=options.betas,
-        eps=options.eps,
-        fused=fused,
-        capturable=device.type == "cuda",
-    )
-    for parameter in parameters:
-        # As Adam itself would at the first step; made now so that a checkpoint always has the same tensors.
-        optimizer.state[parameter] = {
-            "step": torch.zeros((), dtype=torch.float32, device=device if device.type == "cuda" else "cpu"),
-            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-        }
-    return optimizer
