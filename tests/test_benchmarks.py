@@ -110,9 +110,22 @@ def test_tables_are_written_from_results(tmp_path: Path) -> None:
     assert "Not measured yet" in pages.filled(page, tmp_path)
     machine = {"date": "today", "command": "c", "minutes": 1.0, "processor": "p", "cores": 2, "cpu": "p"}
     machine |= {"cpu_capability": "AVX2", "memory_gib": 8, "system": "s", "python": "3", "packages": {}, "commit": "c"}
-    (tmp_path / "cpu-1.json").write_text(json.dumps({"machine": machine}))
+    (tmp_path / "cpu-1.json").write_text(json.dumps({"machine": machine, "gate": []}))
     (tmp_path / "cpu-2-quick.json").write_text("{}")
     filled = pages.filled(page, tmp_path)
     assert "| date | today |" in filled
     assert "old" not in filled
     assert pages.filled(filled, tmp_path) == filled
+
+
+def test_each_part_is_the_newest_with_the_machine_of_its_own(tmp_path: Path) -> None:
+    older = {"machine": {"date": "2026-01-01"}, "gate": ["old"], "scaling": ["kept"]}
+    newer = {"machine": {"date": "2026-01-02"}, "gate": ["new"]}
+    (tmp_path / "cpu-b.json").write_text(json.dumps(older))
+    (tmp_path / "cpu-a.json").write_text(json.dumps(newer))
+    found = pages.newest(tmp_path, "cpu")
+    assert found == {
+        "gate": ["new"],
+        "scaling": ["kept"],
+        "machines": {"gate": {"date": "2026-01-02"}, "scaling": {"date": "2026-01-01"}},
+    }
