@@ -176,7 +176,7 @@ def _comparison(comparison: Mapping[str, Any]) -> Iterator[str]:
             )
         )
     yield from _titled(
-        f"{comparison['title']}, batches of {setting['batch_size']}",
+        f"DCGAN, {comparison['title']}, batches of {setting['batch_size']}",
         (
             "leg",
             "images/s",
@@ -223,7 +223,7 @@ def _gpu_comparison(comparison: Mapping[str, Any]) -> Iterator[str]:
             )
         )
     yield from _titled(
-        f"{comparison['title']}, batches of {comparison['setting']['batch_size']}",
+        f"DCGAN, {comparison['title']}, batches of {comparison['setting']['batch_size']}",
         (
             "leg",
             "images/s",

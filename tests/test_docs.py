@@ -386,8 +386,9 @@ def test_options_and_commands_that_are_mentioned_exist(page: Path) -> None:
             assert option_exists(option[1], option[2]), f"{name_of(page)}: {code}"
         if code.startswith("ganlab "):
             words = code.split()[1:]
-            path = next(path for path in (" ".join(words[:2]), words[0]) if path in known)
-            flags = {flag for parameter in known[path].params for flag in parameter.opts}
+            paths = (" ".join(words[:2]), words[0]) if not words[0].startswith("-") else ("",)
+            verb = next(known[path] for path in paths if path in known)
+            flags = {"--help"} | {flag for parameter in verb.params for flag in parameter.opts}
             used = {word.partition("=")[0] for word in words if word.startswith("--")}
             assert used <= flags, f"{name_of(page)}: {code}"
 
