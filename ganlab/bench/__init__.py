@@ -118,15 +118,17 @@ class _Bench:
         self.batches_per_iteration = 1.0
 
     def count(self) -> tuple[float, float]:
-        """Run one period of the loss; return the FLOPs of an iteration and the seconds of the first one."""
+        """Run two periods of the loss; return the FLOPs of an iteration and the seconds of the first one."""
+        state, period = self._session.state, self._recipe.loss.period
+        timed, begun = _Counted(period, self._device), time.perf_counter()
+        self._loop(self._session, self._session.batches, timed)
+        # Only now: counting, and the import of what counts, would be a part of the first iteration.
         from torch.utils.flop_counter import FlopCounterMode
 
-        state, counted = self._session.state, _Counted(self._recipe.loss.period, self._device)
-        begun = time.perf_counter()
         with FlopCounterMode(display=False) as counter:
-            self._loop(self._session, self._session.batches, counted)
+            self._loop(self._session, self._session.batches, _Counted(period, self._device))
         self.batches_per_iteration = state.drawn / state.iteration
-        return counter.get_total_flops() / state.iteration, counted.ends[0] - begun
+        return counter.get_total_flops() / period, timed.ends[0] - begun
 
     def race(self, seconds: float, progress: Progress) -> tuple[list[Block], list[Block]]:
         """Return the blocks of training on the data, and on one batch that is there already, measured in turns."""

@@ -53,6 +53,11 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]  # so in to
         self._device = device
         self._names = {tensor.data_ptr(): name for name, tensor in lasting if tensor.numel()}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Tell torch that its compiler need not be imported, for a second, to be kept out of this class."""
+        return False
+
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not self._resting:
             described = tuple(self._described(argument) for argument in tree_leaves((args, kwargs)))
