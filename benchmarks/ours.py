@@ -71,7 +71,7 @@ def packed(pixels: Pixels) -> Packed:
 def session(wanted: Recipe, pictures: Packed) -> Session:
     """Return the parts of a run, on one device and with nobody who observes it."""
     device = choose_device(wanted.train.device)
-    precision = choose_precision(wanted.train.precision, device)
+    precision = choose_precision(wanted.train.precision, device, print)
     return Session(wanted, pictures, device, precision, Ranks(Place(0, 1, 0), device), Observers(), Interruption())
 
 

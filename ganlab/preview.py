@@ -23,7 +23,8 @@ def preview(recipe: Recipe) -> str:
     from ganlab.training.state import build_state, parameter_counts
 
     device = choose_device(recipe.train.device)
-    precision = choose_precision(recipe.train.precision, device)
+    notes: list[str] = []
+    precision = choose_precision(recipe.train.precision, device, notes.append)
     with blaming(recipe):
         source = recipe.dataset.open()
         images = image_spec(recipe.dataset, source.classes)
@@ -39,6 +40,7 @@ def preview(recipe: Recipe) -> str:
         + (f" in {images.classes} classes" if images.classes else ""),
         *(f"network     {name}: {count:,} parameters" for name, count in parameters.items()),
         f"device      {device}, {precision}",
+        *(f"note        {note}" for note in notes),
         f"epoch       {per_epoch:,} batches of {recipe.train.batch_size}",
         f"on disk     {_megabytes(packed)} packed pictures, {_megabytes(checkpoint)} a checkpoint"
         f" ({recipe.snapshot.keep} kept)",

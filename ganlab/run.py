@@ -68,9 +68,9 @@ def train(
         here = place()
         Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive
         device = choose_device(recipe.train.device, here.local)
-        precision = choose_precision(recipe.train.precision, device)
         heartbeat = Heartbeat()
         observers = _observers(recipe if here.rank == 0 else None, heartbeat)
+        precision = choose_precision(recipe.train.precision, device, lambda text: observers.note(text, "warning"))
         for warning in registry.warnings():
             observers.note(warning, "warning")
         packed = _packed(recipe, observers, heartbeat)

@@ -58,7 +58,8 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
         if place().world > 1:
             raise GanlabError("ganlab bench measures one process; start it without torchrun")
         device = choose_device(recipe.train.device)
-        precision = choose_precision(recipe.train.precision, device)
+        notes: list[str] = []
+        precision = choose_precision(recipe.train.precision, device, notes.append)
         packed = pack(recipe.dataset, recipe.table["dataset"]["name"], progress)
         found = time.perf_counter()
         with arithmetic(precision, recipe.train.deterministic, recipe.train.threads):
@@ -91,7 +92,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
         data_share=max(0.0, 1.0 - _typical(fixed) / _typical(mine)),
         host_seconds=host,
         memory_bytes=memory,
-        notes=tuple(bench.notes),
+        notes=(*notes, *bench.notes),
         startup=Startup(imported - started, found - imported, built - found, first),
     )
 

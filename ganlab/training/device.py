@@ -43,8 +43,13 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     return device
 
 
-def choose_precision(wanted: Literal["auto", "fp32", "tf32", "bf16"], device: torch.device) -> Precision:
-    """Return the precision that is fastest without a loss scaler, or the one asked for if it works here."""
+def choose_precision(
+    wanted: Literal["auto", "fp32", "tf32", "bf16"], device: torch.device, note: Callable[[str], None]
+) -> Precision:
+    """Return the precision that is fastest without a loss scaler, or the one asked for if it works here.
+
+    On a CPU without bfloat16, where only speed is lost by it, it is fp32 instead, and `note` gets a line that says so.
+    """
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         if wanted == "bf16" and not native:
@@ -54,8 +59,11 @@ def choose_precision(wanted: Literal["auto", "fp32", "tf32", "bf16"], device: to
         return wanted
     if wanted in ("auto", "fp32"):
         return "fp32"
-    if wanted == "bf16" and device.type == "cpu" and _cpu_has_bf16():
-        return "bf16"
+    if wanted == "bf16" and device.type == "cpu":
+        if _cpu_has_bf16():
+            return "bf16"
+        note("train.precision = bf16: this CPU would only emulate it, up to 100 times slower; computing in fp32")
+        return "fp32"
     raise GanlabError(
         f"train.precision = {wanted}: this {device.type} has no {wanted} arithmetic, "
         f"emulating it is up to 100 times slower than fp32; use fp32 or auto"

@@ -1,0 +1,101 @@
+"""Where and how exactly a run computes, on a machine without a GPU; tests/test_gpu.py has the rest."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toys import tiny
+
+import ganlab
+from ganlab import GanlabError
+from ganlab.recipe import parse_recipe
+from ganlab.training.device import Precision, arithmetic, choose_device, choose_precision
+
+CPU = torch.device("cpu")
+COMPUTES_FP32 = "train.precision = bf16: this CPU would only emulate it, up to 100 times slower; computing in fp32"
+
+
+@pytest.fixture
+def _without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+def instructions(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
+    monkeypatch.setattr("ganlab.training.device._cpu_has_bf16", lambda: present)
+
+
+@pytest.mark.usefixtures("_without_gpu")
+def test_a_device_that_is_not_there_is_one_sentence() -> None:
+    assert choose_device("auto") == choose_device("cpu") == CPU
+    for wanted in ("cuda", "cuda:1"):
+        with pytest.raises(GanlabError, match=f"train.device = {wanted}: this machine has no usable CUDA device; use"):
+            choose_device(wanted)
+    with pytest.raises(GanlabError, match=r"train\.device = mps: Apple's Metal is not available here; use cpu or auto"):
+        choose_device("mps")
+
+
+@pytest.mark.parametrize("wanted", ["auto", "fp32"])
+@pytest.mark.parametrize("present", [True, False])
+def test_the_cpu_computes_in_fp32_by_itself(monkeypatch: pytest.MonkeyPatch, wanted: Any, present: bool) -> None:
+    instructions(monkeypatch, present)
+    notes: list[str] = []
+    assert choose_precision(wanted, CPU, notes.append) == "fp32"
+    assert notes == []
+
+
+def test_bf16_is_computed_by_a_cpu_that_has_it_and_never_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    instructions(monkeypatch, True)
+    assert choose_precision("bf16", CPU, notes.append) == "bf16"
+    assert notes == []
+    instructions(monkeypatch, False)
+    assert choose_precision("bf16", CPU, notes.append) == "fp32"
+    assert notes == [COMPUTES_FP32]
+
+
+@pytest.mark.parametrize(("wanted", "device"), [("tf32", "cpu"), ("tf32", "mps"), ("bf16", "mps")])
+def test_what_a_device_has_not_is_refused(wanted: Any, device: str) -> None:
+    with pytest.raises(GanlabError, match=f"train.precision = {wanted}: this {device} has no {wanted} arithmetic"):
+        choose_precision(wanted, torch.device(device), lambda _: None)
+
+
+def test_a_run_a_preview_and_a_bench_say_that_they_compute_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganlab.bench import measure
+    from ganlab.preview import preview
+
+    instructions(monkeypatch, False)
+    asked = ganlab.train(tiny(train={"precision": "bf16"}), out="asked")
+    plain = ganlab.train(tiny(), out="plain")
+    assert COMPUTES_FP32 in Path("asked/log.txt").read_text()
+    states = [(max((run.directory / "checkpoints").iterdir()) / "state.safetensors") for run in (asked, plain)]
+    assert states[0].read_bytes() == states[1].read_bytes()
+
+    recipe = parse_recipe(tiny(train={"precision": "bf16"}))
+    assert f"\ndevice      cpu, fp32\nnote        {COMPUTES_FP32}\n" in preview(recipe)
+    report = measure(recipe, 1.0, lambda *_: None)
+    assert (report.precision, report.notes[0]) == ("fp32", COMPUTES_FP32)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_the_process_s_arithmetic_is_put_back(precision: Precision) -> None:
+    def settings() -> tuple[object, ...]:
+        return (
+            torch.backends.cuda.matmul.allow_tf32,
+            torch.backends.cudnn.allow_tf32,
+            torch.backends.cudnn.benchmark,
+            torch.are_deterministic_algorithms_enabled(),
+            torch.get_num_threads(),
+        )
+
+    before = settings()
+    with suppress(ZeroDivisionError), arithmetic(precision, deterministic=True, threads=2):
+        tf32 = precision != "fp32"
+        assert settings() == (tf32, tf32, False, True, 2)
+        raise ZeroDivisionError
+    assert settings() == before

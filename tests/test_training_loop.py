@@ -1,0 +1,109 @@
+"""When the loop tells what the device has reported, where the answers take a while to come."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+from toys import tiny
+
+from ganlab.data.batches import Batches, Latent
+from ganlab.data.packing import pack
+from ganlab.errors import NonFiniteError
+from ganlab.events import Tick
+from ganlab.recipe import parse_recipe
+from ganlab.training.loop import train_loop
+from ganlab.training.ranks import Place, Ranks
+from ganlab.training.reading import Reading
+from ganlab.training.state import State, build_state
+
+CPU = torch.device("cpu")
+ALONE = Ranks(Place(0, 1, 0), CPU)
+
+
+class Late(Reading):
+    """An answer that is on its way while the host looks for it so many times."""
+
+    looks: ClassVar[int] = 3
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__(values)
+        self._looked = 0
+
+    def arrived(self) -> bool:
+        self._looked += 1
+        return self._looked > self.looks
+
+
+class Diary:
+    """Writes down what happens at which iteration."""
+
+    def __init__(self, state: State, stop_at: int | None = None) -> None:
+        self.state, self.stop_at = state, stop_at
+        self.entries: list[tuple[str, int, int]] = []
+        self.losses: list[float] = []
+
+    def tick(self, tick: Tick) -> None:
+        self.entries.append(("tick", tick.iteration, self.state.iteration))
+        self.losses.append(tick.stats["loss_generator"])
+
+    def snapshot(self) -> None:
+        self.entries.append(("snapshot", self.state.iteration, self.state.iteration))
+
+    def note(self, text: str) -> None:
+        raise AssertionError(text)
+
+    def stop_requested(self) -> bool:
+        return self.state.iteration == self.stop_at
+
+
+def train(stop_at: int | None = None, spoil: bool = False, **tables: Any) -> tuple[Diary, bool]:
+    """Train 12 iterations with a tick due at each and a snapshot at every sixth."""
+    recipe = parse_recipe(tiny(snapshot={"every_iterations": 6}, train={"tick_seconds": 1e-9}, **tables))
+    packed = pack(recipe.dataset, "stripes", lambda *_: None)
+    latent = Latent(recipe.model.latent_dim, recipe.model.latent)
+    size = recipe.train.batch_size
+    batches = Batches(packed, latent, batch_size=size, conditional=False, flip=False, seed=0, device=CPU)
+    state = build_state(recipe, packed.spec, CPU)
+    if spoil:
+        with torch.no_grad():
+            next(state.networks["generator"].parameters()).fill_(float("nan"))
+    diary = Diary(state, stop_at)
+    return diary, train_loop(recipe, state, batches, CPU, "fp32", ALONE, diary)
+
+
+def test_answers_that_are_there_at_once_are_told_at_once() -> None:
+    diary, finished = train()
+    assert finished
+    ticks = [("tick", at, at) for at in range(1, 13)]
+    assert [entry for entry in diary.entries if entry[0] == "tick"] == ticks
+    assert [entry[1] for entry in diary.entries if entry[0] == "snapshot"] == [6, 12]
+
+
+def test_the_loop_goes_on_while_an_answer_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, _ = train()
+    monkeypatch.setattr("ganlab.training.loop.Reading", Late)
+    diary, finished = train()
+    assert finished
+    # Asked for at 1 and told at 4; asked for anew at 5, for which the snapshot at 6 waits, as it does for its own.
+    half = [("tick", 1, 4), ("tick", 5, 6), ("tick", 6, 6), ("snapshot", 6, 6)]
+    assert diary.entries == [*half, *((what, asked + 6, told + 6) for what, asked, told in half)]
+    # Between two ticks lie the same iterations, so their means are means of the same losses.
+    assert diary.losses[1] == pytest.approx(sum(at_once.losses[1:5]) / 4)
+    assert diary.losses[2] == pytest.approx(at_once.losses[5])
+
+
+def test_what_was_asked_for_is_told_before_the_loop_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab.training.loop.Reading", Late)
+    diary, finished = train(stop_at=2)
+    assert not finished
+    assert diary.entries == [("tick", 1, 2)]
+
+
+def test_a_late_answer_names_the_iteration_that_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab.training.loop.Reading", Late)
+    with pytest.raises(NonFiniteError) as caught:
+        train(spoil=True)
+    assert (caught.value.what, caught.value.iteration) == ("the loss of the discriminator", 0)
