@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ganlab.durable import replacing_file
 from ganlab.errors import ArtefactError, PluginError, RunError
-from ganlab.metadata import UNSEALED, Metadata, listed, parse_object, shown
+from ganlab.messages import listed, shown
+from ganlab.metadata import UNSEALED, Metadata, parse_object
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

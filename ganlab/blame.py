@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
-from ganlab.providers import HOST, Kind, Provider, normalized, told
+from ganlab.messages import told
+from ganlab.providers import HOST, Kind, Provider, normalized
 from ganlab.registry import HERE, registry
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import pluggy
 
 from ganlab.errors import Interrupted, PluginError
 from ganlab.interfaces import ImageSpec, Observer
-from ganlab.providers import strict, told
+from ganlab.messages import told
+from ganlab.providers import strict
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from ganlab.errors import RecipeError
-from ganlab.suggest import did_you_mean
+from ganlab.messages import did_you_mean
 from ganlab.toml import MAX_BYTES, KeyPath, TOMLError, dump_value, parse, parse_key, parse_value
 
 MAX_BASES = 8

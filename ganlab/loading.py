@@ -14,7 +14,8 @@ from typing import Any
 from ganlab.errors import PluginError
 from ganlab.events import check_hooks
 from ganlab.interfaces import API, Augmentation, Component, Dataset, Exporter, Loss, Model, Observer
-from ganlab.providers import Kind, Provider, strict, told
+from ganlab.messages import told, with_article
+from ganlab.providers import Kind, Provider, strict
 
 KINDS: dict[Kind, type[Component]] = {
     "model": Model,
@@ -115,10 +116,10 @@ def checked(provider: Provider, cls: object) -> type[Component]:
     """Return `cls` where it keeps the rules of its kind, else raise `PluginError`."""
     who, base = provider.title, KINDS[provider.kind]
     if not isinstance(cls, type):
-        raise PluginError(f"{who} must be a class, not {a(type(cls).__name__)}")
+        raise PluginError(f"{who} must be a class, not {with_article(type(cls).__name__)}")
     kinds = [kind for kind, other in KINDS.items() if issubclass(cls, other) and cls is not other]
     if not issubclass(cls, base) or kinds != [provider.kind]:
-        what = f"it is {' and '.join(map(a, kinds))}" if kinds else "it is not"
+        what = f"it is {' and '.join(map(with_article, kinds))}" if kinds else "it is not"
         raise PluginError(f"{who} must be a subclass of ganlab.{base.__name__} alone; {what} ({provider.target})")
     api = vars(cls).get("api")
     if type(api) is not int:
@@ -138,8 +139,3 @@ def checked(provider: Provider, cls: object) -> type[Component]:
     if issubclass(cls, Observer):
         check_hooks(cls, who)
     return cls
-
-
-def a(word: str) -> str:
-    """Return the word with its article."""
-    return f"an {word}" if word[0] in "aeiou" else f"a {word}"

@@ -19,6 +19,7 @@ from pydantic import (
 
 from ganlab.errors import ArtefactError
 from ganlab.interfaces import ImageSpec
+from ganlab.messages import listed, shown
 
 FORMAT: Literal[1] = 1
 """The version of the metadata. A reader ignores keys that it does not know, and refuses a version it does not know."""
@@ -167,14 +168,3 @@ def parse_object(text: str | bytes, what: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ArtefactError(f"{what} is not a JSON object: damaged, or not written by ganlab")
     return table
-
-
-def listed(items: list[str], limit: int = 5) -> str:
-    """Join the first few items and count the others."""
-    return "; ".join(items[:limit]) + (f"; and {len(items) - limit} more" if len(items) > limit else "")
-
-
-def shown(value: object) -> str:
-    """Return a value as a message may show it: on one line, short, and safe to print."""
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ganlab.artefact import Artefact, distinct_tensors, read_tensors
 from ganlab.errors import ArtefactError, PluginError
 from ganlab.interfaces import ImageSpec, Model
+from ganlab.messages import listed, shown
 from ganlab.metadata import (
     DataRecord,
     LatentRecord,
@@ -20,8 +21,6 @@ from ganlab.metadata import (
     RecipeRecord,
     TrainingRecord,
     VersionsRecord,
-    listed,
-    shown,
 )
 from ganlab.registry import HERE, registry
 

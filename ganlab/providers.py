@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any, Literal, NamedTuple
 
-from ganlab.suggest import did_you_mean
+from ganlab.messages import did_you_mean, quoted, told
 
 Kind = Literal["model", "dataset", "loss", "augmentation", "exporter", "observer"]
 
@@ -148,10 +148,10 @@ def _parsed(distribution: str, version: str, text: str) -> Iterator[Provider | B
             continue
         name, equals, target = (part.strip() for part in line.partition("="))
         if not equals or not _TARGET.fullmatch(target):
-            reason = f"{place}: {shown(line)} is not of the form name = module:class"
+            reason = f"{place}: {quoted(line)} is not of the form name = module:class"
             yield Broken(distribution, version, reason, GROUPS[group], name)
         elif not NAME.fullmatch(name):
-            yield Broken(distribution, version, f"{place}: {shown(name)} is not a name: {NAME_RULE}")
+            yield Broken(distribution, version, f"{place}: {quoted(name)} is not a name: {NAME_RULE}")
         else:
             yield Provider(GROUPS[group], name, distribution, version, target)
 
@@ -159,18 +159,3 @@ def _parsed(distribution: str, version: str, text: str) -> Iterator[Provider | B
 def normalized(name: str) -> str:
     """Return a distribution's name as the package index compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def shown(text: str) -> str:
-    return f'"{text}"' if len(text) <= 80 else f'"{text[:77]}..."'
-
-
-def told(error: BaseException) -> str:
-    """Return what a stranger's code has raised on one printable line of bounded length."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # even that is theirs
-        text = ""
-    text = " ".join(f"{type(error).__name__}: {text[:2000]}".split()).rstrip(":")
-    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-    return text if len(text) <= 300 else f"{text[:297]}..."

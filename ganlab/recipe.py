@@ -14,6 +14,7 @@ from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Obs
 from ganlab.layers import ALTERNATIVES, DEFAULT_NAMES, Written, read_layers, read_overrides, read_tables
 from ganlab.layers import find_recipe as find_recipe
 from ganlab.layers import shipped_recipes as shipped_recipes
+from ganlab.messages import did_you_mean
 from ganlab.mistakes import Mistakes
 from ganlab.providers import Kind, Provider
 from ganlab.registry import Registry, registry
@@ -22,7 +23,6 @@ from ganlab.settings import Optimizer as Optimizer
 from ganlab.settings import Settings as Settings
 from ganlab.settings import Snapshots as Snapshots
 from ganlab.settings import Train as Train
-from ganlab.suggest import did_you_mean
 from ganlab.toml import KeyPath, dumps
 
 T = TypeVar("T", bound=Options)

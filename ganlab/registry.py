@@ -10,9 +10,9 @@ from ganlab.disabled import disabled
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component
 from ganlab.loading import KINDS as KINDS
-from ganlab.loading import SEEDS, a, checked, load
-from ganlab.providers import HOST, NAME, NAME_RULE, Broken, Kind, Provider, installed, normalized, shown, strict
-from ganlab.suggest import did_you_mean
+from ganlab.loading import SEEDS, checked, load
+from ganlab.messages import did_you_mean, quoted, with_article
+from ganlab.providers import HOST, NAME, NAME_RULE, Broken, Kind, Provider, installed, normalized, strict
 
 HERE = "this process"
 """The distribution of what `Registry.add` was given."""
@@ -117,7 +117,7 @@ class Registry:
         match = _QUALIFIED.fullmatch(name)
         if match is None:
             raise PluginError(
-                f"{shown(name)} is not the name of a {kind}: that is {NAME_RULE}, "
+                f"{quoted(name)} is not the name of a {kind}: that is {NAME_RULE}, "
                 "where needed with the distribution in front (distribution:name)"
             )
         distribution, short = match.groups()
@@ -157,7 +157,7 @@ class Registry:
         Raises `PluginError` where it breaks a rule of its kind or an installed component has that name.
         """
         if not NAME.fullmatch(name):
-            raise PluginError(f"{shown(name)} is not a name: {NAME_RULE}")
+            raise PluginError(f"{quoted(name)} is not a name: {NAME_RULE}")
         for other in self.providers(kind):
             if other.name == name and other.distribution != HERE:
                 raise PluginError(f'{kind} "{name}" is already offered by {other.origin}; add yours under another name')
@@ -195,7 +195,7 @@ class Registry:
         others = [other for other in KINDS if other != kind and short in self.names(other)]
         near = did_you_mean(short, names)
         if not near and others:
-            near = f'; "{short}" is {a(others[0])}'
+            near = f'; "{short}" is {with_article(others[0])}'
         found = f"installed: {', '.join(names)}" if names else "none is"
         if self._unreadable:
             broken = dict.fromkeys(item.distribution for item in self._unreadable)

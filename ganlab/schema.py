@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component, Model, Options
 from ganlab.layers import ALTERNATIVES, DEFAULT_NAMES
+from ganlab.messages import told
 from ganlab.options import json_schema
-from ganlab.providers import Kind, Provider, told
+from ganlab.providers import Kind, Provider
 from ganlab.registry import HERE, Registry, registry
 from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 

@@ -13,7 +13,7 @@ ROOT = PACKAGE.parent
 PLUGINS = sorted(ROOT.glob("plugins/*/*/__init__.py"))
 
 ROOMS = [
-    {"errors", "seeds", "suggest", "toml", "latents", "cores", "tf32"},
+    {"errors", "seeds", "messages", "toml", "latents", "cores", "tf32"},
     {"durable", "interfaces", "providers", "heartbeat", "launch"},
     {"pictures", "events", "options", "settings", "metadata", "disabled", "snippet"},
     {"loading", "artefact", "layers"},

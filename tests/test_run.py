@@ -18,17 +18,7 @@ from safetensors.torch import load_file
 from toys import tiny
 
 import ganlab
-from ganlab import (
-    Batch,
-    GanlabError,
-    Interrupted,
-    Iteration,
-    Observer,
-    RunError,
-    Tick,
-    Update,
-    hookimpl,
-)
+from ganlab import Batch, GanlabError, Interrupted, Iteration, Observer, RunError, Tick, Update, hookimpl
 from ganlab.registry import registry
 from ganlab.standard.losses import BCE
 

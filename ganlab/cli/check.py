@@ -100,9 +100,9 @@ def _chosen(name: str) -> Iterator[list[Provider]]:
 def _installed(name: str) -> list[Provider]:
     """Return the installed components of this name, or of the distribution of this name."""
     from ganlab.errors import PluginError
+    from ganlab.messages import did_you_mean
     from ganlab.providers import normalized
     from ganlab.registry import registry
-    from ganlab.suggest import did_you_mean
 
     providers = registry.providers()
     distribution, _, short = name.rpartition(":")

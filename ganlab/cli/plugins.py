@@ -138,13 +138,13 @@ def _distributions() -> dict[str, str]:
 
 
 def _no_distribution(name: str, found: dict[str, str | None] | dict[str, str]) -> str:
-    from ganlab.providers import HOST, installed, shown
-    from ganlab.suggest import did_you_mean
+    from ganlab.messages import did_you_mean, quoted
+    from ganlab.providers import HOST, installed
 
     others = sorted(found.keys() - {HOST})
     of_component = [who.distribution for who in installed()[0] if who.name == name and who.distribution != HOST]
     hint = f"; did you mean {of_component[0]}?" if of_component else did_you_mean(name, others)
-    return f"{shown(name)} is no distribution with components{hint} (installed: {', '.join(others) or 'none'})"
+    return f"{quoted(name)} is no distribution with components{hint} (installed: {', '.join(others) or 'none'})"
 
 
 def _source(provider: Provider, cls: type) -> str:
@@ -161,8 +161,8 @@ def _options(cls: type) -> Iterator[str]:
     from textwrap import wrap
 
     from ganlab.errors import PluginError
+    from ganlab.messages import told
     from ganlab.options import options_of
-    from ganlab.providers import told
 
     try:
         options = list(options_of(cls))

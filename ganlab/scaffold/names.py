@@ -6,7 +6,8 @@ import re
 from typing import NamedTuple
 
 from ganlab.errors import GanlabError
-from ganlab.providers import Kind, shown
+from ganlab.messages import quoted
+from ganlab.providers import Kind
 
 PREFIX = "ganlab-"
 """What the names of plugins' distributions begin with: so people find them, and they stand in nobody's way."""
@@ -38,7 +39,7 @@ def names_of(name: str) -> Names:
     if not _NAME.fullmatch(name) or not _NAME.fullmatch(short):
         near = re.sub(r"[\s._-]+", "-", name.lower()).strip("-")
         hint = f"; did you mean {near}?" if near != name and _NAME.fullmatch(near) else ""
-        raise GanlabError(f"{shown(name)} is not a name for a plugin: that is {_RULE}{hint}")
+        raise GanlabError(f"{quoted(name)} is not a name for a plugin: that is {_RULE}{hint}")
     distribution = f"{PREFIX}{short}"
     title = "".join(word.capitalize() for word in short.split("-"))
     return Names(short.replace("-", "_"), distribution, distribution.replace("-", "_"), title)

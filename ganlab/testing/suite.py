@@ -10,10 +10,9 @@ from pydantic import ValidationError
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component, ImageSpec, Loss, Model
-from ganlab.loading import a
+from ganlab.messages import did_you_mean, with_article
 from ganlab.providers import Kind
 from ganlab.registry import KINDS
-from ganlab.suggest import did_you_mean
 from ganlab.testing.rules import CHECKS as RULES
 from ganlab.testing.subject import C, Check, Subject, described
 from ganlab.testing.surroundings import undisturbed
@@ -59,7 +58,7 @@ class Suite:
         for name in expected_failures:
             if name not in self.checks:
                 raise PluginError(
-                    f'expected_failures: "{name}" is no check of {a(kind)}{did_you_mean(name, self.checks)} '
+                    f'expected_failures: "{name}" is no check of {with_article(kind)}{did_you_mean(name, self.checks)} '
                     f"(its checks: {', '.join(self.checks)})"
                 )
         loss, model = _made(loss), _made(model)

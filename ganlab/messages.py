@@ -1,4 +1,4 @@
-"""The name that someone probably meant."""
+"""Words for people: what was probably meant, lists, and text of strangers made safe to print."""
 
 from __future__ import annotations
 
@@ -53,3 +53,35 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 
 def _plain(word: str) -> str:
     return word.lower().replace("-", "_")
+
+
+def listed(items: list[str], limit: int = 5) -> str:
+    """Join the first few items and count the others."""
+    return "; ".join(items[:limit]) + (f"; and {len(items) - limit} more" if len(items) > limit else "")
+
+
+def shown(value: object) -> str:
+    """Return a value as a message may show it: on one line, short, and safe to print."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def quoted(text: str) -> str:
+    """Return a name in quotation marks, shortened where it is long."""
+    return f'"{text}"' if len(text) <= 80 else f'"{text[:77]}..."'
+
+
+def told(error: BaseException) -> str:
+    """Return what a stranger's code has raised on one printable line of bounded length."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # even that is theirs
+        text = ""
+    text = " ".join(f"{type(error).__name__}: {text[:2000]}".split()).rstrip(":")
+    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def with_article(word: str) -> str:
+    """Return the word with its article."""
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"

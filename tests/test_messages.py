@@ -9,10 +9,10 @@ import pytest
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Dataset, Model
+from ganlab.messages import did_you_mean, distance, nearest
 from ganlab.recipe import TABLES
 from ganlab.registry import KINDS, registry
 from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
-from ganlab.suggest import did_you_mean, distance, nearest
 
 
 def real_names() -> list[str]:
