@@ -6,29 +6,13 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import floor_plan
+
 import ganlab
 
 PACKAGE = Path(ganlab.__file__).parent
 ROOT = PACKAGE.parent
 PLUGINS = sorted(ROOT.glob("plugins/*/*/__init__.py"))
-
-ROOMS = [
-    {"errors", "seeds", "messages", "toml", "latents", "cores", "tf32"},
-    {"durable", "interfaces", "providers", "heartbeat", "launch"},
-    {"pictures", "events", "options", "settings", "metadata", "disabled", "snippet"},
-    {"loading", "artefact", "layers"},
-    {"registry"},
-    {"mistakes", "network", "schema", "scaffold"},
-    {"recipe", "generator", "onnx_compute", "folding"},
-    {"blame", "data", "training", "checkpoint", "rundir", "signals"},
-    {"continuation", "export", "preview"},
-    {"session"},
-    {"run", "bench"},
-    {"testing"},
-    {"cli"},
-    {"__main__"},
-]
-"""From the bottom up. A module imports from the rooms below its own, and from its own."""
 
 PUBLIC = set(ganlab.__all__)
 
@@ -56,22 +40,8 @@ def sources() -> list[Path]:
     return sorted([*PACKAGE.rglob("*.py"), *(path for plugin in PLUGINS for path in plugin.parent.rglob("*.py"))])
 
 
-def room_of(module: str) -> str:
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else ""
-
-
-def test_imports_go_down() -> None:
-    level = {name: index for index, room in enumerate(ROOMS) for name in room}
-    found = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}
-    assert found - {"__init__", "standard"} == set(level), "every module has its room"
-    for path in PACKAGE.rglob("*.py"):
-        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if own in ("__init__", "standard"):
-            continue
-        for module, _ in imports(path):
-            if module.split(".")[0] == "ganlab" and (room := room_of(module)):
-                assert level[room] <= level[own], f"{path.relative_to(ROOT)} imports {module} from above"
+def test_no_two_rooms_import_each_other() -> None:
+    assert floor_plan.circles(floor_plan.arrows()) == [{"generator", "onnx_compute"}]
 
 
 def test_nothing_in_the_host_knows_a_plugin() -> None:
