@@ -20,8 +20,8 @@ from torch import nn
 from toys import tiny
 
 from ganlab import Batch, Iteration, Loss, Update
-from ganlab.bench import _Bench, _endless, _Fixed, measure
 from ganlab.bench.clock import Block, Clock
+from ganlab.bench.measure import _Bench, _endless, _Fixed, measure
 from ganlab.bench.peak import Peak, measure_peak
 from ganlab.bench.report import Report, Startup, limiting, spread
 from ganlab.cli import ganlab

@@ -21,7 +21,7 @@ from ours import Setting
 from torch.utils.flop_counter import FlopCounterMode
 from turns import Turn
 
-from ganlab.bench import _Bench, _endless
+from ganlab.bench.measure import _Bench, _endless
 from ganlab.signals import Interruption
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"

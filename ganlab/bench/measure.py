@@ -1,0 +1,261 @@
+"""How fast a recipe trains on this machine, how much of the device that is, and what keeps it from more."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from ganlab.bench.clock import Block, Clock
+from ganlab.bench.peak import measure_peak, processor, synchronize
+from ganlab.bench.report import Report, Startup, spread
+from ganlab.blame import blaming
+from ganlab.errors import GanlabError, RunError
+from ganlab.events import Observers, Tick
+from ganlab.interfaces import Batch
+from ganlab.session import Session
+from ganlab.signals import Interruption, watching_signals
+
+if TYPE_CHECKING:
+    import torch
+
+    from ganlab.data.batches import Batches, Draw
+    from ganlab.data.packing import Packed
+    from ganlab.recipe import Recipe
+    from ganlab.training.device import Precision
+    from ganlab.training.loop import Witness
+
+ENDLESS = 2**62
+BLOCKS = 40
+"""Into how many blocks the time is cut, at most: a block has one iteration at least."""
+FEW = 8
+"""What part of a batch tells the cost of an iteration that no picture causes."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is, 0 where that is not known."""
+
+
+def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
+    """Train `recipe` for about `seconds`, from its first weights and in no directory, and report how fast that is.
+
+    Pictures are packed into the cache as for a run; nothing else is kept. Raises what a run would raise.
+    """
+    started = time.perf_counter()
+    with watching_signals() as interruption, blaming(recipe), _out_of_memory(recipe):
+        with interruption.deferred():  # the import of torch cannot be broken off in the middle
+            import torch
+
+            from ganlab.data.packing import pack
+            from ganlab.training.device import arithmetic, choose_device, choose_precision
+            from ganlab.training.ranks import place
+
+        imported = time.perf_counter()
+        if place().world > 1:
+            raise GanlabError("ganlab bench measures one process; start it without torchrun")
+        device = choose_device(recipe.train.device)
+        notes: list[str] = []
+        precision = choose_precision(recipe.train.precision, device, notes.append)
+        packed = pack(recipe.dataset, recipe.table["dataset"]["name"], progress)
+        found = time.perf_counter()
+        with arithmetic(precision, recipe.train.deterministic, recipe.train.threads):
+            bench = _Bench(_endless(recipe), packed, device, precision, interruption, seconds / BLOCKS)
+            built = time.perf_counter()
+            flops, first = bench.count()
+            mine, fixed = bench.race(0.7 * seconds, progress)
+            memory = _memory_bytes(device)
+            host = bench.fixed_cost(0.1 * seconds, mine) if device.type == "cpu" else bench.enqueue_seconds
+            progress("measuring the peak", 0, 0)
+            peak = measure_peak(device, precision, 0.05 * seconds)
+            progress("measuring the peak", 1, 1)
+            threads = torch.get_num_threads()
+    images = bench.batches_per_iteration * recipe.train.batch_size
+    return Report(
+        recipe=recipe.name,
+        device=str(device),
+        processor=processor(device),
+        precision=precision,
+        threads=threads,
+        torch=str(torch.__version__),
+        batch_size=recipe.train.batch_size,
+        pictures=(len(packed.images), *packed.spec[:3]),
+        images_per_second=spread([images / block.each for block in mine]),
+        iteration_seconds=spread([block.each for block in mine]),
+        blocks=len(mine),
+        iterations=sum(block.iterations for block in mine),
+        flops=flops,
+        peak=peak,
+        data_share=max(0.0, 1.0 - _typical(fixed) / _typical(mine)),
+        host_seconds=host,
+        memory_bytes=memory,
+        notes=(*notes, *bench.notes),
+        startup=Startup(imported - started, found - imported, built - found, first),
+    )
+
+
+class _Bench:
+    """The parts of a run, put through the loop without a directory."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        packed: Packed,
+        device: torch.device,
+        precision: Precision,
+        interruption: Interruption,
+        block_seconds: float,
+    ) -> None:
+        from ganlab.training.ranks import Place, Ranks
+
+        self._recipe, self._device, self._precision, self._packed = recipe, device, precision, packed
+        self._ranks, self._interruption = Ranks(Place(0, 1, 0), device), interruption
+        self._session, self._block_seconds = self._build(recipe), block_seconds
+        self.notes: list[str] = []
+        self.enqueue_seconds: float | None = None
+        self.batches_per_iteration = 1.0
+
+    def count(self) -> tuple[float, float]:
+        """Run two periods of the loss; return the FLOPs of an iteration and the seconds of the first one."""
+        state, period = self._session.state, self._recipe.loss.period
+        timed, begun = _Counted(period, self._device), time.perf_counter()
+        self._loop(self._session, self._session.batches, timed)
+        # Only now: counting, and the import of what counts, would be a part of the first iteration.
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            self._loop(self._session, self._session.batches, _Counted(period, self._device))
+        self.batches_per_iteration = state.drawn / state.iteration
+        return counter.get_total_flops() / period, timed.ends[0] - begun
+
+    def race(self, seconds: float, progress: Progress) -> tuple[list[Block], list[Block]]:
+        """Return the blocks of training on the data, and on one batch that is there already, measured in turns."""
+        batches = self._session.batches
+        fixed = cast("Batches", _Fixed(batches))
+        blocks: dict[int, list[Block]] = {id(batches): [], id(fixed): []}
+        enqueued = []
+        for turn, contestant in enumerate((batches, fixed, fixed, batches)):
+            progress("measuring", turn, 4)
+            clock = self._leg(self._session, contestant, seconds / 4)
+            blocks[id(contestant)] += clock.blocks
+            enqueued += clock.enqueued
+        progress("measuring", 4, 4)
+        self.enqueue_seconds = statistics.median(enqueued) if enqueued else None
+        return blocks[id(batches)], blocks[id(fixed)]
+
+    def fixed_cost(self, seconds: float, whole: Sequence[Block]) -> float | None:
+        """Return what an iteration takes whatever its batch: the line through two batch sizes, at no pictures."""
+        size = self._recipe.train.batch_size
+        few = size // FEW
+        if few < 2:
+            return None  # BatchNorm needs two
+        train = self._recipe.train.model_copy(update={"batch_size": few})
+        session = self._build(dataclasses.replace(self._recipe, train=train))
+        blocks = self._leg(session, session.batches, seconds).blocks
+        small, large = (
+            statistics.median(block.seconds / block.iterations for block in part) for part in (blocks, whole)
+        )
+        return max(0.0, (small * size - large * few) / (size - few))
+
+    def _leg(self, session: Session, batches: Batches, seconds: float) -> Clock:
+        period = self._recipe.loss.period
+        clock = Clock(session.state, self._device, seconds, self._block_seconds, period)
+        self._loop(session, batches, clock)
+        self.notes += [note for note in clock.notes if note not in self.notes]
+        return clock
+
+    def _build(self, recipe: Recipe) -> Session:
+        return Session(
+            recipe, self._packed, self._device, self._precision, self._ranks, Observers(), self._interruption
+        )
+
+    def _loop(self, session: Session, batches: Batches, witness: Witness) -> None:
+        from ganlab.training.loop import train_loop
+
+        train_loop(session.recipe, session.state, batches, self._device, self._precision, self._ranks, witness)
+
+
+class _Counted:
+    """A witness that ends the loop after so many iterations, and knows when each has ended."""
+
+    def __init__(self, iterations: int, device: torch.device) -> None:
+        self.ends: list[float] = []
+        self._iterations, self._device = iterations, device
+
+    def tick(self, tick: Tick) -> None:
+        pass
+
+    def snapshot(self) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def stop_requested(self) -> bool:
+        synchronize(self._device)
+        self.ends.append(time.perf_counter())
+        return len(self.ends) >= self._iterations
+
+
+class _Fixed(Iterator[Batch]):
+    """Stands for `Batches` with the same batch again and again: what an iteration takes without its data."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.per_epoch, self.device, self.drawn = batches.per_epoch, batches.device, batches.drawn
+        self._draw = batches.draw()
+        self._batch = batches.made_of(self._draw)
+
+    def move_to(self, seed: int, drawn: int) -> None:
+        self.drawn = drawn
+
+    def draw(self) -> Draw:
+        self.drawn += 1
+        return self._draw
+
+    def made_of(self, draw: Draw) -> Batch:
+        return self._batch
+
+    def __next__(self) -> Batch:
+        return self.made_of(self.draw())
+
+
+def _typical(blocks: Sequence[Block]) -> float:
+    """Return the median seconds of an iteration."""
+    return statistics.median(block.each for block in blocks)
+
+
+def _memory_bytes(device: torch.device) -> int:
+    """Return the most memory in use so far: the device's, or on the CPU the process's."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _endless(recipe: Recipe) -> Recipe:
+    """Return the recipe without an end or snapshots."""
+    train = {"epochs": None, "iterations": ENDLESS}
+    snapshot = {"every_epochs": None, "every_iterations": ENDLESS}
+    return dataclasses.replace(
+        recipe,
+        train=recipe.train.model_copy(update=train),
+        snapshot=recipe.snapshot.model_copy(update=snapshot),
+    )
+
+
+@contextmanager
+def _out_of_memory(recipe: Recipe) -> Iterator[None]:
+    """Say in one line that there is not enough memory."""
+    try:
+        yield
+    except RuntimeError as error:  # torch's OutOfMemoryError is one, and how it says it of the CPU is another
+        if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):
+            raise
+        half = max(1, recipe.train.batch_size // 2)
+        raise RunError(f"out of memory; try --set train.batch_size={half}") from error
