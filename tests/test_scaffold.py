@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import ganlab
-from ganlab.cli.new import KINDS, new
+from ganlab.cli.plugins.new import KINDS, new
 from ganlab.errors import GanlabError, RunError
 from ganlab.export import export
 from ganlab.providers import GROUPS

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from stand_ins import make
 
 from ganlab import GanlabError
-from ganlab.cli.check import check
+from ganlab.cli.plugins.check import check
 from ganlab.registry import registry
 
 PYPROJECT = """

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganlab.cli.check import check
-from ganlab.cli.new import new
+from ganlab.cli.plugins.check import check
+from ganlab.cli.plugins.new import new
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
