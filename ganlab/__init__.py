@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ganlab.artefact import read_metadata as read_metadata
     from ganlab.artefact import seal as seal
     from ganlab.artefact import write_generator as write_generator
+    from ganlab.data.pictures import grid as grid
+    from ganlab.data.pictures import save_png as save_png
+    from ganlab.data.pictures import to_uint8 as to_uint8
     from ganlab.durable import replacing_file as replacing_file
     from ganlab.errors import ArtefactError as ArtefactError
     from ganlab.errors import DataError as DataError
@@ -36,9 +39,6 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Source as Source
     from ganlab.interfaces import Update as Update
     from ganlab.metadata import Metadata as Metadata
-    from ganlab.pictures import grid as grid
-    from ganlab.pictures import save_png as save_png
-    from ganlab.pictures import to_uint8 as to_uint8
     from ganlab.run import train as train
 
 # Resolved on first use: importing ganlab imports neither torch nor a plugin.
@@ -68,7 +68,7 @@ _HOMES = {
     "fold_batchnorm": "ganlab.folding",
     **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator"),
     "Metadata": "ganlab.metadata",
-    **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.pictures"),
+    **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),
     "replacing_file": "ganlab.durable",
     "train": "ganlab.run",
 }

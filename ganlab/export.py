@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ganlab.artefact import KEY, Artefact, read_artefact
+from ganlab.data.latents import latents
 from ganlab.durable import TEMPORARY, replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.generator import BATCH, load_generator
 from ganlab.interfaces import Exporter
-from ganlab.latents import latents
 from ganlab.metadata import UNSEALED
 from ganlab.network import load_network, model_of
 from ganlab.providers import Provider

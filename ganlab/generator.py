@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganlab.artefact import Artefact, read_artefact
+from ganlab.data.latents import latents
+from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.latents import latents
 from ganlab.metadata import Metadata
 from ganlab.onnx_compute import with_onnxruntime
-from ganlab.pictures import Pictures, to_uint8
 
 if TYPE_CHECKING:
     pass

@@ -57,7 +57,8 @@ class Session:
         observers: Observers,
         interruption: Interruption,
     ) -> None:
-        from ganlab.data.batches import Batches, Latent
+        from ganlab.data.batches import Batches
+        from ganlab.data.latents import Latent
         from ganlab.data.share import Share
         from ganlab.training.collapse import CollapseWatch
         from ganlab.training.device import keep_freed_memory

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from ganlab import DataError, ImageSpec
-from ganlab.data.batches import Batches, Latent
+from ganlab.data.batches import Batches
+from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
 
 CPU = torch.device("cpu")

@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 
 from ganlab import DataError, ImageSpec, RunError
 from ganlab.checkpoint import RANK_BUFFERS
-from ganlab.data.batches import Batches, Latent
+from ganlab.data.batches import Batches
+from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
 from ganlab.data.share import Share
 from ganlab.launch import exit_code

@@ -64,7 +64,8 @@ def test_deterministic_resume_on_cuda_is_bit_identical(stop: int) -> None:
 
 
 def test_the_nth_batch_is_the_same_pictures_as_on_the_cpu() -> None:
-    from ganlab.data.batches import Batches, Latent
+    from ganlab.data.batches import Batches
+    from ganlab.data.latents import Latent
     from ganlab.data.packing import pack
     from ganlab.recipe import parse_recipe
 

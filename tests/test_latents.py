@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ganlab.latents import latents
+from ganlab.data.latents import latents
 
 
 def test_a_seed_is_the_published_stream_of_randomstate() -> None:

@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_leaves
 from toys import tiny
 
 from ganlab import Batch, Iteration, Loss, Update
-from ganlab.data.batches import Batches, Latent
+from ganlab.data.batches import Batches
+from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
 from ganlab.recipe import parse_recipe
 from ganlab.standard.losses import BCE

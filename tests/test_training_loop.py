@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from toys import tiny
 
-from ganlab.data.batches import Batches, Latent
+from ganlab.data.batches import Batches
+from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick

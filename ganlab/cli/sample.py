@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from ganlab.data.pictures import Pictures
     from ganlab.generator import Generator
-    from ganlab.pictures import Pictures
 
 BATCH = 64
 """Pictures computed at once."""
@@ -55,9 +55,9 @@ def sample(
     A seed is the same picture from any of these files, on any device.
     """
     from ganlab.cli.source import generator_source
+    from ganlab.data.pictures import grid, save_png
     from ganlab.errors import GanlabError
     from ganlab.generator import load_generator
-    from ganlab.pictures import grid, save_png
 
     if seeds is not None and (count is not None or seed is not None):
         raise GanlabError("--seeds says which pictures to draw; leave --count and --seed away")
@@ -99,8 +99,8 @@ def parse_seeds(text: str) -> list[range]:
 
 
 def _check_seeds(chosen: Sequence[range]) -> None:
+    from ganlab.data.latents import SEEDS
     from ganlab.errors import GanlabError
-    from ganlab.latents import SEEDS
 
     if (last := max(seeds.stop - 1 for seeds in chosen)) >= SEEDS:
         raise GanlabError(f"{last} is not a seed: seeds are whole numbers from 0 to {SEEDS - 1}")
@@ -118,7 +118,7 @@ def _write_separately(generator: Generator, chosen: Sequence[range], label: int 
     from concurrent.futures import Future, ThreadPoolExecutor
 
     from ganlab.cores import physical_cores
-    from ganlab.pictures import save_png
+    from ganlab.data.pictures import save_png
 
     def write(seeds: list[int], pictures: Pictures) -> None:
         for seed, picture in zip(seeds, pictures, strict=True):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ganlab.data.latents import Latent
 from ganlab.data.share import WHOLE, Share
 from ganlab.errors import DataError
 from ganlab.interfaces import Batch
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 
 MEMORY_SHARE = 0.5
 """How much of the device's free memory the pictures may take; the rest is for the training."""
-
-
-class Latent(NamedTuple):
-    """The latent vectors of a model."""
-
-    dim: int
-    distribution: Literal["normal", "uniform"]
 
 
 class Draw(NamedTuple):

@@ -7,8 +7,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from ganlab.data.latents import latents
 from ganlab.interfaces import ImageSpec, Model
-from ganlab.latents import latents
 from ganlab.testing.subject import Subject
 from ganlab.testing.surroundings import SEED
 from ganlab.training.state import build_networks

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.artefact import write_generator
-from ganlab.data.batches import Batches, Latent
+from ganlab.data.batches import Batches
+from ganlab.data.latents import Latent
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.interfaces import Augmentation, Batch, ImageSpec, Iteration, Loss, Model, Update

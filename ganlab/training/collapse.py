@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ganlab.pictures import Pictures
+    from ganlab.data.pictures import Pictures
 
 LEAST_SPREAD = 0.01
 """Samples that differ among each other by less than this share of what the data do are one picture."""

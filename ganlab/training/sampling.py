@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganlab.data.latents import latents
+from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.interfaces import ImageSpec
-from ganlab.latents import latents
-from ganlab.pictures import Pictures, to_uint8
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import reestimate_batchnorm, shipped_copy
 from ganlab.training.state import set_buffers

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 import ganlab
 from ganlab import Batch, Dataset, GanlabError, ImageSpec, Iteration, PluginError, RecipeError, Source
 from ganlab.cli import ganlab as command
-from ganlab.data.batches import Batches, Latent
+from ganlab.data.batches import Batches
+from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
 from ganlab.recipe import parse_recipe
 from ganlab.registry import registry

@@ -5,12 +5,19 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 SEEDS = 2**32
 """Seeds are 0 to this minus one: what numpy's `RandomState` takes."""
+
+
+class Latent(NamedTuple):
+    """The latent vectors of a model."""
+
+    dim: int
+    distribution: Literal["normal", "uniform"]
 
 
 class _Streams(threading.local):
