@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from faces import Pixels
 
 from ganlab.data.packing import Packed
+from ganlab.distributed.ranks import Place, Ranks
 from ganlab.events import Observers, Tick
 from ganlab.interfaces import ImageSpec
 from ganlab.recipe import Recipe, parse_recipe
@@ -16,7 +17,6 @@ from ganlab.session import Session
 from ganlab.signals import Interruption
 from ganlab.training.device import arithmetic, choose_device, choose_precision
 from ganlab.training.loop import train_loop
-from ganlab.training.ranks import Place, Ranks
 
 ENDLESS = 2**62
 

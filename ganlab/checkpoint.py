@@ -20,7 +20,7 @@ from ganlab.errors import ArtefactError, RunError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganlab.training.ranks import Ranks
+    from ganlab.distributed.ranks import Ranks
     from ganlab.training.state import State
 
 Report = Callable[[str], None]

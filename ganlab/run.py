@@ -21,7 +21,7 @@ from ganlab.signals import watching_signals
 
 if TYPE_CHECKING:
     from ganlab.data.packing import Packed
-    from ganlab.training.ranks import Ranks
+    from ganlab.distributed.ranks import Ranks
 
 
 class Run(NamedTuple):
@@ -61,9 +61,9 @@ def train(
             check_directory(recipe, chosen)
 
         with interruption.deferred():  # the import of torch cannot be broken off in the middle
-            from ganlab.data.share import Share
+            from ganlab.distributed.ranks import joined, place
+            from ganlab.distributed.share import Share
             from ganlab.training.device import arithmetic, choose_device, choose_precision
-            from ganlab.training.ranks import joined, place
 
         here = place()
         Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive

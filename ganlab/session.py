@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganlab.data.packing import Packed
+    from ganlab.distributed.ranks import Ranks
     from ganlab.metadata import Metadata
     from ganlab.providers import Kind
     from ganlab.recipe import Recipe
     from ganlab.training.device import Precision
     from ganlab.training.plan import Plan
-    from ganlab.training.ranks import Ranks
     from ganlab.training.state import State
 
 ROLLBACKS = 3
@@ -59,7 +59,7 @@ class Session:
     ) -> None:
         from ganlab.data.batches import Batches
         from ganlab.data.latents import Latent
-        from ganlab.data.share import Share
+        from ganlab.distributed.share import Share
         from ganlab.training.collapse import CollapseWatch
         from ganlab.training.device import keep_freed_memory
         from ganlab.training.plan import Plan

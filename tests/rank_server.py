@@ -120,7 +120,7 @@ def command(program: str, arguments: list[str]) -> None:
     import torch.distributed.run
 
     from ganlab.cli import main
-    from ganlab.launch import launch
+    from ganlab.distributed.launch import launch
 
     sys.argv = ["ganlab", *arguments]
     match program:

@@ -24,10 +24,10 @@ from ganlab.checkpoint import RANK_BUFFERS
 from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
-from ganlab.data.share import Share
-from ganlab.launch import exit_code
+from ganlab.distributed.launch import exit_code
+from ganlab.distributed.lost_ranks import named
+from ganlab.distributed.share import Share
 from ganlab.providers import GROUPS
-from ganlab.training.rollcall import named
 
 TESTS = Path(__file__).parent
 ITERATIONS, PER_EPOCH, BATCH = 9, 3, 8

@@ -17,12 +17,12 @@ from ganlab import Batch, Iteration, Loss, Update
 from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
+from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe import parse_recipe
 from ganlab.standard.losses import BCE
 from ganlab.training.capture import PROBES, PROOFS, Captured
 from ganlab.training.iteration import WholeIteration
 from ganlab.training.plan import Plan
-from ganlab.training.ranks import Place, Ranks
 from ganlab.training.state import State, build_state
 from ganlab.training.statistics import Statistics
 

@@ -12,11 +12,11 @@ from toys import tiny
 from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
+from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.recipe import parse_recipe
 from ganlab.training.loop import train_loop
-from ganlab.training.ranks import Place, Ranks
 from ganlab.training.reading import Reading
 from ganlab.training.state import State, build_state
 

@@ -51,8 +51,8 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
             import torch
 
             from ganlab.data.packing import pack
+            from ganlab.distributed.ranks import place
             from ganlab.training.device import arithmetic, choose_device, choose_precision
-            from ganlab.training.ranks import place
 
         imported = time.perf_counter()
         if place().world > 1:
@@ -109,7 +109,7 @@ class _Bench:
         interruption: Interruption,
         block_seconds: float,
     ) -> None:
-        from ganlab.training.ranks import Place, Ranks
+        from ganlab.distributed.ranks import Place, Ranks
 
         self._recipe, self._device, self._precision, self._packed = recipe, device, precision, packed
         self._ranks, self._interruption = Ranks(Place(0, 1, 0), device), interruption

@@ -16,6 +16,7 @@ from ganlab.cli.recipes import recipes
 from ganlab.cli.run import run
 from ganlab.cli.sample import sample
 from ganlab.cli.schema import schema
+from ganlab.distributed.launch import another_speaks, speaks_first
 from ganlab.errors import (
     ArtefactError,
     DataError,
@@ -26,7 +27,6 @@ from ganlab.errors import (
     RankError,
     RecipeError,
 )
-from ganlab.launch import another_speaks, speaks_first
 
 DEPENDENCIES = {
     "numpy",

@@ -69,8 +69,8 @@ def run(
         # What torch prints of a connection that broke; the rank that ends says it in a sentence.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if nproc > 1:
-        from ganlab.data.share import Share
-        from ganlab.launch import launch
+        from ganlab.distributed.launch import launch
+        from ganlab.distributed.share import Share
 
         if "TORCHELASTIC_RUN_ID" in os.environ:
             raise click.UsageError("--nproc starts the processes itself; under torchrun, leave it out")
@@ -78,8 +78,8 @@ def run(
         # Looked for once before N processes start; they read the recipe again.
         sys.exit(launch(nproc, _without_nproc(sys.argv[1:])))
 
+    from ganlab.distributed.ranks import place
     from ganlab.run import train
-    from ganlab.training.ranks import place
 
     here = place()
     try:

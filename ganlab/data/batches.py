@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganlab.data.latents import Latent
-from ganlab.data.share import WHOLE, Share
+from ganlab.distributed.share import WHOLE, Share
 from ganlab.errors import DataError
 from ganlab.interfaces import Batch
 from ganlab.seeds import Stream, stream_seed

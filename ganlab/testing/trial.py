@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ganlab.artefact import write_generator
 from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
+from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.interfaces import Augmentation, Batch, ImageSpec, Iteration, Loss, Model, Update
@@ -25,7 +26,6 @@ from ganlab.testing.toys import Waves, waves
 from ganlab.training.average import shipped_copy
 from ganlab.training.iteration import run_iteration
 from ganlab.training.loop import train_loop
-from ganlab.training.ranks import Place, Ranks
 from ganlab.training.state import State, build_state
 
 CPU = torch.device("cpu")

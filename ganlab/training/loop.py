@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
+from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.training.capture import Captured, cuda_graphs
 from ganlab.training.device import Precision, stream_of_its_own
 from ganlab.training.iteration import WholeIteration
 from ganlab.training.plan import Plan
-from ganlab.training.ranks import Ranks
 from ganlab.training.reading import Reading
 from ganlab.training.statistics import Report, Statistics
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError, PluginError
 from ganlab.interfaces import Augmentation, ImageSpec, Model
 from ganlab.registry import registry
@@ -17,7 +18,6 @@ from ganlab.seeds import Stream, stream_seed
 from ganlab.training.adam import Adam
 from ganlab.training.average import MovingAverage
 from ganlab.training.device import exact
-from ganlab.training.ranks import Ranks
 
 if TYPE_CHECKING:
     from ganlab.recipe import Recipe

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ganlab.distributed.ranks import Ranks
 from ganlab.interfaces import Update
 from ganlab.training.device import exact_dtype
-from ganlab.training.ranks import Ranks
 
 
 class Scalar(NamedTuple):

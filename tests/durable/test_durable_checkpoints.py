@@ -26,9 +26,9 @@ from durable.damage import dumped, header_and_data, mutated_bytes, mutated_tree,
 from durable.parts import short
 from durable.runs import bits, leftovers, newest
 from ganlab.checkpoint import RANK_BUFFERS, Checkpoint, newest_checkpoint
+from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.toml import dumps
-from ganlab.training.ranks import Place, Ranks
 from ganlab.training.state import State
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

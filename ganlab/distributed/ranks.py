@@ -9,8 +9,8 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ganlab.distributed.lost_ranks import RollCall, named
 from ganlab.errors import DataError, GanlabError, Interrupted, LostRankError, RankError
-from ganlab.training.rollcall import RollCall, named
 
 if TYPE_CHECKING:
     import torch
