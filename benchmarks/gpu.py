@@ -31,9 +31,9 @@ from processes import leg, ratios, rounds
 from turns import Loop, Turn, kernels
 
 import ganlab.training.loop as training
-from ganlab.bench.peak import measure_peak, synchronize
+from ganlab.bench.peak import measure_peak
 from ganlab.events import Tick
-from ganlab.training.device import arithmetic
+from ganlab.hardware.device import arithmetic, synchronize
 
 VARIANTS: dict[str, Mapping[str, Any]] = {
     "G-exact": ours.EXACT,

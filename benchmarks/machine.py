@@ -41,7 +41,7 @@ def describe(device: str) -> dict[str, Any]:
     """Return hardware, versions, commit and date."""
     import torch
 
-    from ganlab.bench.peak import processor
+    from ganlab.hardware.device import processor
 
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False

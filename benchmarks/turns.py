@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ganlab.bench.peak import synchronize
+from ganlab.hardware.device import synchronize
 
 Loop = Callable[[Callable[[], bool]], None]
 """Trains, and calls what it is given after each iteration, until that returns True."""

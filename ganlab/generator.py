@@ -147,8 +147,8 @@ def _with_torch(artefact: Artefact, device: str) -> Compute:
     except ImportError as error:
         raise GanlabError(f"{artefact.path}: needs torch; an exported .onnx file does without it") from error
 
+    from ganlab.hardware.device import tf32
     from ganlab.network import load_network
-    from ganlab.tf32 import tf32
 
     target = torch.device(_torch_device(artefact, device))
     network = load_network(artefact).to(target)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganlab.artefact import Artefact
-from ganlab.cores import physical_cores
 from ganlab.errors import ArtefactError, GanlabError
+from ganlab.hardware.cores import physical_cores
 
 if TYPE_CHECKING:
     from ganlab.generator import Compute, Floats, Labels

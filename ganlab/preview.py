@@ -19,7 +19,7 @@ def preview(recipe: Recipe) -> str:
     """
     import torch
 
-    from ganlab.training.device import choose_device, choose_precision
+    from ganlab.hardware.device import choose_device, choose_precision
     from ganlab.training.state import build_state, parameter_counts
 
     device = choose_device(recipe.train.device)

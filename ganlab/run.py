@@ -63,7 +63,7 @@ def train(
         with interruption.deferred():  # the import of torch cannot be broken off in the middle
             from ganlab.distributed.ranks import joined, place
             from ganlab.distributed.share import Share
-            from ganlab.training.device import arithmetic, choose_device, choose_precision
+            from ganlab.hardware.device import arithmetic, choose_device, choose_precision
 
         here = place()
         Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from ganlab.data.packing import Packed
     from ganlab.distributed.ranks import Ranks
+    from ganlab.hardware.device import Precision
     from ganlab.metadata import Metadata
     from ganlab.providers import Kind
     from ganlab.recipe import Recipe
-    from ganlab.training.device import Precision
     from ganlab.training.plan import Plan
     from ganlab.training.state import State
 
@@ -60,8 +60,8 @@ class Session:
         from ganlab.data.batches import Batches
         from ganlab.data.latents import Latent
         from ganlab.distributed.share import Share
+        from ganlab.hardware.device import keep_freed_memory
         from ganlab.training.collapse import CollapseWatch
-        from ganlab.training.device import keep_freed_memory
         from ganlab.training.plan import Plan
         from ganlab.training.state import build_state
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlab.cores import physical_cores
+from ganlab.hardware.cores import physical_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /sys")
 

@@ -11,10 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab import Batch, ImageSpec, Iteration
 from ganlab.distributed.ranks import Place, Ranks
+from ganlab.hardware.device import autocast
 from ganlab.settings import Optimizer
 from ganlab.standard.losses import BCE
 from ganlab.training.adam import Adam
-from ganlab.training.device import autocast
 from ganlab.training.iteration import run_iteration
 from ganlab.training.state import State
 from ganlab.training.statistics import Statistics

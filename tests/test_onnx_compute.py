@@ -12,8 +12,8 @@ from shipping import registered, ship
 
 from ganlab import GanlabError, load_generator
 from ganlab.artefact import Artefact, read_artefact
-from ganlab.cores import physical_cores
 from ganlab.export import export
+from ganlab.hardware.cores import physical_cores
 from ganlab.onnx_compute import _providers, session_options
 
 CUDA = "CUDAExecutionProvider"

@@ -12,8 +12,8 @@ from toys import tiny
 
 import ganlab
 from ganlab import GanlabError
+from ganlab.hardware.device import Precision, arithmetic, choose_device, choose_precision
 from ganlab.recipe import parse_recipe
-from ganlab.training.device import Precision, arithmetic, choose_device, choose_precision
 
 CPU = torch.device("cpu")
 COMPUTES_FP32 = "train.precision = bf16: this CPU would only emulate it, up to 100 times slower; computing in fp32"
@@ -27,7 +27,7 @@ def _without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def instructions(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
-    monkeypatch.setattr("ganlab.training.device._cpu_has_bf16", lambda: present)
+    monkeypatch.setattr("ganlab.hardware.device._cpu_has_bf16", lambda: present)
 
 
 @pytest.mark.usefixtures("_without_gpu")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from ganlab.bench.peak import synchronize
-
 if TYPE_CHECKING:
     import torch
 
@@ -57,6 +55,8 @@ class Clock:
         self.notes.append(text)
 
     def stop_requested(self) -> bool:
+        from ganlab.hardware.device import synchronize
+
         now, iterations = time.perf_counter(), self._state.iteration - self._first
         if self._warm and self._device.type != "cpu" and iterations == ENQUEUED:
             self.enqueued.append((now - self._begun) / ENQUEUED)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from ganlab.bench.clock import Block, Clock
-from ganlab.bench.peak import measure_peak, processor, synchronize
+from ganlab.bench.peak import measure_peak
 from ganlab.bench.report import Report, Startup, spread
 from ganlab.blame import blaming
 from ganlab.errors import GanlabError, RunError
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from ganlab.data.batches import Batches, Draw
     from ganlab.data.packing import Packed
+    from ganlab.hardware.device import Precision
     from ganlab.recipe import Recipe
-    from ganlab.training.device import Precision
     from ganlab.training.loop import Witness
 
 ENDLESS = 2**62
@@ -52,7 +52,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
 
             from ganlab.data.packing import pack
             from ganlab.distributed.ranks import place
-            from ganlab.training.device import arithmetic, choose_device, choose_precision
+            from ganlab.hardware.device import arithmetic, choose_device, choose_precision, processor
 
         imported = time.perf_counter()
         if place().world > 1:
@@ -195,6 +195,8 @@ class _Counted:
         pass
 
     def stop_requested(self) -> bool:
+        from ganlab.hardware.device import synchronize
+
         synchronize(self._device)
         self.ends.append(time.perf_counter())
         return len(self.ends) >= self._iterations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     import torch
 
-    from ganlab.training.device import Precision
+    from ganlab.hardware.device import Precision
 
 
 class Peak(NamedTuple):
@@ -41,6 +41,8 @@ def measure_peak(device: torch.device, precision: Precision, seconds: float) -> 
 
 def _fastest(work: Callable[[], object], device: torch.device, seconds: float) -> float:
     """Return the least seconds of one call, several at once where the device is far faster than a look at it."""
+    from ganlab.hardware.device import synchronize
+
     calls = 1 if device.type == "cpu" else 10
     times: list[float] = []
     begun = time.perf_counter()
@@ -52,29 +54,3 @@ def _fastest(work: Callable[[], object], device: torch.device, seconds: float) -
         synchronize(device)
         times.append((time.perf_counter() - start) / calls)
     return min(times)
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all it was given."""
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-
-
-def processor(device: torch.device) -> str:
-    """Return the name of what computes."""
-    import platform
-
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        named = []
-    return named[0] if named else platform.processor() or platform.machine()

@@ -117,8 +117,8 @@ def _write_separately(generator: Generator, chosen: Sequence[range], label: int 
     """Write one PNG a picture; they are encoded by threads of their own while the next ones are computed."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    from ganlab.cores import physical_cores
     from ganlab.data.pictures import save_png
+    from ganlab.hardware.cores import physical_cores
 
     def write(seeds: list[int], pictures: Pictures) -> None:
         for seed, picture in zip(seeds, pictures, strict=True):

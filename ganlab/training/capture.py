@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch.cuda import _POOL_HANDLE
 
     from ganlab.data.batches import Draw
-    from ganlab.training.device import Precision
+    from ganlab.hardware.device import Precision
     from ganlab.training.iteration import WholeIteration
 
 PROBES = 3

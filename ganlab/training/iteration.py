@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import PluginError
+from ganlab.hardware.device import Precision, autocast
 from ganlab.interfaces import Batch, Iteration, Loss, Update
 from ganlab.registry import registry
 from ganlab.seeds import Stream, stream_seed
-from ganlab.training.device import Precision, autocast
 from ganlab.training.plan import learning_rate
 from ganlab.training.state import State
 from ganlab.training.statistics import Layout, Statistics, networks_of

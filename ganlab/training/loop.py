@@ -10,8 +10,8 @@ import torch
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
+from ganlab.hardware.device import Precision, stream_of_its_own
 from ganlab.training.capture import Captured, cuda_graphs
-from ganlab.training.device import Precision, stream_of_its_own
 from ganlab.training.iteration import WholeIteration
 from ganlab.training.plan import Plan
 from ganlab.training.reading import Reading

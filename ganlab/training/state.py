@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError, PluginError
+from ganlab.hardware.device import exact
 from ganlab.interfaces import Augmentation, ImageSpec, Model
 from ganlab.registry import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.adam import Adam
 from ganlab.training.average import MovingAverage
-from ganlab.training.device import exact
 
 if TYPE_CHECKING:
     from ganlab.recipe import Recipe

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ganlab.distributed.ranks import Ranks
+from ganlab.hardware.device import exact_dtype
 from ganlab.interfaces import Update
-from ganlab.training.device import exact_dtype
 
 
 class Scalar(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ganlab.errors import GanlabError
-from ganlab.tf32 import tf32
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
@@ -78,6 +78,19 @@ def autocast(precision: Precision, device: torch.device) -> Callable[[], Abstrac
 
 
 @contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Allow TF32 in this process's convolutions and matrix products, or keep it out, and put it back afterwards."""
+    # Not through `fp32_precision`: it sets convolutions and not recurrent layers, and torch.export refuses the mixture.
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    try:
+        matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+@contextmanager
 def arithmetic(precision: Precision, deterministic: bool, threads: int | None) -> Iterator[None]:
     """Set torch's process-wide arithmetic for the time of a run, and put it back afterwards."""
     benchmark, certain = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
@@ -97,6 +110,26 @@ def arithmetic(precision: Precision, deterministic: bool, threads: int | None) -
         if deterministic:  # only then: it imports torch's compiler, a second of a run
             torch.use_deterministic_algorithms(certain)
         torch.set_num_threads(thread_count)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def processor(device: torch.device) -> str:
+    """Return the name of what computes."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        named = []
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def exact_dtype(device: torch.device) -> torch.dtype:
