@@ -10,9 +10,10 @@ from faces import Pixels
 
 from ganlab.data.packing import Packed
 from ganlab.distributed.ranks import Place, Ranks
-from ganlab.events import Observers, Tick
+from ganlab.events import Tick
 from ganlab.hardware.device import arithmetic, choose_device, choose_precision
 from ganlab.interfaces import ImageSpec
+from ganlab.observers import Observers
 from ganlab.recipe import Recipe, parse_recipe
 from ganlab.session import Session
 from ganlab.signals import Interruption

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.messages import told
-from ganlab.providers import HOST, Kind, Provider, normalized
-from ganlab.registry import HERE, registry
+from ganlab.registry.entry_points import HOST, Kind, Provider, normalized
+from ganlab.registry.lookup import HERE, registry
 
 if TYPE_CHECKING:
     from ganlab.interfaces import Component

@@ -20,9 +20,9 @@ from ganlab.generator import BATCH, load_generator
 from ganlab.interfaces import Exporter
 from ganlab.metadata import UNSEALED
 from ganlab.network import load_network, model_of
-from ganlab.providers import Provider
 from ganlab.recipe import make_component
-from ganlab.registry import registry
+from ganlab.registry.entry_points import Provider
+from ganlab.registry.lookup import registry
 from ganlab.toml import dump_value
 
 if TYPE_CHECKING:

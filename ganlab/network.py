@@ -22,7 +22,7 @@ from ganlab.metadata import (
     TrainingRecord,
     VersionsRecord,
 )
-from ganlab.registry import HERE, registry
+from ganlab.registry.lookup import HERE, registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

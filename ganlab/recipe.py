@@ -16,8 +16,8 @@ from ganlab.layers import find_recipe as find_recipe
 from ganlab.layers import shipped_recipes as shipped_recipes
 from ganlab.messages import did_you_mean
 from ganlab.mistakes import Mistakes
-from ganlab.providers import Kind, Provider
-from ganlab.registry import Registry, registry
+from ganlab.registry.entry_points import Kind, Provider
+from ganlab.registry.lookup import Registry, registry
 from ganlab.settings import MovingAverage as MovingAverage
 from ganlab.settings import Optimizer as Optimizer
 from ganlab.settings import Settings as Settings

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ganlab.blame import blaming
 from ganlab.continuation import check_directory, chosen_directory
 from ganlab.errors import GanlabError
-from ganlab.events import Observers
 from ganlab.heartbeat import Heartbeat
+from ganlab.observers import Observers
 from ganlab.recipe import Recipe, find_recipe, load_recipe, parse_recipe
-from ganlab.registry import registry
+from ganlab.registry.lookup import registry
 from ganlab.rundir import RunDirectory, new_directory
 from ganlab.session import Session
 from ganlab.signals import watching_signals

@@ -15,8 +15,8 @@ from ganlab.interfaces import Component, Model, Options
 from ganlab.layers import ALTERNATIVES, DEFAULT_NAMES
 from ganlab.messages import told
 from ganlab.options import json_schema
-from ganlab.providers import Kind, Provider
-from ganlab.registry import HERE, Registry, registry
+from ganlab.registry.entry_points import Kind, Provider
+from ganlab.registry.lookup import HERE, Registry, registry
 from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
 Schema = dict[str, Any]

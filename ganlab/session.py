@@ -20,8 +20,9 @@ from ganlab.checkpoint import (
 from ganlab.continuation import note_of_extension, refuse_changes
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
-from ganlab.events import Observers, Reason, RunInfo, Snapshot, Tick
-from ganlab.registry import registry
+from ganlab.events import Reason, RunInfo, Snapshot, Tick
+from ganlab.observers import Observers
+from ganlab.registry.lookup import registry
 from ganlab.rundir import RunDirectory, enter_in_index
 from ganlab.signals import Interruption
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from ganlab.distributed.ranks import Ranks
     from ganlab.hardware.device import Precision
     from ganlab.metadata import Metadata
-    from ganlab.providers import Kind
     from ganlab.recipe import Recipe
+    from ganlab.registry.entry_points import Kind
     from ganlab.training.plan import Plan
     from ganlab.training.state import State
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ganlab.interfaces import Component
 from ganlab.options import REQUIRED, UNSET, options_of
-from ganlab.providers import Provider
+from ganlab.registry.entry_points import Provider
 from ganlab.toml import dump_key, dump_value
 
 

@@ -14,12 +14,12 @@ import torch
 from broken_plugins import AUGMENTATION, LOSS, Plugin, install
 
 from ganlab.cli import main
-from ganlab.disabled import disabled, path
 from ganlab.errors import GanlabError
 from ganlab.options import REQUIRED, UNSET, options_of
-from ganlab.providers import Provider
 from ganlab.recipe import make_component, parse_recipe
 from ganlab.registry import registry
+from ganlab.registry.disabled import disabled, path
+from ganlab.registry.entry_points import Provider
 from ganlab.snippet import snippet
 from ganlab.toml import parse
 
@@ -284,8 +284,8 @@ def test_help_and_checks_stay_fast_and_without_torch(tmp_path: Path) -> None:
         "import json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     )
     for arguments, absent in (
-        (["--help"], {"pydantic", "importlib.metadata", "ganlab.registry", "torch"}),
-        (["plugins", "--help"], {"pydantic", "ganlab.registry", "torch"}),
+        (["--help"], {"pydantic", "importlib.metadata", "ganlab.registry.lookup", "torch"}),
+        (["plugins", "--help"], {"pydantic", "ganlab.registry.lookup", "torch"}),
         (["recipes", "check", "dcgan_mnist"], {"torch", "rich", "numpy", "onnx", "ganlab.schema"}),
     ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)

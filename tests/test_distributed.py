@@ -27,7 +27,7 @@ from ganlab.data.packing import Packed
 from ganlab.distributed.launch import exit_code
 from ganlab.distributed.lost_ranks import named
 from ganlab.distributed.share import Share
-from ganlab.providers import GROUPS
+from ganlab.registry.entry_points import GROUPS
 
 TESTS = Path(__file__).parent
 ITERATIONS, PER_EPOCH, BATCH = 9, 3, 8

@@ -46,9 +46,9 @@ from ganlab.continuation import _FREE_TO_CHANGE as FREE_TO_CHANGE
 from ganlab.events import Events
 from ganlab.interfaces import API, Component, Dataset, ImageSpec, Model, Options, Source
 from ganlab.options import options_of
-from ganlab.providers import GROUPS, Kind
 from ganlab.recipe import TABLES, parse_recipe, shipped_recipes
-from ganlab.registry import KINDS, registry
+from ganlab.registry.entry_points import GROUPS, Kind
+from ganlab.registry.lookup import KINDS, registry
 from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
 INDEX = DOCS / "index.md"

@@ -11,7 +11,7 @@ from ganlab.errors import PluginError
 from ganlab.interfaces import Dataset, Model
 from ganlab.messages import did_you_mean, distance, nearest
 from ganlab.recipe import TABLES
-from ganlab.registry import KINDS, registry
+from ganlab.registry.lookup import KINDS, registry
 from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
 

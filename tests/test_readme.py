@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from documents import README, ROOT, blocks, play, prepare, shell_commands, trained
 
-from ganlab.providers import normalized
+from ganlab.registry.entry_points import normalized
 
 TRAIN = "pip install -e . && ganlab run recipes/quickstart.toml"
 TEST = 'pip install -e ".[test]" && pytest'

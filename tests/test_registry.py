@@ -16,8 +16,8 @@ import pytest
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Dataset, Loss, Model, Observer
-from ganlab.providers import Broken, Provider
 from ganlab.registry import Registry
+from ganlab.registry.entry_points import Broken, Provider
 
 MODEL = """
     from ganlab.interfaces import Model
@@ -314,8 +314,8 @@ def test_a_scan_of_many_distributions_takes_well_under_a_tenth_of_a_second(site:
 
 
 def test_every_kind_has_its_group_and_class() -> None:
-    from ganlab.providers import GROUPS
-    from ganlab.registry import KINDS
+    from ganlab.registry.entry_points import GROUPS
+    from ganlab.registry.lookup import KINDS
 
     assert list(GROUPS.values()) == list(KINDS)
     assert (KINDS["model"], KINDS["dataset"], KINDS["loss"]) == (Model, Dataset, Loss)

@@ -16,9 +16,9 @@ from toys import Stripes
 from ganlab import Loss, Observer
 from ganlab.errors import RecipeError
 from ganlab.interfaces import Component, Options
-from ganlab.providers import HOST
 from ganlab.recipe import TABLES, parse_recipe
 from ganlab.registry import Registry, registry
+from ganlab.registry.entry_points import HOST
 from ganlab.schema import DIRECTIVE, FILE, recipe_schema
 from ganlab.toml import dumps, parse
 
@@ -262,7 +262,7 @@ def test_a_component_that_cannot_be_described_is_left_open_and_named() -> None:
 
 
 def test_names_from_two_distributions_need_the_distribution() -> None:
-    from ganlab.providers import Provider
+    from ganlab.registry.entry_points import Provider
 
     found = Registry()
     found.scan(lambda distribution: False)

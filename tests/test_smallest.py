@@ -12,8 +12,8 @@ import pytest
 from toys import tiny
 
 import ganlab
-from ganlab.providers import GROUPS
 from ganlab.registry import registry
+from ganlab.registry.entry_points import GROUPS
 from ganlab.testing import run_checks
 
 PLUGINS = {"model": 35, "loss": 15}

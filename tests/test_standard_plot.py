@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ganlab.events import Observers, RunInfo, Snapshot, Tick
+from ganlab.events import RunInfo, Snapshot, Tick
 from ganlab.interfaces import ImageSpec
+from ganlab.observers import Observers
 from ganlab.standard.axis import span
 from ganlab.standard.chart import Series, draw
 from ganlab.standard.plot import Plot

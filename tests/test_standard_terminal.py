@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganlab.events import Observers, RunInfo, Snapshot, Tick
+from ganlab.events import RunInfo, Snapshot, Tick
 from ganlab.interfaces import ImageSpec
+from ganlab.observers import Observers
 from ganlab.standard.terminal import Terminal
 from ganlab.standard.wording import duration, number
 
@@ -191,7 +192,8 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {str(REPOSITORY)!r})
 import numpy as np
-from ganlab.events import Observers, RunInfo, Tick
+from ganlab.observers import Observers
+from ganlab.events import RunInfo, Tick
 from ganlab.interfaces import ImageSpec
 from ganlab.standard.terminal import Terminal
 

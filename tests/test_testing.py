@@ -12,7 +12,7 @@ from breaking import Good
 from torch import Tensor, nn
 
 from ganlab import Augmentation, ImageSpec, Loss, Model, PluginError
-from ganlab.registry import KINDS
+from ganlab.registry.lookup import KINDS
 from ganlab.testing import ContractError, Result, Subject, checks_of, contract, run_checks
 from ganlab.testing.suite import Suite
 

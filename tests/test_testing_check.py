@@ -186,7 +186,10 @@ def test_a_model_is_tried_with_the_loss_beside_it(command: Command, project: Cal
 @pytest.mark.parametrize(
     ("pyproject", "sentence"),
     [
-        ("[project", "pyproject.toml:1: is not TOML"),
+        (
+            "[project",
+            "pyproject.toml: is not TOML: Expected ']' at the end of a table declaration (at end of document)",
+        ),
         ("[project]\nversion = '1'", 'pyproject.toml has no [project] with a name: write name = "ganlab-..."'),
         ("[project]\nname = 'toy'", "pyproject.toml offers no component: name each under its kind"),
         (PYPROJECT.replace("observers", "observer"), "entry points [ganlab.observer]; did you mean ganlab.observers?"),

@@ -16,8 +16,9 @@ from ganlab.bench.peak import measure_peak
 from ganlab.bench.report import Report, Startup, spread
 from ganlab.blame import blaming
 from ganlab.errors import GanlabError, RunError
-from ganlab.events import Observers, Tick
+from ganlab.events import Tick
 from ganlab.interfaces import Batch
+from ganlab.observers import Observers
 from ganlab.session import Session
 from ganlab.signals import Interruption, watching_signals
 

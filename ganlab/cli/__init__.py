@@ -54,11 +54,11 @@ def ganlab(no_plugins: bool) -> None:
     ganlab sample --count 64       draw pictures from the newest run
     ganlab export --onnx           write its generator for onnxruntime
     """
-    from ganlab.providers import HOST, forgive_malformed_entry_points
+    from ganlab.registry.entry_points import HOST, forgive_malformed_entry_points
 
     forgive_malformed_entry_points()
     if no_plugins:
-        from ganlab.registry import registry
+        from ganlab.registry.lookup import registry
 
         registry.scan(lambda distribution: distribution == HOST)
 
@@ -117,7 +117,7 @@ def _output_is_lost(error: Exception) -> bool:
 
 def _show_cause(error: GanlabError) -> None:
     """Print for a plugin's author the traceback of what the message sums up."""
-    from ganlab.providers import strict
+    from ganlab.registry.entry_points import strict
 
     if isinstance(error, PluginError) and error.__cause__ is not None and strict():
         traceback.print_exception(error.__cause__)

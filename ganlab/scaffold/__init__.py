@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, RunError
-from ganlab.providers import GROUPS, Kind, normalized
-from ganlab.registry import Registry, registry
+from ganlab.registry.entry_points import GROUPS, Kind, normalized
+from ganlab.registry.lookup import Registry, registry
 from ganlab.scaffold.names import Names, names_of
 from ganlab.scaffold.texts import texts
 

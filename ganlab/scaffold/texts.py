@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ganlab.providers import GROUPS, Kind
+from ganlab.registry.entry_points import GROUPS, Kind
 from ganlab.scaffold.names import Names
 from ganlab.toml import dumps
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganlab.errors import NonFiniteError
 from ganlab.interfaces import Augmentation, ImageSpec
-from ganlab.registry import registry
+from ganlab.registry.lookup import registry
 from ganlab.testing.shapes import shown
 from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import SEED, modes, moved, random_states

@@ -14,7 +14,7 @@ from ganlab.errors import GanlabError, NonFiniteError
 from ganlab.export import NOISE, export
 from ganlab.interfaces import Loss, Model
 from ganlab.network import load_network
-from ganlab.registry import registry
+from ganlab.registry.lookup import registry
 from ganlab.testing.generators import CHECKS as GENERATOR
 from ganlab.testing.networks import built, generated, inputs, pictures, seeded
 from ganlab.testing.shapes import accepted

@@ -14,9 +14,10 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from ganlab.errors import PluginError
-from ganlab.events import Events, Observers, RunInfo, Snapshot, Tick, hookimpl
+from ganlab.events import Events, RunInfo, Snapshot, Tick, hookimpl
 from ganlab.interfaces import ImageSpec, Observer
-from ganlab.registry import registry
+from ganlab.observers import Observers
+from ganlab.registry.lookup import registry
 from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import moved, random_states
 

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from ganlab.errors import PluginError, RecipeError
 from ganlab.interfaces import Component, Options
 from ganlab.layers import Written
-from ganlab.loading import checked
 from ganlab.mistakes import Mistakes
 from ganlab.options import choices, describe, options_of
-from ganlab.providers import Provider
-from ganlab.registry import HERE
+from ganlab.registry.entry_points import Provider
+from ganlab.registry.loading import checked
+from ganlab.registry.lookup import HERE
 from ganlab.testing.importing import imports_quietly
 from ganlab.testing.subject import Check, ContractError, Subject, described
 from ganlab.toml import TOMLError, dump_value, dumps, parse

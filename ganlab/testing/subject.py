@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from ganlab.errors import GanlabError
 from ganlab.interfaces import Component, ImageSpec, Loss, Model
-from ganlab.providers import Kind
-from ganlab.registry import registry
+from ganlab.registry.entry_points import Kind
+from ganlab.registry.lookup import registry
 
 C = TypeVar("C", bound=Component)
 

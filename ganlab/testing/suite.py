@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component, ImageSpec, Loss, Model
 from ganlab.messages import did_you_mean, with_article
-from ganlab.providers import Kind
-from ganlab.registry import KINDS
+from ganlab.registry.entry_points import Kind
+from ganlab.registry.lookup import KINDS
 from ganlab.testing.rules import CHECKS as RULES
 from ganlab.testing.subject import C, Check, Subject, described
 from ganlab.testing.surroundings import undisturbed

@@ -13,7 +13,7 @@ from ganlab.distributed.ranks import Ranks
 from ganlab.errors import PluginError
 from ganlab.hardware.device import Precision, autocast
 from ganlab.interfaces import Batch, Iteration, Loss, Update
-from ganlab.registry import registry
+from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.plan import learning_rate
 from ganlab.training.state import State

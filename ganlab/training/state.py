@@ -14,7 +14,7 @@ from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError, PluginError
 from ganlab.hardware.device import exact
 from ganlab.interfaces import Augmentation, ImageSpec, Model
-from ganlab.registry import registry
+from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.adam import Adam
 from ganlab.training.average import MovingAverage

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from text import cell
 
-from ganlab.registry import KINDS
+from ganlab.registry.lookup import KINDS
 from ganlab.testing import Check, checks_of
 from ganlab.testing.rules import CHECKS as SHARED
 

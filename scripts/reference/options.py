@@ -8,8 +8,8 @@ from text import cell, prose
 
 from ganlab.interfaces import Dataset, Model, Options
 from ganlab.options import Option, options_of
-from ganlab.providers import Kind
 from ganlab.registry import Registry
+from ganlab.registry.entry_points import Kind
 from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
 OWN = Registry()

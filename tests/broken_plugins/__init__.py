@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import NamedTuple
 
-from ganlab.providers import GROUPS
+from ganlab.registry.entry_points import GROUPS
 
 
 class Plugin(NamedTuple):

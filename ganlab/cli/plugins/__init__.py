@@ -12,7 +12,7 @@ from ganlab.cli.plugins.new import new
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ganlab.providers import Kind, Provider
+    from ganlab.registry.entry_points import Kind, Provider
 
 
 @click.group(invoke_without_command=True)
@@ -35,7 +35,7 @@ plugins.add_command(check)
 @click.argument("name")
 def show(kind: Kind, name: str) -> None:
     """Show what a component is, which options it takes, and how a recipe names it."""
-    from ganlab.registry import registry
+    from ganlab.registry.lookup import registry
     from ganlab.snippet import snippet
 
     provider = registry.provider(kind, name)
@@ -51,9 +51,9 @@ def show(kind: Kind, name: str) -> None:
 @click.argument("name")
 def disable(name: str) -> None:
     """Leave out every component of the distribution NAME from now on, for this user, in all runs."""
-    from ganlab.disabled import disabled, write_disabled
     from ganlab.errors import GanlabError
-    from ganlab.providers import HOST, normalized
+    from ganlab.registry.disabled import disabled, write_disabled
+    from ganlab.registry.entry_points import HOST, normalized
 
     key, off, found = normalized(name), disabled(), _distributions()
     if key == HOST:
@@ -71,9 +71,9 @@ def disable(name: str) -> None:
 @click.argument("name")
 def enable(name: str) -> None:
     """Take back what `ganlab plugins disable NAME` has done."""
-    from ganlab.disabled import disabled, write_disabled
     from ganlab.errors import GanlabError
-    from ganlab.providers import normalized
+    from ganlab.registry.disabled import disabled, write_disabled
+    from ganlab.registry.entry_points import normalized
 
     key, off, found = normalized(name), disabled(), _distributions()
     if key in off:
@@ -88,8 +88,8 @@ def enable(name: str) -> None:
 def _list(without_plugins: bool) -> None:
     """Print the table, row by row: each component is imported just before its row, so that what is broken shows."""
     from ganlab.errors import PluginError
-    from ganlab.providers import strict
-    from ganlab.registry import registry
+    from ganlab.registry.entry_points import strict
+    from ganlab.registry.lookup import registry
 
     providers = registry.providers()
     names, origins = _width([who.name for who in providers]), _width([who.origin for who in providers])
@@ -130,7 +130,7 @@ def _left_out(providers: list[Provider], without_plugins: bool) -> Iterator[str]
 
 def _distributions() -> dict[str, str]:
     """Return the distributions that offer components, or try to, by their normalized names."""
-    from ganlab.providers import installed, normalized
+    from ganlab.registry.entry_points import installed, normalized
 
     providers, broken = installed()
     names = [who.distribution for who in providers] + [item.distribution for item in broken if item.version]
@@ -139,7 +139,7 @@ def _distributions() -> dict[str, str]:
 
 def _no_distribution(name: str, found: dict[str, str | None] | dict[str, str]) -> str:
     from ganlab.messages import did_you_mean, quoted
-    from ganlab.providers import HOST, installed
+    from ganlab.registry.entry_points import HOST, installed
 
     others = sorted(found.keys() - {HOST})
     of_component = [who.distribution for who in installed()[0] if who.name == name and who.distribution != HOST]

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from ganlab.interfaces import Component
-    from ganlab.providers import Kind, Provider
+    from ganlab.registry.entry_points import Kind, Provider
 
     Tables = Mapping[Provider, dict[str, Any]]
     """The options to check each component with."""
@@ -58,7 +58,7 @@ def check(name: str, settings: tuple[str, ...], companion: str | None) -> None:
 def _checked(provider: Provider, tables: Tables, companion: str | None) -> Iterator[bool]:
     """Run the checks of a component, print each as soon as it is done, and yield whether it has failed."""
     from ganlab.errors import PluginError
-    from ganlab.registry import registry
+    from ganlab.registry.lookup import registry
     from ganlab.testing.suite import Suite
 
     try:
@@ -83,7 +83,7 @@ def _print(verdict: str, name: str, sentence: str) -> None:
 @contextmanager
 def _chosen(name: str) -> Iterator[list[Provider]]:
     """Yield the components that are meant: those of a plugin's folder, or installed ones."""
-    from ganlab.testing.project import PYPROJECT, offered, read_project
+    from ganlab.registry.project import PYPROJECT, offered, read_project
 
     path = Path(name)
     folder = path.parent if path.name == PYPROJECT else path
@@ -101,8 +101,8 @@ def _installed(name: str) -> list[Provider]:
     """Return the installed components of this name, or of the distribution of this name."""
     from ganlab.errors import PluginError
     from ganlab.messages import did_you_mean
-    from ganlab.providers import normalized
-    from ganlab.registry import registry
+    from ganlab.registry.entry_points import normalized
+    from ganlab.registry.lookup import registry
 
     providers = registry.providers()
     distribution, _, short = name.rpartition(":")
@@ -123,7 +123,7 @@ def _installed(name: str) -> list[Provider]:
 def _refuse_unreadable(distribution: str) -> None:
     """Raise `PluginError` for entry points that mean nothing to ganlab."""
     from ganlab.errors import PluginError
-    from ganlab.registry import registry
+    from ganlab.registry.lookup import registry
 
     problems = [broken.reason for broken in registry.unreadable() if broken.distribution == distribution]
     if problems:
@@ -153,7 +153,7 @@ def _companions(provider: Provider, cls: type[Component], tables: Tables, compan
 
     from ganlab.errors import PluginError
     from ganlab.interfaces import Loss, Model
-    from ganlab.registry import registry
+    from ganlab.registry.lookup import registry
     from ganlab.testing.subject import Subject
 
     kind: Kind

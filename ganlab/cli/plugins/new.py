@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ganlab.providers import Kind
+    from ganlab.registry.entry_points import Kind
 
 KINDS = ("model", "dataset", "loss", "augmentation", "exporter", "observer")
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ganlab.disabled import disabled
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component
-from ganlab.loading import KINDS as KINDS
-from ganlab.loading import SEEDS, checked, load
 from ganlab.messages import did_you_mean, quoted, with_article
-from ganlab.providers import HOST, NAME, NAME_RULE, Broken, Kind, Provider, installed, normalized, strict
+from ganlab.registry.disabled import disabled
+from ganlab.registry.entry_points import HOST, NAME, NAME_RULE, Broken, Kind, Provider, installed, normalized, strict
+from ganlab.registry.loading import KINDS as KINDS
+from ganlab.registry.loading import SEEDS, checked, load
 
 HERE = "this process"
 """The distribution of what `Registry.add` was given."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError
-from ganlab.providers import normalized
-from ganlab.toml import TOMLError, dumps, parse
+from ganlab.registry.entry_points import normalized
 
 FILE = "plugins.toml"
 _NOTE = "# What ganlab leaves out. Written by: ganlab plugins disable NAME, ganlab plugins enable NAME\n"
@@ -32,13 +33,13 @@ def disabled() -> frozenset[str]:
     if file is None:
         return frozenset()
     try:
-        table = parse(file.read_bytes()).table
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except OSError as error:
         raise GanlabError(f"{file}: cannot be read: {error.strerror}") from error
-    except TOMLError as error:
-        raise GanlabError(f"{file}: {error}; correct it or delete it") from error
+    except (ValueError, RecursionError) as error:
+        raise GanlabError(f"{file}: is not TOML: {error}; correct it or delete it") from error
     names = table.get("disabled", [])
     if table.keys() - {"disabled"} or not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise GanlabError(f'{file}: must hold nothing but disabled = ["name", ...]; correct it or delete it')
@@ -51,4 +52,5 @@ def write_disabled(names: Iterable[str]) -> None:
     if file is None:
         raise GanlabError("there is no home directory to keep settings in; set GANLAB_CONFIG to a folder")
     with replacing_file(file) as temporary:
-        temporary.write_text(_NOTE + dumps({"disabled": sorted(set(map(normalized, names)))}), encoding="utf-8")
+        listed = json.dumps(sorted(set(map(normalized, names))))  # which is an array of TOML, too
+        temporary.write_text(f"{_NOTE}disabled = {listed}\n", encoding="utf-8")

@@ -6,16 +6,16 @@ import inspect
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
 from typing import Any
 
 from ganlab.errors import PluginError
-from ganlab.events import check_hooks
+from ganlab.events import Events
 from ganlab.interfaces import API, Augmentation, Component, Dataset, Exporter, Loss, Model, Observer
 from ganlab.messages import told, with_article
-from ganlab.providers import Kind, Provider, strict
+from ganlab.registry.entry_points import Kind, Provider, strict
 
 KINDS: dict[Kind, type[Component]] = {
     "model": Model,
@@ -139,3 +139,29 @@ def checked(provider: Provider, cls: object) -> type[Component]:
     if issubclass(cls, Observer):
         check_hooks(cls, who)
     return cls
+
+
+def check_hooks(cls: type[Observer], who: str) -> None:
+    """Raise `PluginError` for hooks of a class that are misspelt, want what no event has, or ask for more than a call.
+
+    pluggy finds the second alone, and only for an observer that has been made.
+    """
+    for hook, method in inspect.getmembers_static(cls, inspect.isfunction):
+        options = method.__dict__.get("ganlab_impl")
+        if options is None:
+            continue
+        if hook not in Events.__dict__:
+            events = ", ".join(key for key in Events.__dict__ if not key.startswith("_"))
+            raise PluginError(f"{who}: {hook} is not an event; the events are {events}")
+        known = _arguments(Events.__dict__[hook])
+        if strange := [name for name in _arguments(method) if name not in known]:
+            raise PluginError(f"{who}: {hook} has no argument {', '.join(strange)}; it has {', '.join(known)}")
+        if chosen := [key for key, value in options.items() if value]:
+            raise PluginError(f"{who}: {hook}: observers are called one by one; @hookimpl takes no {', '.join(chosen)}")
+
+
+def _arguments(method: Callable[..., object]) -> list[str]:
+    """Return what a hook is called with: those without a default, but for `self`."""
+    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    return [item.name for item in parameters if item.kind in named and item.default is inspect.Parameter.empty]

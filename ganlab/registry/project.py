@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from ganlab.errors import PluginError
-from ganlab.providers import HOST, Provider, normalized
-from ganlab.registry import registry
-from ganlab.toml import TOMLError, parse
+from ganlab.registry.entry_points import HOST, Provider, normalized
+from ganlab.registry.lookup import registry
 
 PYPROJECT = "pyproject.toml"
 
@@ -33,9 +33,9 @@ def read_project(folder: Path) -> Project:
     """Read what a folder's pyproject.toml offers. Raise `PluginError` with what to write instead."""
     path = folder / PYPROJECT
     try:
-        table = parse(path.read_bytes()).table
-    except TOMLError as error:
-        raise PluginError(f"{path}{'' if error.line is None else f':{error.line}'}: {error}") from error
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise PluginError(f"{path}: is not TOML: {error}") from error
     except OSError as error:
         raise PluginError(
             f"{path} cannot be read: {error.strerror}; name the folder of a plugin, or a component"
