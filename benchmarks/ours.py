@@ -14,7 +14,7 @@ from ganlab.events import Tick
 from ganlab.hardware.device import arithmetic, choose_device, choose_precision
 from ganlab.interfaces import ImageSpec
 from ganlab.observers import Observers
-from ganlab.recipe import Recipe, parse_recipe
+from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.session import Session
 from ganlab.signals import Interruption
 from ganlab.training.loop import train_loop

@@ -17,7 +17,7 @@ from ganlab.registry.lookup import HERE, registry
 
 if TYPE_CHECKING:
     from ganlab.interfaces import Component
-    from ganlab.recipe import Recipe
+    from ganlab.recipe.recipe import Recipe
     from ganlab.rundir import RunDirectory
 
 FILE = "error.txt"

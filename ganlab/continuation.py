@@ -14,7 +14,7 @@ from ganlab.errors import GanlabError, RunError
 from ganlab.rundir import RunDirectory, newest_run
 
 if TYPE_CHECKING:
-    from ganlab.recipe import Recipe
+    from ganlab.recipe.recipe import Recipe
 
 _FREE_TO_CHANGE = (
     "observers",
@@ -103,7 +103,7 @@ def note_of_extension(recipe: Recipe, manifest: Manifest, per_epoch: int) -> str
 
 def _begun_with(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
     """Return the recipe that a run was begun with, with the defaults of options that ganlab has learned since."""
-    from ganlab.recipe import parse_recipe
+    from ganlab.recipe.recipe import parse_recipe
 
     old = _flat(manifest.recipe)
     if _flat(recipe.table).keys() - old.keys():

@@ -20,10 +20,10 @@ from ganlab.generator import BATCH, load_generator
 from ganlab.interfaces import Exporter
 from ganlab.metadata import UNSEALED
 from ganlab.network import load_network, model_of
-from ganlab.recipe import make_component
+from ganlab.recipe.recipe import make_component
+from ganlab.recipe.toml import dump_value
 from ganlab.registry.entry_points import Provider
 from ganlab.registry.lookup import registry
-from ganlab.toml import dump_value
 
 if TYPE_CHECKING:
     from torch import nn

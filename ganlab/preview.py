@@ -9,7 +9,7 @@ from ganlab.blame import blaming
 from ganlab.interfaces import image_spec
 
 if TYPE_CHECKING:
-    from ganlab.recipe import Recipe
+    from ganlab.recipe.recipe import Recipe
 
 
 def preview(recipe: Recipe) -> str:

@@ -13,7 +13,7 @@ from ganlab.continuation import check_directory, chosen_directory
 from ganlab.errors import GanlabError
 from ganlab.heartbeat import Heartbeat
 from ganlab.observers import Observers
-from ganlab.recipe import Recipe, find_recipe, load_recipe, parse_recipe
+from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from ganlab.registry.lookup import registry
 from ganlab.rundir import RunDirectory, new_directory
 from ganlab.session import Session

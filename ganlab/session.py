@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ganlab.distributed.ranks import Ranks
     from ganlab.hardware.device import Precision
     from ganlab.metadata import Metadata
-    from ganlab.recipe import Recipe
+    from ganlab.recipe.recipe import Recipe
     from ganlab.registry.entry_points import Kind
     from ganlab.training.plan import Plan
     from ganlab.training.state import State

@@ -26,8 +26,8 @@ import pytest
 from PIL import Image
 
 from ganlab.cli import main
+from ganlab.recipe.toml import parse
 from ganlab.registry import registry
-from ganlab.toml import parse
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -32,7 +32,7 @@ def serve() -> None:
     import ganlab.network
     import ganlab.session  # noqa: F401
     from ganlab.data import batches, packing  # noqa: F401
-    from ganlab.recipe import parse_recipe
+    from ganlab.recipe.recipe import parse_recipe
     from ganlab.training import loop, sampling  # noqa: F401
 
     parse_recipe(tomllib.loads(rank_parts.RECIPE))

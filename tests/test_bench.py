@@ -28,7 +28,7 @@ from ganlab.cli import ganlab
 from ganlab.cli.bench import show
 from ganlab.data.packing import pack
 from ganlab.errors import GanlabError
-from ganlab.recipe import parse_recipe
+from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
 from ganlab.signals import Interruption
 

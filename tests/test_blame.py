@@ -16,7 +16,7 @@ from ganlab.blame import FILE
 from ganlab.errors import PluginError, RunError
 from ganlab.interfaces import Loss
 from ganlab.preview import preview
-from ganlab.recipe import parse_recipe
+from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
 
 DATASET = """

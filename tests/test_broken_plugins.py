@@ -17,7 +17,7 @@ import pytest
 from broken_plugins import ALL, AT_IMPORT, BY_METADATA, OF_THE_WRONG_FORM, Plugin, install
 from toys import tiny
 
-from ganlab.toml import dumps
+from ganlab.recipe.toml import dumps
 
 DRIVER = """
 import contextlib, io, json, os, sys, traceback

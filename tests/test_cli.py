@@ -21,7 +21,7 @@ from toys import tiny
 
 import ganlab
 from ganlab.cli import main
-from ganlab.toml import dumps
+from ganlab.recipe.toml import dumps
 
 
 class Ended(NamedTuple):

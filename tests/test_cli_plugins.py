@@ -15,13 +15,12 @@ from broken_plugins import AUGMENTATION, LOSS, Plugin, install
 
 from ganlab.cli import main
 from ganlab.errors import GanlabError
-from ganlab.options import REQUIRED, UNSET, options_of
-from ganlab.recipe import make_component, parse_recipe
+from ganlab.recipe.options import REQUIRED, UNSET, options_of, snippet
+from ganlab.recipe.recipe import make_component, parse_recipe
+from ganlab.recipe.toml import parse
 from ganlab.registry import registry
 from ganlab.registry.disabled import disabled, path
 from ganlab.registry.entry_points import Provider
-from ganlab.snippet import snippet
-from ganlab.toml import parse
 
 PICKY = '''
     from pathlib import Path
@@ -286,7 +285,7 @@ def test_help_and_checks_stay_fast_and_without_torch(tmp_path: Path) -> None:
     for arguments, absent in (
         (["--help"], {"pydantic", "importlib.metadata", "ganlab.registry.lookup", "torch"}),
         (["plugins", "--help"], {"pydantic", "ganlab.registry.lookup", "torch"}),
-        (["recipes", "check", "dcgan_mnist"], {"torch", "rich", "numpy", "onnx", "ganlab.schema"}),
+        (["recipes", "check", "dcgan_mnist"], {"torch", "rich", "numpy", "onnx", "ganlab.recipe.json_schema"}),
     ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
         assert not absent & set(json.loads(done.stderr)), arguments

@@ -67,7 +67,7 @@ def test_the_nth_batch_is_the_same_pictures_as_on_the_cpu() -> None:
     from ganlab.data.batches import Batches
     from ganlab.data.latents import Latent
     from ganlab.data.packing import pack
-    from ganlab.recipe import parse_recipe
+    from ganlab.recipe.recipe import parse_recipe
 
     recipe = parse_recipe(tiny(dataset={"count": 100}))
     packed = pack(recipe.dataset, "stripes", lambda *_: None)

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ganlab import Batch, ImageSpec, Iteration
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.hardware.device import autocast
-from ganlab.settings import Optimizer
+from ganlab.recipe.settings import Optimizer
 from ganlab.standard.losses import BCE
 from ganlab.training.adam import Adam
 from ganlab.training.iteration import run_iteration

@@ -10,9 +10,9 @@ import pytest
 from ganlab.errors import PluginError
 from ganlab.interfaces import Dataset, Model
 from ganlab.messages import did_you_mean, distance, nearest
-from ganlab.recipe import TABLES
+from ganlab.recipe.recipe import TABLES
+from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 from ganlab.registry.lookup import KINDS, registry
-from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
 
 def real_names() -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from ganlab.interfaces import Colour, Dataset, Options, Size
-from ganlab.options import REQUIRED, UNSET, Option, choices, default_text, describe, options_of
-from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
+from ganlab.recipe.options import REQUIRED, UNSET, Option, choices, default_text, describe, options_of
+from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
 
 class Inner(Options):

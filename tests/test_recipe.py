@@ -18,10 +18,10 @@ from pydantic import PositiveInt, field_validator, model_validator
 
 from ganlab.errors import PluginError, RecipeError
 from ganlab.interfaces import Dataset, ImageSpec, Loss, Model, Observer, Options, Source
-from ganlab.layers import find_recipe, shipped_recipes
-from ganlab.recipe import STANDARD_OBSERVERS, Recipe, load_recipe, make_component, parse_recipe
+from ganlab.recipe.compose import find_recipe, shipped_recipes
+from ganlab.recipe.recipe import STANDARD_OBSERVERS, Recipe, load_recipe, make_component, parse_recipe
+from ganlab.recipe.toml import parse
 from ganlab.registry import Registry
-from ganlab.toml import parse
 
 
 class Block(Options):
@@ -691,7 +691,7 @@ def copied(table: dict[str, Any]) -> dict[str, Any]:
 
 LINES = """\
 import sys, time
-from ganlab.recipe import find_recipe, load_recipe
+from ganlab.recipe.recipe import find_recipe, load_recipe
 begin = time.process_time()
 load_recipe(find_recipe("dcgan_celeba"))
 print(time.process_time() - begin, time.process_time(), "torch" in sys.modules, "numpy" in sys.modules)

@@ -9,7 +9,7 @@ import pytest
 from stand_ins import make
 
 import ganlab
-from ganlab.recipe import Recipe, find_recipe, load_recipe, shipped_recipes
+from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, shipped_recipes
 from ganlab.training.state import build_networks, parameter_counts
 
 RECIPES = [path.stem for path in shipped_recipes()]

@@ -24,7 +24,7 @@ import ganlab
 from ganlab.cli.plugins.new import KINDS, new
 from ganlab.errors import GanlabError, RunError
 from ganlab.export import export
-from ganlab.recipe import load_recipe
+from ganlab.recipe.recipe import load_recipe
 from ganlab.registry import registry
 from ganlab.registry.entry_points import GROUPS
 from ganlab.scaffold import write_plugin

@@ -16,11 +16,11 @@ from toys import Stripes
 from ganlab import Loss, Observer
 from ganlab.errors import RecipeError
 from ganlab.interfaces import Component, Options
-from ganlab.recipe import TABLES, parse_recipe
+from ganlab.recipe.json_schema import DIRECTIVE, FILE, recipe_schema
+from ganlab.recipe.recipe import TABLES, parse_recipe
+from ganlab.recipe.toml import dumps, parse
 from ganlab.registry import Registry, registry
 from ganlab.registry.entry_points import HOST
-from ganlab.schema import DIRECTIVE, FILE, recipe_schema
-from ganlab.toml import dumps, parse
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted(ROOT.glob("recipes/*.toml"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganlab.toml import MAX_BYTES, MAX_DEPTH, TOMLError, dump_value, dumps, parse, parse_key, parse_value
+from ganlab.recipe.toml import MAX_BYTES, MAX_DEPTH, TOMLError, dump_value, dumps, parse, parse_key, parse_value
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 scalars = st.one_of(

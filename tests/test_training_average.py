@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganlab.settings import MovingAverage as Options
+from ganlab.recipe.settings import MovingAverage as Options
 from ganlab.training.average import MovingAverage, reestimate_batchnorm, shipped_copy
 
 

@@ -18,7 +18,7 @@ from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
 from ganlab.distributed.ranks import Place, Ranks
-from ganlab.recipe import parse_recipe
+from ganlab.recipe.recipe import parse_recipe
 from ganlab.standard.losses import BCE
 from ganlab.training.capture import PROBES, PROOFS, Captured
 from ganlab.training.iteration import WholeIteration

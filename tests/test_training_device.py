@@ -13,7 +13,7 @@ from toys import tiny
 import ganlab
 from ganlab import GanlabError
 from ganlab.hardware.device import Precision, arithmetic, choose_device, choose_precision
-from ganlab.recipe import parse_recipe
+from ganlab.recipe.recipe import parse_recipe
 
 CPU = torch.device("cpu")
 COMPUTES_FP32 = "train.precision = bf16: this CPU would only emulate it, up to 100 times slower; computing in fp32"

@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from ganlab import Augmentation, Batch, ImageSpec, Iteration, Loss, PluginError, Update
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.hardware.device import autocast
-from ganlab.settings import Optimizer
+from ganlab.recipe.settings import Optimizer
 from ganlab.standard.losses import BCE
 from ganlab.training.adam import Adam
 from ganlab.training.iteration import run_iteration

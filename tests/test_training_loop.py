@@ -15,7 +15,7 @@ from ganlab.data.packing import pack
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
-from ganlab.recipe import parse_recipe
+from ganlab.recipe.recipe import parse_recipe
 from ganlab.training.loop import train_loop
 from ganlab.training.reading import Reading
 from ganlab.training.state import State, build_state

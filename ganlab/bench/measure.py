@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ganlab.data.batches import Batches, Draw
     from ganlab.data.packing import Packed
     from ganlab.hardware.device import Precision
-    from ganlab.recipe import Recipe
+    from ganlab.recipe.recipe import Recipe
     from ganlab.training.loop import Witness
 
 ENDLESS = 2**62

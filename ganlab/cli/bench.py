@@ -42,7 +42,7 @@ def bench(recipe: str, overrides: tuple[str, ...], device: str | None, seconds: 
     Trains for a while as `ganlab run` would, by default the quickstart, and keeps nothing but the packed pictures.
     """
     from ganlab.bench.measure import measure
-    from ganlab.recipe import find_recipe, load_recipe
+    from ganlab.recipe.recipe import find_recipe, load_recipe
 
     if device is not None:
         overrides += (f"train.device={device}",)

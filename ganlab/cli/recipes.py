@@ -13,7 +13,7 @@ def recipes(context: click.Context) -> None:
     """List the shipped recipes; check, show or copy one."""
     if context.invoked_subcommand is not None:
         return
-    from ganlab.recipe import shipped_recipes
+    from ganlab.recipe.recipe import shipped_recipes
 
     shipped = shipped_recipes()
     width = max((len(path.stem) for path in shipped), default=0)
@@ -29,7 +29,7 @@ _overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALU
 @_overrides
 def check(recipe: str, overrides: tuple[str, ...]) -> None:
     """Find every mistake in RECIPE without training anything, and without importing torch."""
-    from ganlab.recipe import find_recipe, load_recipe
+    from ganlab.recipe.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
     load_recipe(path, overrides)
@@ -41,7 +41,7 @@ def check(recipe: str, overrides: tuple[str, ...]) -> None:
 @_overrides
 def show(recipe: str, overrides: tuple[str, ...]) -> None:
     """Print RECIPE with every default written out."""
-    from ganlab.recipe import find_recipe, load_recipe
+    from ganlab.recipe.recipe import find_recipe, load_recipe
 
     click.echo(load_recipe(find_recipe(recipe), overrides).dump(), nl=False)
 
@@ -53,9 +53,9 @@ def copy(name: str, destination: Path) -> None:
     """Copy a shipped recipe to DESTINATION, a directory or a file, to change it there."""
     from ganlab.durable import replacing_file
     from ganlab.errors import GanlabError
-    from ganlab.layers import read_layers
-    from ganlab.recipe import find_recipe
-    from ganlab.schema import DIRECTIVE, FILE
+    from ganlab.recipe.compose import read_layers
+    from ganlab.recipe.json_schema import DIRECTIVE, FILE
+    from ganlab.recipe.recipe import find_recipe
 
     source = find_recipe(name)
     target = destination / source.name if destination.is_dir() else destination

@@ -52,7 +52,7 @@ def run(
     Ctrl-C saves before it stops.
     """
     from ganlab.errors import Interrupted
-    from ganlab.recipe import find_recipe, load_recipe
+    from ganlab.recipe.recipe import find_recipe, load_recipe
 
     if device is not None:
         overrides += (f"train.device={device}",)

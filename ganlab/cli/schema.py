@@ -22,7 +22,7 @@ def schema(out: Path | None) -> None:
     import json
 
     from ganlab.durable import replacing_file
-    from ganlab.schema import recipe_schema
+    from ganlab.recipe.json_schema import recipe_schema
 
     found = recipe_schema()
     for sentence in found.left_open:

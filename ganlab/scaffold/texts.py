@@ -7,9 +7,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ganlab.recipe.toml import dumps
 from ganlab.registry.entry_points import GROUPS, Kind
 from ganlab.scaffold.names import Names
-from ganlab.toml import dumps
 
 TEMPLATES = Path(__file__).parent / "templates"
 

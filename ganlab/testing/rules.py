@@ -11,15 +11,15 @@ from pydantic import ValidationError
 
 from ganlab.errors import PluginError, RecipeError
 from ganlab.interfaces import Component, Options
-from ganlab.layers import Written
-from ganlab.mistakes import Mistakes
-from ganlab.options import choices, describe, options_of
+from ganlab.recipe.compose import Written
+from ganlab.recipe.options import choices, describe, options_of
+from ganlab.recipe.toml import TOMLError, dump_value, dumps, parse
+from ganlab.recipe.validation import Mistakes
 from ganlab.registry.entry_points import Provider
 from ganlab.registry.loading import checked
 from ganlab.registry.lookup import HERE
 from ganlab.testing.importing import imports_quietly
 from ganlab.testing.subject import Check, ContractError, Subject, described
-from ganlab.toml import TOMLError, dump_value, dumps, parse
 
 CONFIGURED = ("frozen", "extra", "strict", "allow_inf_nan", "use_attribute_docstrings")
 """What the base class has settled for all options."""

@@ -19,8 +19,8 @@ from ganlab.events import Tick
 from ganlab.interfaces import Augmentation, Batch, ImageSpec, Iteration, Loss, Model, Update
 from ganlab.metadata import RecipeRecord, TrainingRecord
 from ganlab.network import describe
-from ganlab.recipe import Recipe
-from ganlab.settings import MovingAverage, Optimizer, Snapshots, Train
+from ganlab.recipe.recipe import Recipe
+from ganlab.recipe.settings import MovingAverage, Optimizer, Snapshots, Train
 from ganlab.testing.subject import ContractError, copied, registered
 from ganlab.testing.toys import Waves, waves
 from ganlab.training.average import shipped_copy

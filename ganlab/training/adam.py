@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 
 if TYPE_CHECKING:
-    from ganlab.settings import Optimizer
+    from ganlab.recipe.settings import Optimizer
 
 
 class Adam:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from ganlab.settings import MovingAverage as Options
+    from ganlab.recipe.settings import MovingAverage as Options
 
 
 class MovingAverage:

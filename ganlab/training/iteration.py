@@ -21,7 +21,7 @@ from ganlab.training.statistics import Layout, Statistics, networks_of
 
 if TYPE_CHECKING:
     from ganlab.data.batches import Batches
-    from ganlab.recipe import Recipe
+    from ganlab.recipe.recipe import Recipe
 
 
 class _Modes(NamedTuple):

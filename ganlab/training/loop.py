@@ -19,7 +19,7 @@ from ganlab.training.statistics import Report, Statistics
 
 if TYPE_CHECKING:
     from ganlab.data.batches import Batches
-    from ganlab.recipe import Recipe
+    from ganlab.recipe.recipe import Recipe
     from ganlab.training.state import Magnitudes, State
 
 

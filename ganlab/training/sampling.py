@@ -17,7 +17,7 @@ from ganlab.training.average import reestimate_batchnorm, shipped_copy
 from ganlab.training.state import set_buffers
 
 if TYPE_CHECKING:
-    from ganlab.recipe import Recipe
+    from ganlab.recipe.recipe import Recipe
     from ganlab.training.state import State
 
 BATCH = 64

@@ -20,7 +20,7 @@ from ganlab.training.adam import Adam
 from ganlab.training.average import MovingAverage
 
 if TYPE_CHECKING:
-    from ganlab.recipe import Recipe
+    from ganlab.recipe.recipe import Recipe
 
 
 @dataclass

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from options import OWN
 from text import linked
 
-from ganlab.recipe import load_recipe, shipped_recipes
+from ganlab.recipe.recipe import load_recipe, shipped_recipes
 
 
 def page() -> Iterator[str]:

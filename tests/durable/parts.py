@@ -96,7 +96,7 @@ def register() -> None:
 
 def warm_up() -> None:
     """Do everything once."""
-    from ganlab.toml import dumps
+    from ganlab.recipe.toml import dumps
 
     Path("toy.toml").write_text(dumps(tiny()))
     for words in (["run", "toy.toml", "--out", "toy"], ["sample", "toy"], ["info", "toy"]):

@@ -28,7 +28,7 @@ from durable.runs import bits, leftovers, newest
 from ganlab.checkpoint import RANK_BUFFERS, Checkpoint, newest_checkpoint
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.toml import dumps
+from ganlab.recipe.toml import dumps
 from ganlab.training.state import State
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -20,7 +20,7 @@ from durable.client import Child, Server
 from durable.conftest import Scale, Tally
 from durable.parts import HARD, short
 from durable.runs import bits, leftovers, newest
-from ganlab.toml import dumps
+from ganlab.recipe.toml import dumps
 
 T = TypeVar("T")
 TOLD = 12

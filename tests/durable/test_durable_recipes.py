@@ -19,9 +19,9 @@ from durable.conftest import Scale, Tally
 from durable.damage import mutated_bytes, nested
 from durable.parts import short
 from ganlab.errors import RecipeError
-from ganlab.recipe import load_recipe, shipped_recipes
+from ganlab.recipe.recipe import load_recipe, shipped_recipes
+from ganlab.recipe.toml import dumps, parse
 from ganlab.rundir import new_directory
-from ganlab.toml import dumps, parse
 
 RECIPES = {path.name: path.read_bytes() for path in shipped_recipes()}
 VALUES: tuple[Any, ...] = (
@@ -207,7 +207,7 @@ def answer_of(file: Path) -> tuple[int, str]:
 
 def test_t4_no_text_in_a_recipe_leads_out_of_the_run(server: Server, folder: Path, tally: Tally) -> None:
     """Every option that takes text gets each of these; what is accepted is trained, and everything new is looked at."""
-    table = ganlab.recipe.parse_recipe(
+    table = ganlab.recipe.recipe.parse_recipe(
         short(observers={"samples": True, "gif": True, "log": True, "metrics": True})
     ).table
     cases = []

@@ -20,7 +20,7 @@ from durable.conftest import Scale, Tally
 from durable.parts import HARD, short
 from durable.runs import end, leftovers
 from ganlab.heartbeat import Heartbeat
-from ganlab.toml import dumps
+from ganlab.recipe.toml import dumps
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}

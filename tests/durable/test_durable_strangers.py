@@ -27,7 +27,7 @@ from ganlab.errors import GanlabError
 from ganlab.export import export
 from ganlab.generator import load_generator
 from ganlab.metadata import UNSEALED
-from ganlab.toml import dumps
+from ganlab.recipe.toml import dumps
 
 
 class Canary:

@@ -15,7 +15,7 @@ from durable.client import Ended, Server
 from durable.conftest import Tally
 from durable.parts import short
 from durable.runs import end, leftovers
-from ganlab.toml import dumps
+from ganlab.recipe.toml import dumps
 
 POOR: dict[str, dict[str, str | None]] = {
     "no home": {

@@ -35,8 +35,8 @@ plugins.add_command(check)
 @click.argument("name")
 def show(kind: Kind, name: str) -> None:
     """Show what a component is, which options it takes, and how a recipe names it."""
+    from ganlab.recipe.options import snippet
     from ganlab.registry.lookup import registry
-    from ganlab.snippet import snippet
 
     provider = registry.provider(kind, name)
     cls = registry.load(provider)
@@ -162,7 +162,7 @@ def _options(cls: type) -> Iterator[str]:
 
     from ganlab.errors import PluginError
     from ganlab.messages import told
-    from ganlab.options import options_of
+    from ganlab.recipe.options import options_of
 
     try:
         options = list(options_of(cls))

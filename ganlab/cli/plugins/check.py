@@ -133,7 +133,7 @@ def _refuse_unreadable(distribution: str) -> None:
 def _tables(providers: Sequence[Provider], settings: tuple[str, ...]) -> Tables:
     """Return the options to check each component with."""
     from ganlab.errors import PluginError
-    from ganlab.layers import read_overrides
+    from ganlab.recipe.compose import read_overrides
 
     table = read_overrides(settings, "ganlab plugins check").table
     if len(providers) == 1:

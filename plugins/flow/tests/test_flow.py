@@ -24,7 +24,7 @@ from ganlab.cli import ganlab as command
 from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
-from ganlab.recipe import parse_recipe
+from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.testing import contract

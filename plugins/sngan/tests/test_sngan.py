@@ -21,7 +21,7 @@ from toys import Stripes, tiny
 
 import ganlab
 from ganlab import ImageSpec, RecipeError
-from ganlab.recipe import load_recipe, parse_recipe
+from ganlab.recipe.recipe import load_recipe, parse_recipe
 from ganlab.registry import registry
 from ganlab.testing import contract
 

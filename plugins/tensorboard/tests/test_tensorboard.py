@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 import ganlab
 from ganlab import Dataset, ImageSpec, RunInfo, Snapshot, Source, Tick
-from ganlab.recipe import parse_recipe
+from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
 from ganlab.testing import contract
 

@@ -1,4 +1,4 @@
-"""What an option accepts, in words: for messages, listings and the documentation, from the classes' JSON schema."""
+"""What an option accepts, in words, from the classes' JSON schema; and how a component is named with its options."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from ganlab.interfaces import Options
-from ganlab.toml import dump_value
+from ganlab.interfaces import Component, Options
+from ganlab.recipe.toml import dump_key, dump_value
+from ganlab.registry.entry_points import Provider
 
 Schema = Mapping[str, Any]
 
@@ -75,6 +76,26 @@ def default_text(cls: type[Options], name: str) -> str:
         return UNSET if default is None else dump_value(default)
     except TypeError:
         return str(default)  # a type of a plugin's own
+
+
+def snippet(provider: Provider, cls: type[Component], name: str) -> str:
+    """Return the text that names the component `cls` of `provider` as `name`, ready to be changed.
+
+    For a recipe it is TOML that gives the defaults; what has none stands in a comment.
+    """
+    if provider.kind == "exporter":
+        settings = [f"{option.name}={option.default}" for option in options_of(cls) if _has_default(option.default)]
+        return " ".join([f"ganlab export --to {name}", *(f"--set '{setting}'" for setting in settings)])
+    if provider.kind == "observer":
+        lines = [f"[observers.{dump_key(name)}]"]
+    else:
+        lines = [f"[{provider.kind}]", f"name = {dump_value(name)}"]
+    for option in options_of(cls):
+        if _has_default(option.default):
+            lines.append(f"{option.name} = {option.default}")
+        else:
+            lines.append(f"# {option.name} =   {option.default}: {option.accepted}")
+    return "\n".join(lines)
 
 
 @lru_cache(maxsize=64)
@@ -209,3 +230,7 @@ def _listed(words: list[str], conjunction: str = "or") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+
+
+def _has_default(text: str) -> bool:
+    return text not in (REQUIRED, UNSET)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ganlab.errors import RecipeError
 from ganlab.messages import did_you_mean
-from ganlab.toml import MAX_BYTES, KeyPath, TOMLError, dump_value, parse, parse_key, parse_value
+from ganlab.recipe.toml import MAX_BYTES, KeyPath, TOMLError, dump_value, parse, parse_key, parse_value
 
 MAX_BASES = 8
 """How many recipes may extend one another in a row."""
@@ -92,7 +92,7 @@ def find_recipe(name_or_path: str) -> Path:
 
 def shipped_recipes() -> list[Path]:
     """Return the recipes that come with ganlab, in the order of their names."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "recipes"
     return sorted((installed if installed.is_dir() else package.parent / "recipes").glob("*.toml"))
 

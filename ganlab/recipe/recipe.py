@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 
 from ganlab.errors import GanlabError, PluginError
 from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec
-from ganlab.layers import ALTERNATIVES, DEFAULT_NAMES, Written, read_layers, read_overrides, read_tables
-from ganlab.layers import find_recipe as find_recipe
-from ganlab.layers import shipped_recipes as shipped_recipes
 from ganlab.messages import did_you_mean
-from ganlab.mistakes import Mistakes
+from ganlab.recipe.compose import ALTERNATIVES, DEFAULT_NAMES, Written, read_layers, read_overrides, read_tables
+from ganlab.recipe.compose import find_recipe as find_recipe
+from ganlab.recipe.compose import shipped_recipes as shipped_recipes
+from ganlab.recipe.settings import MovingAverage as MovingAverage
+from ganlab.recipe.settings import Optimizer as Optimizer
+from ganlab.recipe.settings import Settings as Settings
+from ganlab.recipe.settings import Snapshots as Snapshots
+from ganlab.recipe.settings import Train as Train
+from ganlab.recipe.toml import KeyPath, dumps
+from ganlab.recipe.validation import Mistakes
 from ganlab.registry.entry_points import Kind, Provider
 from ganlab.registry.lookup import Registry, registry
-from ganlab.settings import MovingAverage as MovingAverage
-from ganlab.settings import Optimizer as Optimizer
-from ganlab.settings import Settings as Settings
-from ganlab.settings import Snapshots as Snapshots
-from ganlab.settings import Train as Train
-from ganlab.toml import KeyPath, dumps
 
 T = TypeVar("T", bound=Options)
 

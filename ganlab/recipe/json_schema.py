@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component, Model, Options
-from ganlab.layers import ALTERNATIVES, DEFAULT_NAMES
 from ganlab.messages import told
-from ganlab.options import json_schema
+from ganlab.recipe.compose import ALTERNATIVES, DEFAULT_NAMES
+from ganlab.recipe.options import json_schema
+from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 from ganlab.registry.entry_points import Kind, Provider
 from ganlab.registry.lookup import HERE, Registry, registry
-from ganlab.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 
 Schema = dict[str, Any]
 

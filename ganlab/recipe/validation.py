@@ -13,10 +13,10 @@ from pydantic_core.core_schema import ErrorType
 
 from ganlab.errors import RecipeError
 from ganlab.interfaces import Options
-from ganlab.layers import Written, shown
 from ganlab.messages import nearest
-from ganlab.options import ANY, choices, describe
-from ganlab.toml import KeyPath, dump_key
+from ganlab.recipe.compose import Written, shown
+from ganlab.recipe.options import ANY, choices, describe
+from ganlab.recipe.toml import KeyPath, dump_key
 
 T = TypeVar("T", bound=Options)
 
