@@ -6,9 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ganlab.artefact import read_metadata as read_metadata
-    from ganlab.artefact import seal as seal
-    from ganlab.artefact import write_generator as write_generator
     from ganlab.data.pictures import grid as grid
     from ganlab.data.pictures import save_png as save_png
     from ganlab.data.pictures import to_uint8 as to_uint8
@@ -24,9 +21,13 @@ if TYPE_CHECKING:
     from ganlab.events import Snapshot as Snapshot
     from ganlab.events import Tick as Tick
     from ganlab.events import hookimpl as hookimpl
-    from ganlab.folding import fold_batchnorm as fold_batchnorm
-    from ganlab.generator import Generator as Generator
-    from ganlab.generator import load_generator as load_generator
+    from ganlab.generator.file import read_metadata as read_metadata
+    from ganlab.generator.file import seal as seal
+    from ganlab.generator.file import write_generator as write_generator
+    from ganlab.generator.folding import fold_batchnorm as fold_batchnorm
+    from ganlab.generator.generator import Generator as Generator
+    from ganlab.generator.generator import load_generator as load_generator
+    from ganlab.generator.metadata import Metadata as Metadata
     from ganlab.interfaces import Augmentation as Augmentation
     from ganlab.interfaces import Batch as Batch
     from ganlab.interfaces import Dataset as Dataset
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Observer as Observer
     from ganlab.interfaces import Source as Source
     from ganlab.interfaces import Update as Update
-    from ganlab.metadata import Metadata as Metadata
     from ganlab.run import train as train
 
 # Resolved on first use: importing ganlab imports neither torch nor a plugin.
@@ -64,10 +64,10 @@ _HOMES = {
         ),
         "ganlab.interfaces",
     ),
-    **dict.fromkeys(("read_metadata", "seal", "write_generator"), "ganlab.artefact"),
-    "fold_batchnorm": "ganlab.folding",
-    **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator"),
-    "Metadata": "ganlab.metadata",
+    **dict.fromkeys(("read_metadata", "seal", "write_generator"), "ganlab.generator.file"),
+    "fold_batchnorm": "ganlab.generator.folding",
+    **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator.generator"),
+    "Metadata": "ganlab.generator.metadata",
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),
     "replacing_file": "ganlab.durable",
     "train": "ganlab.run",

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from ganlab.data.packing import Packed
     from ganlab.distributed.ranks import Ranks
+    from ganlab.generator.metadata import Metadata
     from ganlab.hardware.device import Precision
-    from ganlab.metadata import Metadata
     from ganlab.recipe.recipe import Recipe
     from ganlab.registry.entry_points import Kind
     from ganlab.training.plan import Plan
@@ -205,7 +205,7 @@ class Session:
             self._warn(warning)
 
     def snapshot(self) -> None:
-        from ganlab.artefact import write_generator
+        from ganlab.generator.file import write_generator
         from ganlab.training.sampling import draw_samples, sample_columns, shipped_generator
         from ganlab.training.state import buffer_rows
 
@@ -358,8 +358,8 @@ class Session:
         return self.packed.images[chosen].transpose(0, 2, 3, 1)
 
     def _metadata(self) -> Metadata:
-        from ganlab.metadata import RecipeRecord, TrainingRecord
-        from ganlab.network import describe
+        from ganlab.generator.metadata import RecipeRecord, TrainingRecord
+        from ganlab.generator.network import describe
 
         return describe(
             self.recipe.table["model"]["name"],

@@ -28,8 +28,8 @@ def serve() -> None:
     import torch.distributed.run  # noqa: F401
     from PIL import Image  # noqa: F401
 
-    import ganlab.artefact
-    import ganlab.network
+    import ganlab.generator.file
+    import ganlab.generator.network
     import ganlab.session  # noqa: F401
     from ganlab.data import batches, packing  # noqa: F401
     from ganlab.recipe.recipe import parse_recipe

@@ -10,10 +10,10 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ganlab.artefact import write_generator
+from ganlab.generator.file import write_generator
+from ganlab.generator.metadata import Metadata, RecipeRecord, TrainingRecord
+from ganlab.generator.network import describe
 from ganlab.interfaces import ImageSpec, Model
-from ganlab.metadata import Metadata, RecipeRecord, TrainingRecord
-from ganlab.network import describe
 from ganlab.registry import registry
 
 IMAGES = ImageSpec(3, 8, 8)
@@ -135,8 +135,8 @@ def ship_labelled(path: Path) -> nn.Module:
 
 def resealed(data: bytes, old: str, new: str) -> bytes:
     """Return a safetensors file with text of its header exchanged, and a checksum that fits again."""
-    from ganlab.artefact import seal
-    from ganlab.metadata import UNSEALED
+    from ganlab.generator.file import seal
+    from ganlab.generator.metadata import UNSEALED
 
     length = int.from_bytes(data[:8], "little")
     header, tensors = data[8 : 8 + length].decode(), data[8 + length :]

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, resealed, ship, ship_labelled, trained
 from torch import nn
 
-from ganlab.artefact import read_artefact, read_metadata, read_tensors, seal, write_generator
 from ganlab.errors import ArtefactError, GanlabError, PluginError, RunError
-from ganlab.generator import load_generator
+from ganlab.generator.file import read_artefact, read_metadata, read_tensors, seal, write_generator
+from ganlab.generator.generator import load_generator
 
 
 @pytest.fixture(autouse=True, scope="module")

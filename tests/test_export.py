@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from ganlab import Exporter, GanlabError, Model, PluginError, RunError, load_generator, write_generator
 from ganlab.errors import ArtefactError, RecipeError
-from ganlab.export import BATCHES, export
+from ganlab.generator.export import BATCHES, export
+from ganlab.generator.metadata import Metadata
 from ganlab.interfaces import ImageSpec
-from ganlab.metadata import Metadata
 from ganlab.registry import registry
 
 

@@ -6,7 +6,7 @@ from shipping import IMAGES, Tiny, trained
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from ganlab.folding import fold_batchnorm
+from ganlab.generator.folding import fold_batchnorm
 
 Batches = tuple[int, ...]
 

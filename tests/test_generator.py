@@ -15,9 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from shipping import about, registered, ship, ship_labelled
 
 from ganlab import load_generator
-from ganlab.artefact import KEY, read_metadata, seal
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.generator import BATCH, Generator
+from ganlab.generator.file import KEY, read_metadata, seal
+from ganlab.generator.generator import BATCH, Generator
 
 DIM, PIXELS = 6, 3 * 8 * 8
 

@@ -39,7 +39,7 @@ def state_bytes(run: Path) -> bytes:
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "auto"])
 def test_a_run_on_cuda_leaves_a_generator_that_exports(precision: str) -> None:
     run = ganlab.train(on_cuda(**HARD, train={"precision": precision}))
-    from ganlab.export import export
+    from ganlab.generator.export import export
 
     exported = export(run.generator, "onnx")
     assert exported.max_difference <= 1e-5

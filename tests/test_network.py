@@ -11,10 +11,10 @@ import torch
 from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, resealed, ship, ship_labelled, trained
 from torch import nn
 
-from ganlab.artefact import read_artefact, write_generator
 from ganlab.errors import ArtefactError, PluginError
+from ganlab.generator.file import read_artefact, write_generator
+from ganlab.generator.network import load_network
 from ganlab.interfaces import ImageSpec, Model
-from ganlab.network import load_network
 from ganlab.registry import registry
 
 

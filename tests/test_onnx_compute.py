@@ -11,10 +11,10 @@ import pytest
 from shipping import registered, ship
 
 from ganlab import GanlabError, load_generator
-from ganlab.artefact import Artefact, read_artefact
-from ganlab.export import export
+from ganlab.generator.backends import _providers, session_options
+from ganlab.generator.export import export
+from ganlab.generator.file import Artefact, read_artefact
 from ganlab.hardware.cores import physical_cores
-from ganlab.onnx_compute import _providers, session_options
 
 CUDA = "CUDAExecutionProvider"
 

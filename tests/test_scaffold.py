@@ -23,7 +23,7 @@ from PIL import Image
 import ganlab
 from ganlab.cli.plugins.new import KINDS, new
 from ganlab.errors import GanlabError, RunError
-from ganlab.export import export
+from ganlab.generator.export import export
 from ganlab.recipe.recipe import load_recipe
 from ganlab.registry import registry
 from ganlab.registry.entry_points import GROUPS

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlab import ArtefactError, ImageSpec, PluginError, RunError, load_generator, write_generator
-from ganlab.artefact import read_artefact
-from ganlab.export import Exported, export
+from ganlab.generator.export import Exported, export
+from ganlab.generator.file import read_artefact
 from ganlab.standard import exporters
 from ganlab.standard.exporters import ONNX, Safetensors
 
@@ -162,7 +162,7 @@ ELSEWHERE = """
 from pathlib import Path
 import torch
 from shipping import registered, ship
-from ganlab.export import export
+from ganlab.generator.export import export
 
 torch.set_num_threads(2)
 with registered():

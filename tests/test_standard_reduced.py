@@ -16,8 +16,8 @@ from shipping import IMAGES, Tiny, about, registered, ship_labelled, trained
 from torch import Tensor, nn
 
 from ganlab import PluginError, RunError, load_generator, read_metadata, write_generator
-from ganlab.artefact import read_artefact
-from ganlab.export import Exported, export, paces
+from ganlab.generator.export import Exported, export, paces
+from ganlab.generator.file import read_artefact
 from ganlab.standard.reduced import HalfONNX, Int8ONNX
 
 FORMS = {"onnx_fp16": (HalfONNX, "fp16"), "onnx_int8": (Int8ONNX, "int8")}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ganlab.export import Exported
+    from ganlab.generator.export import Exported
 
 REDUCED = ("onnx_fp16", "onnx_int8")
 """Exporters whose files are smaller or faster at the cost of some accuracy: all three are shown."""
@@ -51,7 +51,7 @@ def export(
         raise GanlabError("--out names one file; export one format at a time")
     path = generator_source(source)
 
-    from ganlab.export import export as checked_export
+    from ganlab.generator.export import export as checked_export
 
     for name in names:
         exported = checked_export(path, name, settings, out)
@@ -67,9 +67,9 @@ def _against_fp32(source: Path, exported: Exported, settings: Sequence[str]) -> 
     """Return in words what a reduced file gives and costs, beside ONNX in float32 on this machine."""
     import tempfile
 
-    from ganlab.export import export as checked_export
-    from ganlab.export import paces
-    from ganlab.generator import BATCH
+    from ganlab.generator.export import export as checked_export
+    from ganlab.generator.export import paces
+    from ganlab.generator.generator import BATCH
 
     with tempfile.TemporaryDirectory() as folder:
         whole = checked_export(source, "onnx", settings, Path(folder) / "fp32.onnx")

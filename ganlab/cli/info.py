@@ -13,8 +13,8 @@ def info(source: Path | None) -> None:
     """Show what a generator is: its model, options, pictures, latent and training. Without SOURCE, the newest run's."""
     import json
 
-    from ganlab.artefact import read_metadata
     from ganlab.cli.source import generator_source
+    from ganlab.generator.file import read_metadata
 
     path = generator_source(source)
     metadata = read_metadata(path)

@@ -14,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from ganlab.data.pictures import Pictures
-    from ganlab.generator import Generator
+    from ganlab.generator.generator import Generator
 
 BATCH = 64
 """Pictures computed at once."""
@@ -57,7 +57,7 @@ def sample(
     from ganlab.cli.source import generator_source
     from ganlab.data.pictures import grid, save_png
     from ganlab.errors import GanlabError
-    from ganlab.generator import load_generator
+    from ganlab.generator.generator import load_generator
 
     if seeds is not None and (count is not None or seed is not None):
         raise GanlabError("--seeds says which pictures to draw; leave --count and --seed away")

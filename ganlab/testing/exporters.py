@@ -6,7 +6,7 @@ import inspect
 from functools import lru_cache
 
 from ganlab.errors import GanlabError
-from ganlab.export import export
+from ganlab.generator.export import export
 from ganlab.interfaces import Exporter, Model
 from ganlab.testing.subject import Check, ContractError, Subject, registered
 from ganlab.testing.surroundings import modes, moved, random_states

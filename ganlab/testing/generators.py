@@ -7,7 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from ganlab.export import BATCHES, NOISE
+from ganlab.generator.export import BATCHES, NOISE
 from ganlab.interfaces import Model
 from ganlab.testing.networks import generated, inputs, seeded
 from ganlab.testing.shapes import accepted, shown

@@ -9,11 +9,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ganlab.artefact import read_artefact
 from ganlab.errors import GanlabError, NonFiniteError
-from ganlab.export import NOISE, export
+from ganlab.generator.export import NOISE, export
+from ganlab.generator.file import read_artefact
+from ganlab.generator.network import load_network
 from ganlab.interfaces import Loss, Model
-from ganlab.network import load_network
 from ganlab.registry.lookup import registry
 from ganlab.testing.generators import CHECKS as GENERATOR
 from ganlab.testing.networks import built, generated, inputs, pictures, seeded

@@ -10,15 +10,15 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from ganlab.artefact import write_generator
 from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
+from ganlab.generator.file import write_generator
+from ganlab.generator.metadata import RecipeRecord, TrainingRecord
+from ganlab.generator.network import describe
 from ganlab.interfaces import Augmentation, Batch, ImageSpec, Iteration, Loss, Model, Update
-from ganlab.metadata import RecipeRecord, TrainingRecord
-from ganlab.network import describe
 from ganlab.recipe.recipe import Recipe
 from ganlab.recipe.settings import MovingAverage, Optimizer, Snapshots, Train
 from ganlab.testing.subject import ContractError, copied, registered

@@ -21,7 +21,7 @@ from toys import Stripes, tiny
 
 import ganlab
 from ganlab import RecipeError
-from ganlab.export import export
+from ganlab.generator.export import export
 from ganlab.recipe.recipe import load_recipe, parse_recipe
 from ganlab.registry import registry
 from ganlab.testing import contract

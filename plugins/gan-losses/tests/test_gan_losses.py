@@ -22,7 +22,7 @@ from toys import Stripes, tiny
 
 import ganlab
 from ganlab import Batch, ImageSpec, Iteration, Loss, Model, RecipeError, Update
-from ganlab.export import export
+from ganlab.generator.export import export
 from ganlab.recipe.recipe import load_recipe
 from ganlab.registry import registry
 from ganlab.testing import contract

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ganlab.artefact import Artefact, read_artefact
 from ganlab.data.latents import latents
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.metadata import Metadata
-from ganlab.onnx_compute import with_onnxruntime
-
-if TYPE_CHECKING:
-    pass
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-Labels = np.ndarray[Any, np.dtype[np.int64]]
-Compute = Callable[[Floats, Labels | None], Floats]
-"""From z `(N, latent_dim)` and, for a conditional generator, labels `(N,)` to images `(N, C, H, W)`."""
+from ganlab.generator.backends import Compute, Floats, Labels, with_onnxruntime, with_torch
+from ganlab.generator.file import read_artefact
+from ganlab.generator.metadata import Metadata
 
 BATCH = 64
 """Pictures computed at once."""
@@ -137,39 +129,5 @@ def load_generator(path: Path | str, device: str = "auto") -> Generator:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
         raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
     artefact = read_artefact(path)
-    load = _with_torch if artefact.kind == "safetensors" else with_onnxruntime
+    load = with_torch if artefact.kind == "safetensors" else with_onnxruntime
     return Generator(str(artefact.path), artefact.metadata, load(artefact, device))
-
-
-def _with_torch(artefact: Artefact, device: str) -> Compute:
-    try:
-        import torch
-    except ImportError as error:
-        raise GanlabError(f"{artefact.path}: needs torch; an exported .onnx file does without it") from error
-
-    from ganlab.hardware.device import tf32
-    from ganlab.network import load_network
-
-    target = torch.device(_torch_device(artefact, device))
-    network = load_network(artefact).to(target)
-
-    def compute(z: Floats, labels: Labels | None) -> Floats:
-        arrays = [z] if labels is None else [z, labels]
-        # Without TF32 a seed is the same picture on every device.
-        with torch.inference_mode(), tf32(allowed=False):
-            images = network(*(torch.from_numpy(array).to(target) for array in arrays))
-            return np.asarray(images.float().cpu().numpy())
-
-    return compute
-
-
-def _torch_device(artefact: Artefact, device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    kind, _, index = device.partition(":")
-    if int(index or 0) >= there[kind]:
-        raise GanlabError(f"{artefact.path}: there is no device {device} here; use cpu or auto")
-    return device

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ganlab.durable import replacing_file
 from ganlab.errors import ArtefactError, PluginError, RunError
+from ganlab.generator.metadata import UNSEALED, Metadata, parse_object
 from ganlab.messages import listed, shown
-from ganlab.metadata import UNSEALED, Metadata, parse_object
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ganlab.artefact import Artefact, distinct_tensors, read_tensors
 from ganlab.errors import ArtefactError, PluginError
-from ganlab.interfaces import ImageSpec, Model
-from ganlab.messages import listed, shown
-from ganlab.metadata import (
+from ganlab.generator.file import Artefact, distinct_tensors, read_tensors
+from ganlab.generator.metadata import (
     DataRecord,
     LatentRecord,
     Metadata,
@@ -22,6 +20,8 @@ from ganlab.metadata import (
     TrainingRecord,
     VersionsRecord,
 )
+from ganlab.interfaces import ImageSpec, Model
+from ganlab.messages import listed, shown
 from ganlab.registry.lookup import HERE, registry
 
 if TYPE_CHECKING:

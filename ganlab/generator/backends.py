@@ -1,19 +1,57 @@
-"""An ONNX generator in onnxruntime: the session's settings, the device, and what is refused."""
+"""What computes a generator: torch, or onnxruntime with its settings, on which device, and what is refused."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ganlab.artefact import Artefact
 from ganlab.errors import ArtefactError, GanlabError
+from ganlab.generator.file import Artefact
 from ganlab.hardware.cores import physical_cores
 
-if TYPE_CHECKING:
-    from ganlab.generator import Compute, Floats, Labels
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Labels = np.ndarray[Any, np.dtype[np.int64]]
+Compute = Callable[[Floats, Labels | None], Floats]
+"""From z `(N, latent_dim)` and, for a conditional generator, labels `(N,)` to images `(N, C, H, W)`."""
+
+
+def with_torch(artefact: Artefact, device: str) -> Compute:
+    """Return the function from latents and labels to images that the built network is."""
+    try:
+        import torch
+    except ImportError as error:
+        raise GanlabError(f"{artefact.path}: needs torch; an exported .onnx file does without it") from error
+
+    from ganlab.generator.network import load_network
+    from ganlab.hardware.device import tf32
+
+    target = torch.device(_torch_device(artefact, device))
+    network = load_network(artefact).to(target)
+
+    def compute(z: Floats, labels: Labels | None) -> Floats:
+        arrays = [z] if labels is None else [z, labels]
+        # Without TF32 a seed is the same picture on every device.
+        with torch.inference_mode(), tf32(allowed=False):
+            images = network(*(torch.from_numpy(array).to(target) for array in arrays))
+            return np.asarray(images.float().cpu().numpy())
+
+    return compute
+
+
+def _torch_device(artefact: Artefact, device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    kind, _, index = device.partition(":")
+    if int(index or 0) >= there[kind]:
+        raise GanlabError(f"{artefact.path}: there is no device {device} here; use cpu or auto")
+    return device
 
 
 def with_onnxruntime(artefact: Artefact, device: str) -> Compute:

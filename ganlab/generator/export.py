@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ganlab.artefact import KEY, Artefact, read_artefact
 from ganlab.data.latents import latents
 from ganlab.durable import TEMPORARY, replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
-from ganlab.generator import BATCH, load_generator
+from ganlab.generator.file import KEY, Artefact, read_artefact
+from ganlab.generator.generator import BATCH, load_generator
+from ganlab.generator.metadata import UNSEALED
+from ganlab.generator.network import load_network, model_of
 from ganlab.interfaces import Exporter
-from ganlab.metadata import UNSEALED
-from ganlab.network import load_network, model_of
 from ganlab.recipe.recipe import make_component
 from ganlab.recipe.toml import dump_value
 from ganlab.registry.entry_points import Provider
@@ -57,7 +57,7 @@ class Pace(NamedTuple):
     one_ms: float
     """For one picture alone."""
     batch_ms: float
-    """For `ganlab.generator.BATCH` pictures at once."""
+    """For `ganlab.generator.generator.BATCH` pictures at once."""
 
 
 def export(

@@ -1,0 +1,1 @@
+"""What is shipped: a generator's file, how it is used, and how it becomes another format."""
