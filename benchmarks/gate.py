@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ganlab.events import Tick
 from ganlab.interfaces import Batch
 from ganlab.session import Session
-from ganlab.training.adam import Adam
+from ganlab.training.optimizer import Adam
 
 NARROW = 8
 """Channels next to the picture of networks so narrow that in most iterations no activation crosses a kink."""

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlab.checkpoint import Manifest, newest_checkpoint
 from ganlab.durable import TEMPORARY
 from ganlab.errors import GanlabError, RunError
 from ganlab.rundir import RunDirectory, newest_run
+from ganlab.training.checkpoint import Manifest, newest_checkpoint
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe

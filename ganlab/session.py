@@ -8,15 +8,6 @@ import signal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ganlab.checkpoint import (
-    Checkpoint,
-    Manifest,
-    delete_old,
-    newest_checkpoint,
-    read_checkpoint,
-    remove_leftovers,
-    save_checkpoint,
-)
 from ganlab.continuation import note_of_extension, refuse_changes
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
@@ -25,6 +16,15 @@ from ganlab.observers import Observers
 from ganlab.registry.lookup import registry
 from ganlab.rundir import RunDirectory, enter_in_index
 from ganlab.signals import Interruption
+from ganlab.training.checkpoint import (
+    Checkpoint,
+    Manifest,
+    delete_old,
+    newest_checkpoint,
+    read_checkpoint,
+    remove_leftovers,
+    save_checkpoint,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ganlab.hardware.device import Precision
     from ganlab.recipe.recipe import Recipe
     from ganlab.registry.entry_points import Kind
-    from ganlab.training.plan import Plan
+    from ganlab.training.schedule import Plan
     from ganlab.training.state import State
 
 ROLLBACKS = 3
@@ -63,7 +63,7 @@ class Session:
         from ganlab.distributed.share import Share
         from ganlab.hardware.device import keep_freed_memory
         from ganlab.training.collapse import CollapseWatch
-        from ganlab.training.plan import Plan
+        from ganlab.training.schedule import Plan
         from ganlab.training.state import build_state
 
         if device.type == "cpu":

@@ -20,7 +20,6 @@ from rank_parts import PICTURES, PLAIN, RECIPE
 from safetensors.torch import load_file
 
 from ganlab import DataError, ImageSpec, RunError
-from ganlab.checkpoint import RANK_BUFFERS
 from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
@@ -28,6 +27,7 @@ from ganlab.distributed.launch import exit_code
 from ganlab.distributed.lost_ranks import named
 from ganlab.distributed.share import Share
 from ganlab.registry.entry_points import GROUPS
+from ganlab.training.checkpoint import RANK_BUFFERS
 
 TESTS = Path(__file__).parent
 ITERATIONS, PER_EPOCH, BATCH = 9, 3, 8

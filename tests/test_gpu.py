@@ -12,7 +12,7 @@ from toys import tiny
 
 import ganlab
 from ganlab.standard.losses import BCE
-from ganlab.training.capture import CudaGraph
+from ganlab.training.cuda_graphs import CudaGraph
 
 pytestmark = [
     pytest.mark.gpu,

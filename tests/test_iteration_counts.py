@@ -14,8 +14,8 @@ from ganlab.distributed.ranks import Place, Ranks
 from ganlab.hardware.device import autocast
 from ganlab.recipe.settings import Optimizer
 from ganlab.standard.losses import BCE
-from ganlab.training.adam import Adam
 from ganlab.training.iteration import run_iteration
+from ganlab.training.optimizer import Adam
 from ganlab.training.state import State
 from ganlab.training.statistics import Statistics
 

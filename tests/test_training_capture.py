@@ -20,9 +20,9 @@ from ganlab.data.packing import pack
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.standard.losses import BCE
-from ganlab.training.capture import PROBES, PROOFS, Captured
+from ganlab.training.cuda_graphs import PROBES, PROOFS, Captured
 from ganlab.training.iteration import WholeIteration
-from ganlab.training.plan import Plan
+from ganlab.training.schedule import Plan
 from ganlab.training.state import State, build_state
 from ganlab.training.statistics import Statistics
 

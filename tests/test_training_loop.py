@@ -17,8 +17,8 @@ from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.training.loop import train_loop
-from ganlab.training.reading import Reading
 from ganlab.training.state import State, build_state
+from ganlab.training.statistics import Reading
 
 CPU = torch.device("cpu")
 ALONE = Ranks(Place(0, 1, 0), CPU)

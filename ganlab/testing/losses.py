@@ -19,7 +19,7 @@ from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import modes, moved, random_states
 from ganlab.testing.toys import IMAGES, Tiny
 from ganlab.testing.trial import Trial, resumes_exactly
-from ganlab.training.capture import PROBES
+from ganlab.training.cuda_graphs import PROBES
 from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import networks_of
 

@@ -15,7 +15,7 @@ from ganlab.hardware.device import Precision, autocast
 from ganlab.interfaces import Batch, Iteration, Loss, Update
 from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
-from ganlab.training.plan import learning_rate
+from ganlab.training.schedule import learning_rate
 from ganlab.training.state import State
 from ganlab.training.statistics import Layout, Statistics, networks_of
 

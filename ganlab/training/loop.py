@@ -11,11 +11,10 @@ from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.hardware.device import Precision, stream_of_its_own
-from ganlab.training.capture import Captured, cuda_graphs
+from ganlab.training.cuda_graphs import Captured, cuda_graphs
 from ganlab.training.iteration import WholeIteration
-from ganlab.training.plan import Plan
-from ganlab.training.reading import Reading
-from ganlab.training.statistics import Report, Statistics
+from ganlab.training.schedule import Plan
+from ganlab.training.statistics import Reading, Report, Statistics
 
 if TYPE_CHECKING:
     from ganlab.data.batches import Batches

@@ -16,8 +16,8 @@ from ganlab.hardware.device import exact
 from ganlab.interfaces import Augmentation, ImageSpec, Model
 from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
-from ganlab.training.adam import Adam
 from ganlab.training.average import MovingAverage
+from ganlab.training.optimizer import Adam
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe

@@ -25,10 +25,10 @@ from durable.conftest import Scale, Tally
 from durable.damage import dumped, header_and_data, mutated_bytes, mutated_tree, nested, safetensors_file, sealed
 from durable.parts import short
 from durable.runs import bits, leftovers, newest
-from ganlab.checkpoint import RANK_BUFFERS, Checkpoint, newest_checkpoint
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.recipe.toml import dumps
+from ganlab.training.checkpoint import RANK_BUFFERS, Checkpoint, newest_checkpoint
 from ganlab.training.state import State
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
