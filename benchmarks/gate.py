@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ganlab.events import Tick
 from ganlab.interfaces import Batch
-from ganlab.session import Session
+from ganlab.run.session import Session
 from ganlab.training.optimizer import Adam
 
 NARROW = 8

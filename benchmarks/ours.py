@@ -13,10 +13,10 @@ from ganlab.distributed.ranks import Place, Ranks
 from ganlab.events import Tick
 from ganlab.hardware.device import arithmetic, choose_device, choose_precision
 from ganlab.interfaces import ImageSpec
-from ganlab.observers import Observers
 from ganlab.recipe.recipe import Recipe, parse_recipe
-from ganlab.session import Session
-from ganlab.signals import Interruption
+from ganlab.run.observers import Observers
+from ganlab.run.session import Session
+from ganlab.run.signals import Interruption
 from ganlab.training.loop import train_loop
 
 ENDLESS = 2**62

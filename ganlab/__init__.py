@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Observer as Observer
     from ganlab.interfaces import Source as Source
     from ganlab.interfaces import Update as Update
-    from ganlab.run import train as train
+    from ganlab.run.train import train as train
 
 # Resolved on first use: importing ganlab imports neither torch nor a plugin.
 _HOMES = {
@@ -70,7 +70,7 @@ _HOMES = {
     "Metadata": "ganlab.generator.metadata",
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),
     "replacing_file": "ganlab.durable",
-    "train": "ganlab.run",
+    "train": "ganlab.run.train",
 }
 __all__ = sorted(_HOMES)
 

@@ -30,7 +30,7 @@ def serve() -> None:
 
     import ganlab.generator.file
     import ganlab.generator.network
-    import ganlab.session  # noqa: F401
+    import ganlab.run.session  # noqa: F401
     from ganlab.data import batches, packing  # noqa: F401
     from ganlab.recipe.recipe import parse_recipe
     from ganlab.training import loop, sampling  # noqa: F401

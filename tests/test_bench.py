@@ -30,7 +30,7 @@ from ganlab.data.packing import pack
 from ganlab.errors import GanlabError
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
-from ganlab.signals import Interruption
+from ganlab.run.signals import Interruption
 
 CPU = torch.device("cpu")
 REPORT = Report(

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from turns import Turn
 
 from ganlab.bench.measure import _Bench, _endless
-from ganlab.signals import Interruption
+from ganlab.run.signals import Interruption
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = Setting(32, 3, 16, gate.NARROW)

@@ -12,12 +12,12 @@ from broken_plugins import AUGMENTATION, LOSS, Plugin, install
 from toys import tiny
 
 import ganlab
-from ganlab.blame import FILE
 from ganlab.errors import PluginError, RunError
 from ganlab.interfaces import Loss
-from ganlab.preview import preview
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
+from ganlab.run.culprit import FILE
+from ganlab.run.preview import preview
 
 DATASET = """
     from ganlab import Dataset

@@ -42,7 +42,6 @@ from documents import (
 import ganlab
 import ganlab.testing
 from ganlab.cli import ganlab as command_line
-from ganlab.continuation import _FREE_TO_CHANGE as FREE_TO_CHANGE
 from ganlab.events import Events
 from ganlab.interfaces import API, Component, Dataset, ImageSpec, Model, Options, Source
 from ganlab.recipe.options import options_of
@@ -50,6 +49,7 @@ from ganlab.recipe.recipe import TABLES, parse_recipe, shipped_recipes
 from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 from ganlab.registry.entry_points import GROUPS, Kind
 from ganlab.registry.lookup import KINDS, registry
+from ganlab.run.resume import _FREE_TO_CHANGE as FREE_TO_CHANGE
 
 INDEX = DOCS / "index.md"
 OPTIONS = GENERATED / "options.md"

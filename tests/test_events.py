@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from ganlab import Interrupted, Observer, PluginError, hookimpl
-from ganlab.observers import Observers
+from ganlab.run.observers import Observers
 
 HEARD: list[str] = []
 

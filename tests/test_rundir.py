@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ganlab.errors import GanlabError, RunError
-from ganlab.rundir import INDEX, RunDirectory, enter_in_index, indexed_runs, new_directory, newest_run
+from ganlab.run.directory import INDEX, RunDirectory, enter_in_index, indexed_runs, new_directory, newest_run
 
 
 def test_runs_of_a_recipe_are_numbered() -> None:
@@ -56,7 +56,7 @@ def test_a_directory_without_permission_is_named(tmp_path: Path) -> None:
 
 def test_a_run_in_use_is_refused_and_a_killed_one_is_free(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
-    hold = "import sys, time; from pathlib import Path; from ganlab.rundir import RunDirectory\n"
+    hold = "import sys, time; from pathlib import Path; from ganlab.run.directory import RunDirectory\n"
     hold += "with RunDirectory(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     holder = subprocess.Popen([sys.executable, "-c", hold, str(run.path)], stdout=subprocess.PIPE, env=environment)

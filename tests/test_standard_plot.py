@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganlab.events import RunInfo, Snapshot, Tick
 from ganlab.interfaces import ImageSpec
-from ganlab.observers import Observers
+from ganlab.run.observers import Observers
 from ganlab.standard.axis import span
 from ganlab.standard.chart import Series, draw
 from ganlab.standard.plot import Plot

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganlab.events import RunInfo, Snapshot, Tick
 from ganlab.interfaces import ImageSpec, Observer
-from ganlab.observers import Observers
+from ganlab.run.observers import Observers
 from ganlab.standard.records import GIF, Log, Metrics, Samples
 
 REALS = np.zeros((5, 8, 8, 3), np.uint8)

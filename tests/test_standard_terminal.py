@@ -20,7 +20,7 @@ import pytest
 
 from ganlab.events import RunInfo, Snapshot, Tick
 from ganlab.interfaces import ImageSpec
-from ganlab.observers import Observers
+from ganlab.run.observers import Observers
 from ganlab.standard.terminal import Terminal
 from ganlab.standard.wording import duration, number
 
@@ -192,7 +192,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {str(REPOSITORY)!r})
 import numpy as np
-from ganlab.observers import Observers
+from ganlab.run.observers import Observers
 from ganlab.events import RunInfo, Tick
 from ganlab.interfaces import ImageSpec
 from ganlab.standard.terminal import Terminal

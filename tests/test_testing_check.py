@@ -192,7 +192,10 @@ def test_a_model_is_tried_with_the_loss_beside_it(command: Command, project: Cal
         ),
         ("[project]\nversion = '1'", 'pyproject.toml has no [project] with a name: write name = "ganlab-..."'),
         ("[project]\nname = 'toy'", "pyproject.toml offers no component: name each under its kind"),
-        (PYPROJECT.replace("observers", "observer"), "entry points [ganlab.observer]; did you mean ganlab.observers?"),
+        (
+            PYPROJECT.replace("observers", "observer"),
+            "entry points [ganlab.observer]; did you mean ganlab.observers?",
+        ),
         (PYPROJECT.replace("checked_toy:Counter", "checked_toy"), '"counter = checked_toy" is not of the form name ='),
         (PYPROJECT.replace("checked_toy:", "checked_it:"), 'observer "counter" is checked_it:Counter, but there is no'),
     ],

@@ -67,7 +67,7 @@ def test_what_a_device_has_not_is_refused(wanted: Any, device: str) -> None:
 
 def test_a_run_a_preview_and_a_bench_say_that_they_compute_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     from ganlab.bench.measure import measure
-    from ganlab.preview import preview
+    from ganlab.run.preview import preview
 
     instructions(monkeypatch, False)
     asked = ganlab.train(tiny(train={"precision": "bf16"}), out="asked")

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, cast
 from ganlab.bench.clock import Block, Clock
 from ganlab.bench.peak import measure_peak
 from ganlab.bench.report import Report, Startup, spread
-from ganlab.blame import blaming
 from ganlab.errors import GanlabError, RunError
 from ganlab.events import Tick
 from ganlab.interfaces import Batch
-from ganlab.observers import Observers
-from ganlab.session import Session
-from ganlab.signals import Interruption, watching_signals
+from ganlab.run.culprit import blaming
+from ganlab.run.observers import Observers
+from ganlab.run.session import Session
+from ganlab.run.signals import Interruption, watching_signals
 
 if TYPE_CHECKING:
     import torch

@@ -60,7 +60,7 @@ def run(
         overrides += (f"observers.terminal.mode={progress}",)
     loaded = load_recipe(find_recipe(recipe), overrides)
     if dry_run:
-        from ganlab.preview import preview
+        from ganlab.run.preview import preview
 
         click.echo(preview(loaded))
         return
@@ -79,7 +79,7 @@ def run(
         sys.exit(launch(nproc, _without_nproc(sys.argv[1:])))
 
     from ganlab.distributed.ranks import place
-    from ganlab.run import train
+    from ganlab.run.train import train
 
     here = place()
     try:

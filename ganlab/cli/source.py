@@ -14,7 +14,7 @@ def generator_source(source: Path | None) -> Path:
     Says on stderr which run was taken where none was named, and how old it is.
     """
     from ganlab.errors import GanlabError
-    from ganlab.rundir import RunDirectory, newest_run
+    from ganlab.run.directory import RunDirectory, newest_run
 
     if source is None:
         entry = newest_run(lambda run: run.generator.is_file(), "a generator")

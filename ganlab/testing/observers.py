@@ -16,8 +16,8 @@ from pydantic import PrivateAttr
 from ganlab.errors import PluginError
 from ganlab.events import Events, RunInfo, Snapshot, Tick, hookimpl
 from ganlab.interfaces import ImageSpec, Observer
-from ganlab.observers import Observers
 from ganlab.registry.lookup import registry
+from ganlab.run.observers import Observers
 from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import moved, random_states
 

@@ -37,7 +37,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Every public name, in the order of the page."""
-BESIDE = {"train": ("ganlab.run", "Run"), "hookimpl": ("ganlab.events", "Events")}
+BESIDE = {"train": ("ganlab.run.train", "Run"), "hookimpl": ("ganlab.events", "Events")}
 """What a reader of a name needs with it, though it has no public name itself."""
 CALLED = ("__call__", "__len__")
 """Methods that a reader uses or writes although their names begin with an underscore."""

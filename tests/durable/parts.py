@@ -24,8 +24,8 @@ from durable.damage import mutated_bytes
 from durable.file_calls import FileCalls, Way
 from durable.runs import bits, end
 from ganlab import Batch, DataError, Iteration, Observer, Source, Tick, Update, hookimpl
-from ganlab.heartbeat import Heartbeat
 from ganlab.registry import registry
+from ganlab.run.heartbeat import Heartbeat
 from ganlab.standard.losses import BCE
 
 if TYPE_CHECKING:

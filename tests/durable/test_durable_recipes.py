@@ -21,7 +21,7 @@ from durable.parts import short
 from ganlab.errors import RecipeError
 from ganlab.recipe.recipe import load_recipe, shipped_recipes
 from ganlab.recipe.toml import dumps, parse
-from ganlab.rundir import new_directory
+from ganlab.run.directory import new_directory
 
 RECIPES = {path.name: path.read_bytes() for path in shipped_recipes()}
 VALUES: tuple[Any, ...] = (

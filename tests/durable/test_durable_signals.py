@@ -19,8 +19,8 @@ from durable.client import Ended, Server
 from durable.conftest import Scale, Tally
 from durable.parts import HARD, short
 from durable.runs import end, leftovers
-from ganlab.heartbeat import Heartbeat
 from ganlab.recipe.toml import dumps
+from ganlab.run.heartbeat import Heartbeat
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
@@ -225,7 +225,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The heartbeat's clock."""
     clock = Clock()
-    monkeypatch.setattr("ganlab.heartbeat.time", clock)
+    monkeypatch.setattr("ganlab.run.heartbeat.time", clock)
     return clock
 
 

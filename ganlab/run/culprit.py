@@ -18,7 +18,7 @@ from ganlab.registry.lookup import HERE, registry
 if TYPE_CHECKING:
     from ganlab.interfaces import Component
     from ganlab.recipe.recipe import Recipe
-    from ganlab.rundir import RunDirectory
+    from ganlab.run.directory import RunDirectory
 
 FILE = "error.txt"
 """What a run's directory keeps of a plugin's error."""

@@ -8,14 +8,14 @@ import signal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ganlab.continuation import note_of_extension, refuse_changes
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
 from ganlab.events import Reason, RunInfo, Snapshot, Tick
-from ganlab.observers import Observers
 from ganlab.registry.lookup import registry
-from ganlab.rundir import RunDirectory, enter_in_index
-from ganlab.signals import Interruption
+from ganlab.run.directory import RunDirectory, enter_in_index
+from ganlab.run.observers import Observers
+from ganlab.run.resume import note_of_extension, refuse_changes
+from ganlab.run.signals import Interruption
 from ganlab.training.checkpoint import (
     Checkpoint,
     Manifest,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ganlab.blame import blaming
 from ganlab.interfaces import image_spec
+from ganlab.run.culprit import blaming
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe

@@ -8,16 +8,16 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ganlab.blame import blaming
-from ganlab.continuation import check_directory, chosen_directory
 from ganlab.errors import GanlabError
-from ganlab.heartbeat import Heartbeat
-from ganlab.observers import Observers
 from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from ganlab.registry.lookup import registry
-from ganlab.rundir import RunDirectory, new_directory
-from ganlab.session import Session
-from ganlab.signals import watching_signals
+from ganlab.run.culprit import blaming
+from ganlab.run.directory import RunDirectory, new_directory
+from ganlab.run.heartbeat import Heartbeat
+from ganlab.run.observers import Observers
+from ganlab.run.resume import check_directory, chosen_directory
+from ganlab.run.session import Session
+from ganlab.run.signals import watching_signals
 
 if TYPE_CHECKING:
     from ganlab.data.packing import Packed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.durable import TEMPORARY
 from ganlab.errors import GanlabError, RunError
-from ganlab.rundir import RunDirectory, newest_run
+from ganlab.run.directory import RunDirectory, newest_run
 from ganlab.training.checkpoint import Manifest, newest_checkpoint
 
 if TYPE_CHECKING:
