@@ -12,7 +12,7 @@ from breaking import Break, assert_breaks_only_its_check, failures, named
 from torch import Tensor
 
 from ganlab import Augmentation
-from ganlab.testing import augmentations
+from ganlab.testing.checks import augmentations
 
 
 class Good(Augmentation):

@@ -16,7 +16,7 @@ from breaking import Break, assert_breaks_only_its_check, failures, named
 from stand_ins import pictures
 
 from ganlab import DataError, Dataset, Source
-from ganlab.testing import datasets
+from ganlab.testing.checks import datasets
 from ganlab.testing.suite import Suite
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

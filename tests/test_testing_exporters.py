@@ -13,7 +13,7 @@ from breaking import Break, assert_breaks_only_its_check, failures, named
 from torch import Tensor, nn
 
 from ganlab import Exporter, Metadata, load_generator, write_generator
-from ganlab.testing import exporters
+from ganlab.testing.checks import exporters
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]

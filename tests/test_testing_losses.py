@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlab import Batch, Iteration, Loss, Update
-from ganlab.testing import losses
+from ganlab.testing.checks import losses
 from ganlab.testing.optimum import MEAN, START, mean_found
 from ganlab.testing.suite import Suite
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlab import ImageSpec
-from ganlab.testing import models
+from ganlab.testing.checks import models
 from ganlab.testing.suite import Suite
 
 

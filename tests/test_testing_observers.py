@@ -11,7 +11,7 @@ import torch
 from breaking import Break, assert_breaks_only_its_check, failures, named
 
 from ganlab import Observer, RunInfo, Snapshot, Tick, hookimpl
-from ganlab.testing import observers
+from ganlab.testing.checks import observers
 
 
 class Good(Observer):

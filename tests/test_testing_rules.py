@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ganlab import Augmentation
 from ganlab.registry import Registry
-from ganlab.testing import importing, rules
+from ganlab.testing import importing
+from ganlab.testing.checks import rules
 from ganlab.testing.suite import Suite
 
 

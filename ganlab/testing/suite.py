@@ -13,7 +13,7 @@ from ganlab.interfaces import Component, ImageSpec, Loss, Model
 from ganlab.messages import did_you_mean, with_article
 from ganlab.registry.entry_points import Kind
 from ganlab.registry.lookup import KINDS
-from ganlab.testing.rules import CHECKS as RULES
+from ganlab.testing.checks.rules import CHECKS as RULES
 from ganlab.testing.subject import C, Check, Subject, described
 from ganlab.testing.surroundings import undisturbed
 
@@ -202,26 +202,26 @@ def checks_of(kind: Kind) -> tuple[Check, ...]:
     # Imported when they are needed: most of them need torch.
     match kind:
         case "model":
-            from ganlab.testing.models import CHECKS as MODEL
+            from ganlab.testing.checks.models import CHECKS as MODEL
 
             return RULES + MODEL
         case "loss":
-            from ganlab.testing.losses import CHECKS as LOSS
+            from ganlab.testing.checks.losses import CHECKS as LOSS
 
             return RULES + LOSS
         case "dataset":
-            from ganlab.testing.datasets import CHECKS as DATASET
+            from ganlab.testing.checks.datasets import CHECKS as DATASET
 
             return RULES + DATASET
         case "augmentation":
-            from ganlab.testing.augmentations import CHECKS as AUGMENTATION
+            from ganlab.testing.checks.augmentations import CHECKS as AUGMENTATION
 
             return RULES + AUGMENTATION
         case "exporter":
-            from ganlab.testing.exporters import CHECKS as EXPORTER
+            from ganlab.testing.checks.exporters import CHECKS as EXPORTER
 
             return RULES + EXPORTER
         case "observer":
-            from ganlab.testing.observers import CHECKS as OBSERVER
+            from ganlab.testing.checks.observers import CHECKS as OBSERVER
 
             return RULES + OBSERVER

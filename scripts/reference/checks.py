@@ -8,7 +8,7 @@ from text import cell
 
 from ganlab.registry.lookup import KINDS
 from ganlab.testing import Check, checks_of
-from ganlab.testing.rules import CHECKS as SHARED
+from ganlab.testing.checks.rules import CHECKS as SHARED
 
 
 def page() -> Iterator[str]:

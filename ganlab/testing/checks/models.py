@@ -15,8 +15,8 @@ from ganlab.generator.file import read_artefact
 from ganlab.generator.network import load_network
 from ganlab.interfaces import Loss, Model
 from ganlab.registry.lookup import registry
-from ganlab.testing.generators import CHECKS as GENERATOR
-from ganlab.testing.networks import built, generated, inputs, pictures, seeded
+from ganlab.testing.checks.generators import CHECKS as GENERATOR
+from ganlab.testing.checks.generators import built, generated, inputs, pictures, seeded
 from ganlab.testing.shapes import accepted
 from ganlab.testing.subject import Check, ContractError, Subject, described
 from ganlab.testing.surroundings import SEED, moved, random_states

@@ -1,0 +1,1 @@
+"""The checks of the contract, a module a kind."""
