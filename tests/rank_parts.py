@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ganlab import Batch, Dataset, ImageSpec, Iteration, Loss, Model, Source, Update
-from ganlab.standard.losses import BCE
+from ganlab.standard.losses.bce import BCE
 
 PICTURES = 25
 RECIPE = """

@@ -109,7 +109,7 @@ def test_data_never_becomes_code() -> None:
 def test_no_file_is_written_but_through_durable() -> None:
     """Whole files are written to the temporary path that `durable` hands out; an exporter is handed one by its host."""
     for path in sources():
-        receiver = "path" if path.name == "exporters.py" else "temporary"
+        receiver = "path" if path.parent.name == "exporters" else "temporary"
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Call(func=ast.Attribute(attr="write_text" | "write_bytes", value=target)):

@@ -13,14 +13,20 @@ from ganlab_dcgan import DCGAN
 from stand_ins import make
 
 from ganlab.registry import registry
-from ganlab.standard.datasets import CIFAR10, MNIST, FashionMNIST
-from ganlab.standard.exporters import ONNX, Safetensors
-from ganlab.standard.folders import CelebA, ImageFolder
-from ganlab.standard.losses import BCE
-from ganlab.standard.plot import Plot
-from ganlab.standard.records import GIF, Log, Metrics, Samples
-from ganlab.standard.reduced import HalfONNX, Int8ONNX
-from ganlab.standard.terminal import Terminal
+from ganlab.standard.datasets.celeba import CelebA
+from ganlab.standard.datasets.cifar10 import CIFAR10
+from ganlab.standard.datasets.image_folder import ImageFolder
+from ganlab.standard.datasets.mnist import MNIST, FashionMNIST
+from ganlab.standard.exporters.onnx import ONNX
+from ganlab.standard.exporters.onnx_reduced import HalfONNX, Int8ONNX
+from ganlab.standard.exporters.safetensors import Safetensors
+from ganlab.standard.losses.bce import BCE
+from ganlab.standard.observers.gif import GIF
+from ganlab.standard.observers.log import Log
+from ganlab.standard.observers.metrics import Metrics
+from ganlab.standard.observers.plot import Plot
+from ganlab.standard.observers.samples import Samples
+from ganlab.standard.observers.terminal import Terminal
 from ganlab.testing import contract
 
 DATA = Path(tempfile.gettempdir()) / f"ganlab-contract-{os.getpid()}"

@@ -508,7 +508,7 @@ def test_packed_data_opens_without_torch_and_pil(tmp_path: Path) -> None:
     body = """
         import sys
         from ganlab.data.packing import pack
-        from ganlab.standard.datasets import FashionMNIST
+        from ganlab.standard.datasets.mnist import FashionMNIST
         packed = pack(FashionMNIST(split="shipped", on_bad="skip"), "fashion_mnist", lambda *args: None)
         heavy = {"torch", "torchvision", "PIL", "onnx", "onnxruntime"} & set(sys.modules)
         print(len(packed.images), *heavy)

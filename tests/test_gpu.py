@@ -11,7 +11,7 @@ import torch
 from toys import tiny
 
 import ganlab
-from ganlab.standard.losses import BCE
+from ganlab.standard.losses.bce import BCE
 from ganlab.training.cuda_graphs import CudaGraph
 
 pytestmark = [

@@ -37,8 +37,8 @@ def test_the_wheel_holds_what_a_user_needs_and_nothing_of_ours(installed: Path) 
     for path in (
         "ganlab/py.typed",
         "ganlab/recipes/quickstart.toml",
-        "ganlab/standard/fashion_mnist/t10k-images-idx3-ubyte.gz",
-        "ganlab/standard/fashion_mnist/LICENSE",
+        "ganlab/standard/datasets/fashion_mnist/t10k-images-idx3-ubyte.gz",
+        "ganlab/standard/datasets/fashion_mnist/LICENSE",
         "ganlab_dcgan/__init__.py",
         "ganlab_dcgan/py.typed",
     ):

@@ -20,7 +20,7 @@ from toys import tiny
 import ganlab
 from ganlab import Batch, GanlabError, Interrupted, Iteration, Observer, RunError, Tick, Update, hookimpl
 from ganlab.registry import registry
-from ganlab.standard.losses import BCE
+from ganlab.standard.losses.bce import BCE
 
 HARD = {
     "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},

@@ -21,10 +21,9 @@ from stand_ins import cifar_batch, idx_bytes, labels, make, pictures
 
 from ganlab import DataError, Dataset, Source
 from ganlab.data.packing import pack
-from ganlab.standard import cifar
-from ganlab.standard.datasets import CIFAR10, MNIST, FashionMNIST
-from ganlab.standard.downloads import download
-from ganlab.standard.idx import read_file
+from ganlab.standard.datasets.cifar10 import CIFAR10, read_batch
+from ganlab.standard.datasets.mnist import MNIST, FashionMNIST, read_file
+from ganlab.standard.datasets.published import download
 
 DIGITS = pictures(60, 28, 28, 1)[..., 0]
 PHOTOS = pictures(60, 32, 32)
@@ -113,12 +112,12 @@ def test_the_stand_in_is_what_pickle_reads() -> None:
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_batches_of_every_pickle_protocol_are_read(protocol: int) -> None:
     data = PHOTOS[:300].transpose(0, 3, 1, 2).reshape(60, 3072)
-    images, numbers = cifar.read_batch(pickle.dumps({"data": data, "labels": labels(60)}, protocol=protocol))
+    images, numbers = read_batch(pickle.dumps({"data": data, "labels": labels(60)}, protocol=protocol))
     assert np.array_equal(images, PHOTOS)
     assert numbers.tolist() == labels(60)
     columns = pickle.dumps({"data": np.asfortranarray(data), "labels": labels(60)}, protocol=protocol)
     with pytest.raises(ValueError, match="its pictures are stored by columns"):
-        cifar.read_batch(columns)
+        read_batch(columns)
 
 
 def test_a_hostile_pickle_is_not_executed(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ from torch.nn import functional
 from ganlab import ArtefactError, ImageSpec, PluginError, RunError, load_generator, write_generator
 from ganlab.generator.export import Exported, export
 from ganlab.generator.file import read_artefact
-from ganlab.standard import exporters
-from ganlab.standard.exporters import ONNX, Safetensors
+from ganlab.standard.exporters import onnx as exporter
+from ganlab.standard.exporters.onnx import ONNX
+from ganlab.standard.exporters.safetensors import Safetensors
 
 BATCHES = (1, 2, 7, 64)
 
@@ -319,9 +320,9 @@ def graph(opset: int = 20, size: int | str = "batch", name: str = "images") -> o
     ],
 )
 def test_a_graph_that_is_not_as_asked_is_refused(model: onnx.ModelProto, kind: type[Exception], sentence: str) -> None:
-    exporters._check(graph(), {"z": torch.zeros(2, 6)}, 20)
+    exporter._check(graph(), {"z": torch.zeros(2, 6)}, 20)
     with pytest.raises(kind, match=sentence):
-        exporters._check(model, {"z": torch.zeros(2, 6)}, 20)
+        exporter._check(model, {"z": torch.zeros(2, 6)}, 20)
 
 
 @pytest.mark.parametrize("opset", [15, 26])
@@ -337,7 +338,7 @@ def test_notes_in_nested_graphs_are_removed() -> None:
     outer = graph()
     outer.graph.node.append(onnx.helper.make_node("If", ["z"], ["x"], then_branch=inner, else_branch=graph().graph))
     outer.graph.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value="/home/author/model.py")
-    exporters._strip(outer)
+    exporter._strip(outer)
     assert b"author" not in outer.SerializeToString()
     assert b"secret" not in outer.SerializeToString()
 
@@ -345,7 +346,7 @@ def test_notes_in_nested_graphs_are_removed() -> None:
 def test_warnings_and_logs_are_on_again_after_an_export(caplog: pytest.LogCaptureFixture) -> None:
     import logging
 
-    with exporters.quiet():
+    with exporter.quiet():
         logging.getLogger("torch.somewhere").warning("unseen")
         warnings.warn("unseen", stacklevel=1)
     logging.getLogger("torch.somewhere").warning("seen")

@@ -20,8 +20,9 @@ from stand_ins import jpeg_bytes, make, pictures
 
 from ganlab import DataError, Source
 from ganlab.data.packing import Packed, pack
-from ganlab.standard.archives import ENDINGS
-from ganlab.standard.folders import CelebA, ImageFolder
+from ganlab.standard.datasets.archives import ENDINGS
+from ganlab.standard.datasets.celeba import CelebA
+from ganlab.standard.datasets.image_folder import ImageFolder
 
 PICTURES = pictures(8, 12, 12)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab import Batch, Iteration, Update
-from ganlab.standard.losses import BCE
+from ganlab.standard.losses.bce import BCE
 
 START = Iteration(0, torch.tensor(0.0))
 

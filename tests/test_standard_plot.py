@@ -14,10 +14,9 @@ from PIL import Image
 from ganlab.events import RunInfo, Snapshot, Tick
 from ganlab.interfaces import ImageSpec
 from ganlab.run.observers import Observers
-from ganlab.standard.axis import span
-from ganlab.standard.chart import Series, draw
-from ganlab.standard.plot import Plot
-from ganlab.standard.records import Metrics
+from ganlab.standard.observers.chart import Series, draw, span
+from ganlab.standard.observers.metrics import Metrics
+from ganlab.standard.observers.plot import Plot
 
 REALS = np.zeros((1, 8, 8, 3), np.uint8)
 SNAPSHOT = Snapshot(1, 4, 0.1, REALS, 1)

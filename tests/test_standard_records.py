@@ -14,7 +14,10 @@ from PIL import Image
 from ganlab.events import RunInfo, Snapshot, Tick
 from ganlab.interfaces import ImageSpec, Observer
 from ganlab.run.observers import Observers
-from ganlab.standard.records import GIF, Log, Metrics, Samples
+from ganlab.standard.observers.gif import GIF
+from ganlab.standard.observers.log import Log
+from ganlab.standard.observers.metrics import Metrics
+from ganlab.standard.observers.samples import Samples
 
 REALS = np.zeros((5, 8, 8, 3), np.uint8)
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -328,7 +331,7 @@ def test_gif_leaves_out_grids_of_another_size(tmp_path: Path) -> None:
 
 
 def test_gif_without_samples_says_what_to_switch_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from ganlab.standard.terminal import Terminal
+    from ganlab.standard.observers.terminal import Terminal
 
     run, host = a_run(tmp_path), watched(GIF(), Terminal(mode="plain"))
     host.run_start(run, REALS)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ganlab import PluginError, RunError, load_generator, read_metadata, write_generator
 from ganlab.generator.export import Exported, export, paces
 from ganlab.generator.file import read_artefact
-from ganlab.standard.reduced import HalfONNX, Int8ONNX
+from ganlab.standard.exporters.onnx_reduced import HalfONNX, Int8ONNX
 
 FORMS = {"onnx_fp16": (HalfONNX, "fp16"), "onnx_int8": (Int8ONNX, "int8")}
 

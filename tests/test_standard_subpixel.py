@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ganlab.standard.subpixel import in_subpixel_form
+from ganlab.standard.exporters.subpixel import in_subpixel_form
 
 Floats = np.ndarray[Any, Any]
 

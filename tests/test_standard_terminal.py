@@ -21,8 +21,8 @@ import pytest
 from ganlab.events import RunInfo, Snapshot, Tick
 from ganlab.interfaces import ImageSpec
 from ganlab.run.observers import Observers
-from ganlab.standard.terminal import Terminal
-from ganlab.standard.wording import duration, number
+from ganlab.standard.observers.terminal import Terminal
+from ganlab.standard.observers.wording import duration, number
 
 REPOSITORY = Path(__file__).parents[1]
 REALS = np.zeros((4, 8, 8, 3), np.uint8)
@@ -195,7 +195,7 @@ import numpy as np
 from ganlab.run.observers import Observers
 from ganlab.events import RunInfo, Tick
 from ganlab.interfaces import ImageSpec
-from ganlab.standard.terminal import Terminal
+from ganlab.standard.observers.terminal import Terminal
 
 mode, ending = sys.argv[1:]
 observers = Observers()

@@ -19,7 +19,7 @@ from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe.recipe import parse_recipe
-from ganlab.standard.losses import BCE
+from ganlab.standard.losses.bce import BCE
 from ganlab.training.cuda_graphs import PROBES, PROOFS, Captured
 from ganlab.training.iteration import WholeIteration
 from ganlab.training.schedule import Plan

@@ -17,7 +17,7 @@ from ganlab import Augmentation, Batch, ImageSpec, Iteration, Loss, PluginError,
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.hardware.device import autocast
 from ganlab.recipe.settings import Optimizer
-from ganlab.standard.losses import BCE
+from ganlab.standard.losses.bce import BCE
 from ganlab.training.iteration import run_iteration
 from ganlab.training.optimizer import Adam
 from ganlab.training.state import State, _augmented

@@ -26,7 +26,7 @@ from durable.runs import bits, end
 from ganlab import Batch, DataError, Iteration, Observer, Source, Tick, Update, hookimpl
 from ganlab.registry import registry
 from ganlab.run.heartbeat import Heartbeat
-from ganlab.standard.losses import BCE
+from ganlab.standard.losses.bce import BCE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -215,7 +215,7 @@ def with_a_fast_heart(seconds: float, *words: str) -> None:
 def pack_and_weigh(root: str, max_pixels: int) -> None:
     """Pack pictures, all of them where they are good; print how many are good and bad, and the memory it took."""
     from ganlab.data.packing import pack
-    from ganlab.standard.folders import ImageFolder
+    from ganlab.standard.datasets.image_folder import ImageFolder
 
     dataset = ImageFolder(root=Path(root), resolution=8, max_pixels=max_pixels, on_bad="skip")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

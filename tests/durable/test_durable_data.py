@@ -27,7 +27,7 @@ from durable.runs import end
 from ganlab import DataError, GanlabError, Observer, Tick, hookimpl
 from ganlab.data.packing import pack
 from ganlab.registry import registry
-from ganlab.standard.folders import ImageFolder
+from ganlab.standard.datasets.image_folder import ImageFolder
 
 DICE = np.random.default_rng(0)
 

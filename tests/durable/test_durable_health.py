@@ -20,7 +20,7 @@ from durable.runs import end, newest
 from ganlab import Batch, Iteration, RunError, Update
 from ganlab.errors import NonFiniteError
 from ganlab.registry import registry
-from ganlab.standard.losses import BCE
+from ganlab.standard.losses.bce import BCE
 from ganlab.training import collapse
 from ganlab.training.average import MovingAverage
 from ganlab.training.collapse import CollapseWatch

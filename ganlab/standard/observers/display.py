@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from ganlab.standard.wording import finite, note_line, phase_line, printable, run_lines, tick_line
+from ganlab.standard.observers.wording import finite, note_line, phase_line, printable, run_lines, tick_line
 
 if TYPE_CHECKING:
     from ganlab import RunInfo, Snapshot, Tick

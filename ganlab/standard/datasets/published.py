@@ -1,24 +1,76 @@
-"""Files from the network: complete, with the right checksum, or not there at all."""
+"""What the published datasets share: arrays as a source, and files from the network, whole or not there at all."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Sequence
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, build_opener
 
-from ganlab import DataError, replacing_file
-from ganlab.standard.archives import web_page
+from ganlab import DataError, Source, replacing_file
+from ganlab.standard.datasets.archives import web_page
 
+if TYPE_CHECKING:
+    import numpy as np
+
+Split = Literal["train", "test", "all"]
+
+CLASSES = 10
 SILENCE_SECONDS = 20.0
 """How long a server may say nothing."""
 LINE_SECONDS = 5.0
 LARGEST_BYTES = 1 << 30
+
+
+class Arrays(Source):
+    """Pictures `(N, H, W)` or `(N, H, W, C)` and labels `(N,)` that are in memory already."""
+
+    classes = CLASSES
+
+    def __init__(
+        self,
+        title: str,
+        images: np.ndarray[Any, np.dtype[np.uint8]],
+        labels: np.ndarray[Any, np.dtype[np.integer[Any]]],
+    ) -> None:
+        self._title, self._images, self._labels = title, images, labels
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        image: np.ndarray[Any, np.dtype[np.uint8]] = self._images[index]
+        return image
+
+    def name(self, index: int) -> str:
+        return f"{self._title} picture {index}"
+
+    def label(self, index: int) -> int:
+        return int(self._labels[index])
+
+
+def fetch(urls: Sequence[str], md5: str, path: Path, remedy: str) -> None:
+    """Do as `download` does; what it raises ends with what to do instead."""
+    try:
+        download(urls, md5, path)
+    except DataError as error:
+        raise DataError(f"{error}\n{remedy}") from error
+
+
+def not_there(title: str, root: Path, remedy: str) -> DataError:
+    """Return the error for files that are missing and must not be downloaded."""
+    return DataError(f"{title} is not in {root}, and dataset.download is false; {remedy}")
+
+
+def expanded(path: Path) -> Path:
+    """Return the path with `~` as the home directory."""
+    return Path(os.path.expanduser(path))
 
 
 def download(urls: Sequence[str], md5: str, path: Path) -> None:

@@ -14,8 +14,16 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live as RichLive
 from rich.text import Text
 
-from ganlab.standard.display import Display, Level, Stream
-from ganlab.standard.wording import counters, note_line, phase_line, printable, run_lines, statistics, time_left
+from ganlab.standard.observers.display import Display, Level, Stream
+from ganlab.standard.observers.wording import (
+    counters,
+    note_line,
+    phase_line,
+    printable,
+    run_lines,
+    statistics,
+    time_left,
+)
 
 if TYPE_CHECKING:
     from ganlab import RunInfo, Snapshot, Tick

@@ -1,4 +1,4 @@
-"""The losses that come with ganlab."""
+"""Binary cross-entropy, the loss of the first GAN."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import Field
 
 from ganlab import Exporter, Metadata, PluginError, load_generator
-from ganlab.standard.exporters import quiet, translated, write_graph
-from ganlab.standard.subpixel import in_subpixel_form
+from ganlab.standard.exporters.onnx import quiet, translated, write_graph
+from ganlab.standard.exporters.subpixel import in_subpixel_form
 
 if TYPE_CHECKING:
     import onnx

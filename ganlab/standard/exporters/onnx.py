@@ -1,4 +1,4 @@
-"""The standard exporters: ONNX for onnxruntime and everything that reads ONNX, and safetensors for torch."""
+"""ONNX, for onnxruntime and everything that reads ONNX."""
 
 from __future__ import annotations
 
@@ -13,29 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from ganlab import Exporter, Metadata, PluginError, RunError, fold_batchnorm, load_generator, seal, write_generator
+from ganlab import Exporter, PluginError, RunError, fold_batchnorm, load_generator, seal
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
     from torch import Tensor, nn
-
-
-class Safetensors(Exporter):
-    """The weights with everything needed to use them, as a run writes them: for torch, and for other tools."""
-
-    api = 1
-    suffix: ClassVar[str] = ".safetensors"
-
-    def export(
-        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
-    ) -> None:
-        """Write the file that `ganlab.load_generator` reads."""
-        write_generator(path, generator, Metadata.from_json(metadata["ganlab"], str(path)))
-
-    def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Load the file again and compute on the CPU."""
-        return load_generator(path, device="cpu")(*inputs.values())
 
 
 class ONNX(Exporter):

@@ -1,4 +1,4 @@
-"""The "python" batches of CIFAR-10: pickles, which are read here as lists of opcodes and never loaded.
+"""CIFAR-10, and its "python" batches: pickles, which are read here as lists of opcodes and never loaded.
 
 torchvision's reader unpickles them, which runs whatever a file says. Here nothing is imported, built or called.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import pickletools
 import tarfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ganlab import DataError
+from pydantic import PositiveInt
+
+from ganlab import DataError, Dataset, Source
+from ganlab.standard.datasets.published import Arrays, Split, expanded, fetch, not_there
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +39,45 @@ MOST_OPCODES = 1_000_000
 KEYS = {"data", "labels", "filenames", "batch_label"}
 """What a batch holds; the strings that say which value comes next."""
 NUMBERS = {"BININT", "BININT1", "BININT2"}
+
+
+class CIFAR10(Dataset):
+    """Photographs of animals and vehicles, 32x32, 50,000 to train and 10,000 to test, 10 classes (Krizhevsky 2009)."""
+
+    api = 1
+
+    resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 32
+    """Height and width of the training pictures, in pixels: one number, or `[height, width]`."""
+    root: Path = Path("data")
+    """The folder that holds cifar-10-batches-py/ or cifar-10-python.tar.gz, or one of these itself."""
+    split: Split = "train"
+    """Which pictures: `"train"`, `"test"`, or `"all"`."""
+    download: bool = True
+    """Fetch the archive into `root` where it is missing."""
+
+    def sources(self) -> Iterable[Path]:
+        """Return the batches of the split, or the archive that holds them."""
+        place = self._found() or self._expected()
+        return [place / name for name in BATCHES[self.split]] if place.is_dir() else [place]
+
+    def open(self) -> Source:
+        """Read the batches of the split, downloaded if need be; the archive is read in place."""
+        place = self._found()
+        if place is None:
+            place = self._expected()
+            remedy = f"put {place.name} into {place.parent}, or set dataset.root to where it lies"
+            if not self.download:
+                raise not_there("CIFAR-10", self.root, remedy)
+            from torchvision import datasets as published
+
+            fetch([published.CIFAR10.url], published.CIFAR10.tgz_md5, place, remedy)
+        return Arrays("CIFAR-10", *read(place, BATCHES[self.split]))
+
+    def _found(self) -> Path | None:
+        return find(expanded(self.root), BATCHES[self.split])
+
+    def _expected(self) -> Path:
+        return expanded(self.root) / ARCHIVE
 
 
 def find(root: Path, names: Sequence[str]) -> Path | None:

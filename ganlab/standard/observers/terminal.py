@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import NonNegativeFloat
 
 from ganlab import Observer, hookimpl
-from ganlab.standard.display import Display, JSONLines, Level, Plain, Stream
+from ganlab.standard.observers.display import Display, JSONLines, Level, Plain, Stream
 
 if TYPE_CHECKING:
     from ganlab import RunInfo, Snapshot, Tick
@@ -71,7 +71,7 @@ class Terminal(Observer):
         moves = os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
         quiet = os.environ.get("TTY_INTERACTIVE") == "0"
         if moves and (self.mode == "rich" or (self.mode == "auto" and stream.isatty() and not quiet)):
-            from ganlab.standard.live import Live
+            from ganlab.standard.observers.live import Live
 
             return Live(stream)
         return Plain(stream, self.every_seconds)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from pydantic import NonNegativeFloat, PrivateAttr
 
 from ganlab import Observer, hookimpl, replacing_file
-from ganlab.standard.chart import Series, draw
-from ganlab.standard.records import METRICS, metrics_lines
+from ganlab.standard.observers.chart import Series, draw
+from ganlab.standard.observers.metrics import METRICS, metrics_lines
 
 if TYPE_CHECKING:
     from ganlab import RunInfo, Tick

@@ -1,0 +1,106 @@
+"""Pictures in a folder or zip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganlab import DataError, Dataset, Source
+from ganlab.standard.datasets.archives import ENDINGS, Shelf, folders, open_shelf, web_page
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""What a file may hold, whatever its name: PIL knows other formats, and some of them start programs."""
+
+
+class ImageFolder(Dataset):
+    """Pictures in a folder, in folders of a folder, or in a zip, which is read in place.
+
+    Files whose names end in .jpg, .jpeg, .jpe, .jfif, .png, .webp, .bmp, .gif, .tif, .tiff, .ppm, .pgm or .pnm are
+    read; hidden ones are not.
+    """
+
+    api = 1
+
+    root: Path
+    """The folder or zip; a relative path starts at the current directory."""
+    labels: bool = True
+    """Take the folders as classes, in alphabetical order, where every picture lies in one of several."""
+
+    def sources(self) -> Iterable[Path]:
+        """Return the root."""
+        return [self.root]
+
+    def open(self) -> Source:
+        """Find the pictures, in the order of their names."""
+        root = Path(os.path.expanduser(self.root))
+        if not root.exists():
+            raise DataError(f"{root.absolute()} does not exist; set dataset.root to a folder or zip of pictures")
+        shelf = open_shelf(root, largest_file(self))
+        if not shelf.names:
+            raise DataError(f"{root} holds no pictures; read are files that end in {' '.join(ENDINGS)}")
+        return Files(shelf, class_folders(shelf.names) if self.labels else None)
+
+
+class Files(Source):
+    """Picture files of a folder or zip."""
+
+    def __init__(self, shelf: Shelf, class_names: list[str] | None) -> None:
+        self._shelf = shelf
+        self._labels: list[int] = []
+        if class_names is not None:
+            numbers = {name: number for number, name in enumerate(sorted(set(class_names)))}
+            self._labels = [numbers[name] for name in class_names]
+            self.classes = len(numbers)
+
+    def __len__(self) -> int:
+        return len(self._shelf.names)
+
+    def image(self, index: int) -> Image.Image:
+        return open_picture(self._shelf.read(self._shelf.names[index]))
+
+    def name(self, index: int) -> str:
+        return str(self._shelf.path / self._shelf.names[index])
+
+    def label(self, index: int) -> int:
+        return self._labels[index]
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """Read the header of a picture file; its pixels are decoded later. Raise `DataError`, or what PIL raises."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not data:
+        raise DataError("is empty")
+    try:
+        return Image.open(BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        what = "a web page" if web_page(data) else f"not one of {', '.join(FORMATS)}"
+        raise DataError(f"is {what}") from error
+    except Image.DecompressionBombError as error:  # PIL's own limit, which no option of ours lifts
+        raise DataError("claims more pixels than PIL opens") from error
+
+
+def class_folders(names: list[str]) -> list[str] | None:
+    """Return for each picture the folder that is its class, or None where some lie beside the folders.
+
+    Folders that all pictures share say nothing and are passed over, such as the one that a zip was made of.
+    """
+    ways = [folders(name) for name in names]
+    first, last = min(ways), max(ways)
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    if any(len(way) == shared for way in ways):
+        return None
+    return [way[shared] for way in ways]
+
+
+def largest_file(dataset: Dataset) -> int:
+    """Return how many bytes a file may have: every pixel of the largest picture uncompressed, and room for the rest."""
+    return 4 * dataset.max_pixels + (64 << 20)

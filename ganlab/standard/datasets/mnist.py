@@ -1,0 +1,194 @@
+"""MNIST and Fashion-MNIST: where their files lie, and the IDX format in which they are written."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import PositiveInt
+
+from ganlab import DataError, Dataset, Source
+from ganlab.standard.datasets.published import Arrays, Split, expanded, fetch, not_there
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+PARTS: Mapping[str, Sequence[str]] = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}
+"""How the file names of each split begin."""
+SHIPPED = Path(__file__).parent / "fashion_mnist"
+"""The test split of Fashion-MNIST that comes with ganlab, with its licence."""
+UNSIGNED_BYTE = 0x08
+LARGEST_BYTES = 1 << 30
+
+
+class Files(NamedTuple):
+    """The files of a split, part by part: those of pictures, and those of labels."""
+
+    images: list[Path]
+    labels: list[Path]
+
+
+class MNIST(Dataset):
+    """Handwritten digits, 28x28, 60,000 to train and 10,000 to test, 10 classes (LeCun et al. 1998)."""
+
+    api = 1
+
+    resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 28
+    """Height and width of the training pictures, in pixels: one number, or `[height, width]`."""
+    channels: PositiveInt = 1
+    """1 for greyscale, 3 for RGB."""
+    root: Path = Path("data")
+    """The folder that holds MNIST/raw/, as torchvision lays it out, or the files themselves, gzipped or not."""
+    split: Split = "train"
+    """Which pictures: `"train"`, `"test"`, or `"all"`."""
+    download: bool = True
+    """Fetch the files into `root` where they are missing."""
+
+    def sources(self) -> Iterable[Path]:
+        """Return the files of the split."""
+        return _flat(self._found() or self._expected())
+
+    def open(self) -> Source:
+        """Read the files of the split, downloaded if need be."""
+        files = self._found()
+        if files is None:
+            files = self._expected()
+            remedy = _put(files, "dataset.root")
+            if not self.download:
+                raise not_there("MNIST", self.root, remedy)
+            from torchvision import datasets as published
+
+            _download(files, published.MNIST.mirrors, published.MNIST.resources, remedy)
+        return Arrays("MNIST", *read(files))
+
+    def _found(self) -> Files | None:
+        root = expanded(self.root)
+        return find([root / "MNIST/raw", root], self.split)
+
+    def _expected(self) -> Files:
+        return expected(expanded(self.root) / "MNIST/raw", self.split)
+
+
+class FashionMNIST(Dataset):
+    """Clothes and bags, 28x28, 60,000 to train and 10,000 to test, 10 classes (Xiao et al. 2017)."""
+
+    api = 1
+
+    resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 28
+    """Height and width of the training pictures, in pixels: one number, or `[height, width]`."""
+    channels: PositiveInt = 1
+    """1 for greyscale, 3 for RGB."""
+    root: Path = Path("data")
+    """The folder that holds FashionMNIST/raw/, as torchvision lays it out, or the files themselves, gzipped or not."""
+    split: Literal["train", "test", "all", "shipped"] = "train"
+    """Which pictures: `"train"`, `"test"`, `"all"`, or `"shipped"`, the test pictures that come with ganlab."""
+    download: bool = True
+    """Fetch the files into `root` where they are missing."""
+
+    def sources(self) -> Iterable[Path]:
+        """Return the files of the split."""
+        return _flat(self._found() or self._expected())
+
+    def open(self) -> Source:
+        """Read the files of the split, downloaded if need be."""
+        files = self._found()
+        if files is None:
+            files = self._expected()
+            remedy = (
+                'set dataset.split = "shipped" for the 10,000 pictures that come with ganlab, or '
+                + _put(files, "dataset.root")
+                + " (Debian's package dataset-fashion-mnist has them)"
+            )
+            if not self.download:
+                raise not_there("Fashion-MNIST", self.root, remedy)
+            from torchvision import datasets as published
+
+            _download(files, published.FashionMNIST.mirrors, published.FashionMNIST.resources, remedy)
+        return Arrays("Fashion-MNIST", *read(files))
+
+    def _found(self) -> Files | None:
+        root = expanded(self.root)
+        return self._expected() if self.split == "shipped" else find([root / "FashionMNIST/raw", root], self.split)
+
+    def _expected(self) -> Files:
+        if self.split == "shipped":
+            return expected(SHIPPED, "test")
+        return expected(expanded(self.root) / "FashionMNIST/raw", self.split)
+
+
+def expected(folder: Path, split: str) -> Files:
+    """Return what the files of `split` are called when they are published."""
+    return Files(
+        *([folder / f"{part}-{kind}-ubyte.gz" for part in PARTS[split]] for kind in ("images-idx3", "labels-idx1"))
+    )
+
+
+def find(folders: Sequence[Path], split: str) -> Files | None:
+    """Return the files of `split`, gzipped or not, from the first folder that has them all."""
+    for folder in folders:
+        kinds = [[_either(path) for path in paths] for paths in expected(folder, split)]
+        if all(path is not None for paths in kinds for path in paths):
+            return Files(*([path for path in paths if path is not None] for paths in kinds))
+    return None
+
+
+def read(files: Files) -> tuple[Bytes, Bytes]:
+    """Return pictures `(N, H, W)` and labels `(N,)`. Raise `DataError` where a file is not what it should be."""
+    import numpy as np
+
+    images = np.concatenate([read_file(path, 3) for path in files.images])
+    labels = np.concatenate([read_file(path, 1) for path in files.labels])
+    if len(images) != len(labels):
+        raise DataError(f"{files.images[0].parent} holds {len(images):,} pictures but {len(labels):,} labels")
+    return images, labels
+
+
+def read_file(path: Path, dimensions: int) -> Bytes:
+    """Return the array of bytes in an IDX file, gzipped or not. Raise `DataError` where it is anything else."""
+    import numpy as np
+
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            zeros, kind, count = struct.unpack(">HBB", file.read(4))
+            if (zeros, kind, count) != (0, UNSIGNED_BYTE, dimensions):
+                raise DataError(f"{path} is not an IDX file of bytes in {dimensions} dimensions")
+            shape = struct.unpack(f">{count}I", file.read(4 * count))
+            size = math.prod(shape)
+            # One byte more than there should be: what a file claims is neither believed nor exceeded.
+            data = file.read(size + 1) if size <= LARGEST_BYTES else b""
+    except (EOFError, zlib.error, struct.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is cut off or damaged ({error}); delete it, and it can be fetched again") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(data) != size:
+        raise DataError(
+            f"{path} does not hold {' x '.join(map(str, shape))} bytes; delete it, and it can be fetched again"
+        )
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _either(path: Path) -> Path | None:
+    """Return the file as torchvision unpacks it, or as it is published; None where there is neither."""
+    return next((choice for choice in (path.with_suffix(""), path) if choice.is_file()), None)
+
+
+def _download(files: Files, mirrors: Sequence[str], resources: Sequence[tuple[str, str]], remedy: str) -> None:
+    for path in _flat(files):
+        if not path.is_file():
+            fetch([mirror + path.name for mirror in mirrors], dict(resources)[path.name], path, remedy)
+
+
+def _put(files: Files, option: str) -> str:
+    names = ", ".join(path.name for path in _flat(files))
+    return f"put {names} into {files.images[0].parent}, or set {option} to the folder that holds them"
+
+
+def _flat(files: Files) -> list[Path]:
+    return [*files.images, *files.labels]

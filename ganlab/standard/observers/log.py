@@ -1,0 +1,57 @@
+"""The log of a run, in log.txt."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import PrivateAttr
+
+from ganlab import Observer, hookimpl
+from ganlab.standard.observers.wording import note_line, phase_line, printable, run_lines, tick_line
+
+if TYPE_CHECKING:
+    from ganlab import RunInfo, Tick
+
+
+class Log(Observer):
+    """Writes log.txt: every tick and note as a line with its time, for people, over all continuations of the run."""
+
+    api = 1
+    _path: Path | None = None
+    _waiting: list[str] = PrivateAttr(default_factory=list)
+    _begun: dict[str, float] = PrivateAttr(default_factory=dict)
+
+    @hookimpl
+    def phase(self, name: str, done: int, total: int) -> None:
+        begun = self._begun.setdefault(name, time.monotonic())
+        if total and done >= total:
+            self._write(phase_line(name, done, total, time.monotonic() - self._begun.pop(name, begun)))
+
+    @hookimpl
+    def note(self, text: str, level: str) -> None:
+        self._write(note_line(text, level))
+
+    @hookimpl
+    def run_start(self, run: RunInfo) -> None:
+        # What was said before the run had a directory comes first.
+        self._path = run.directory / "log.txt"
+        for line in run_lines(run):
+            self._write(line)
+
+    @hookimpl
+    def tick(self, run: RunInfo, tick: Tick) -> None:
+        self._write(tick_line(run, tick))
+
+    @hookimpl
+    def run_end(self, reason: str) -> None:
+        self._write(reason)
+
+    def _write(self, text: str) -> None:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        self._waiting += [f"{stamp}  {printable(line)}\n" for line in text.splitlines()]
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8", errors="replace") as file:
+                file.write("".join(self._waiting))
+            self._waiting.clear()
