@@ -115,7 +115,7 @@ def test_what_is_no_component_class_is_refused(other: object) -> None:
 
 def test_a_component_that_ends_the_process_has_failed() -> None:
     found = named(run_checks(Leaving))
-    assert found["shape"].advice.startswith("SystemExit: enough (test_testing.py:")
+    assert found["shape"].advice.startswith("SystemExit: enough (test_suite.py:")
 
 
 def test_pytest_gets_one_case_a_check() -> None:

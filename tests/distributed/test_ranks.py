@@ -29,7 +29,7 @@ from ganlab.distributed.share import Share
 from ganlab.registry.entry_points import GROUPS
 from ganlab.training.checkpoint import RANK_BUFFERS
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 ITERATIONS, PER_EPOCH, BATCH = 9, 3, 8
 TORCHRUN = "--max-restarts 1 -m ganlab run r.toml --out d"
 PROGRESS = (

@@ -24,7 +24,7 @@ from ganlab.run.observers import Observers
 from ganlab.standard.observers.terminal import Terminal
 from ganlab.standard.observers.wording import duration, number
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[3]
 REALS = np.zeros((4, 8, 8, 3), np.uint8)
 STATS = {"loss_discriminator": 1.203, "D(x)": 0.61, "D(G(z))": 0.32, "loss_generator": 0.912}  # as bce reports them
 RUN = RunInfo(

@@ -292,7 +292,7 @@ class Looping(Good):
 BREAKS = [
     Break("images", Choosy, "check() refuses pictures of 28x28, 32x32, 64x64, 48x64, 8x8"),
     Break("images", Silent, "check() refuses 1x28x28 without a word: say what to do instead"),
-    Break("images", Stumbling, "check() raises KeyError: 32 (test_testing_models.py:"),
+    Break("images", Stumbling, "check() raises KeyError: 32 (test_models.py:"),
     Break(
         "images",
         Good,
@@ -306,7 +306,7 @@ BREAKS = [
     Break("seed", Unseeded, "generator.first.weight differs between two builds after the same seed"),
     Break("seed", Constant, "all weights are the same whatever the seed: draw them from torch's default generator"),
     Break("shape", Greyscale, "for pictures of 3x32x32 and 1 z the generator makes (1, 1, 32, 32) instead of"),
-    Break("shape", Fixed, "shape '[8, 1, 28, 28]' is invalid for input of size 784 (test_testing_models.py:"),
+    Break("shape", Fixed, "shape '[8, 1, 28, 28]' is invalid for input of size 784 (test_models.py:"),
     Break("dtype", Double, "the generator makes torch.float64 of z in float32: give back z's type"),
     Break("range", Boundless, "but must lie in [-1, 1] whatever the weights: end the generator with torch.tanh"),
     Break("range", Infinite, "for pictures of 3x32x32 the first weights make NaN or infinite values"),

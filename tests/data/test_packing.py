@@ -24,7 +24,7 @@ from ganlab import DataError, Dataset, RunError, Source
 from ganlab.data import cache
 from ganlab.data.packing import Packed, pack
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class Sheet(Dataset):

@@ -22,7 +22,7 @@ from ganlab.recipe.toml import dumps, parse
 from ganlab.registry import Registry, registry
 from ganlab.registry.entry_points import HOST
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RECIPES = sorted(ROOT.glob("recipes/*.toml"))
 
 

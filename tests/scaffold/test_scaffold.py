@@ -30,7 +30,7 @@ from ganlab.registry.entry_points import GROUPS
 from ganlab.scaffold import write_plugin
 from ganlab.scaffold.texts import TEMPLATES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "pyproject.toml"
 
 
