@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from ganlab.events import Tick
 from ganlab.interfaces import Batch
-from ganlab.run.session import Session
 from ganlab.training.optimizer import Adam
+from ganlab.training.trainer import Trainer
 
 NARROW = 8
 """Channels next to the picture of networks so narrow that in most iterations no activation crosses a kink."""
@@ -83,7 +83,7 @@ def gate(setting: Setting, iterations: int, precision: str = "fp32") -> Gate:
     """Train with ganlab, repeat every iteration with the textbook, and compare."""
     recipe = ours.recipe(setting, {**ours.EXACT, **ours.EVERY_TICK, "train": {"precision": precision}})
     pictures = ours.packed(faces.pixels(max(PICTURES, setting.batch_size), setting.resolution, setting.channels))
-    run, same = ours.session(recipe, pictures), ours.session(recipe, pictures)
+    run, same = ours.trainer(recipe, pictures), ours.trainer(recipe, pictures)
     same.batches.move_to(recipe.seed, 0)  # the very batches and latents that ganlab's loop draws
     book = _Textbook(setting, run.device)
     book.take_over(run)
@@ -138,7 +138,7 @@ class _Textbook:
         self._optimizers = textbook.optimizers(*self._networks)
 
     @torch.no_grad()
-    def take_over(self, run: Session) -> None:
+    def take_over(self, run: Trainer) -> None:
         """Take weights, BatchNorm statistics and Adam's moments from ganlab."""
         for name, network, optimizer in zip(NETWORKS, self._networks, self._optimizers, strict=True):
             mine = run.state.networks[name]

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import faces
+import ganlab.training.trainer as training
 import gate
 import ours
 import textbook
@@ -30,7 +31,6 @@ from ours import Setting
 from processes import leg, ratios, rounds
 from turns import Loop, Turn, kernels
 
-import ganlab.training.loop as training
 from ganlab.bench.peak import measure_peak
 from ganlab.events import Tick
 from ganlab.hardware.device import arithmetic, synchronize
@@ -141,7 +141,7 @@ class _Bench:
         """Measure the device's arithmetic in each precision and the bandwidth of its memory."""
         found: dict[str, Any] = {}
         for precision in ("bf16", "tf32", "fp32") if self._cuda else ("fp32",):
-            with arithmetic(precision, False, None):
+            with arithmetic(self._device, precision):
                 found[f"{precision}_flops"] = measure_peak(self._device, precision, self._scale.seconds).flops
         source = torch.randn(2**28 if self._cuda else 2**22, device=self._device)
         target = torch.empty_like(source)
@@ -251,7 +251,7 @@ class _Bench:
                 training.Captured = captured
                 return beat()
 
-            run = ours.session(ours.recipe(setting, variant), ours.packed(pixels))
+            run = ours.trainer(ours.recipe(setting, variant), ours.packed(pixels))
             ours.train(run, told, noted=self._notes.append)
 
         return loop
@@ -264,7 +264,7 @@ class _Bench:
         pictures = torch.from_numpy(pixels).to(self._device).float().div(127.5).sub(1.0)
         seeds = [self._textbook_curve(setting, pictures, seed, iterations) for seed in range(3)]
         ticks: list[Tick] = []
-        run = ours.session(ours.recipe(setting, {**ours.FAST, **ours.EVERY_TICK}), ours.packed(pixels))
+        run = ours.trainer(ours.recipe(setting, {**ours.FAST, **ours.EVERY_TICK}), ours.packed(pixels))
         ours.train(run, lambda: len(ticks) >= iterations, ticks.append)
         mine = [_settled([tick.stats[f"loss_{name}"] for tick in ticks]) for name in ("discriminator", "generator")]
         inside = []

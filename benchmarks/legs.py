@@ -94,7 +94,7 @@ def ganlab_in_memory(variant: dict[str, Any]) -> Callable[[dict[str, Any]], dict
         setting = _setting(wanted)
         pixels = faces.pixels(wanted["pictures"], setting.resolution, setting.channels)
         timer = Timer(wanted["warm_up"], wanted["iterations"])
-        ours.train(ours.session(ours.recipe(setting, variant), ours.packed(pixels)), timer.ended)
+        ours.train(ours.trainer(ours.recipe(setting, variant), ours.packed(pixels)), timer.ended)
         return _between(wanted, timer.marks)
 
     return leg

@@ -9,15 +9,12 @@ from typing import Any, NamedTuple
 from faces import Pixels
 
 from ganlab.data.packing import Packed
-from ganlab.distributed.ranks import Place, Ranks
 from ganlab.events import Tick
 from ganlab.hardware.device import arithmetic, choose_device, choose_precision
 from ganlab.interfaces import ImageSpec
 from ganlab.recipe.recipe import Recipe, parse_recipe
-from ganlab.run.observers import Observers
-from ganlab.run.session import Session
-from ganlab.run.signals import Interruption
-from ganlab.training.loop import train_loop
+from ganlab.training.ticks import Callbacks
+from ganlab.training.trainer import Trainer
 
 ENDLESS = 2**62
 
@@ -69,38 +66,18 @@ def packed(pixels: Pixels) -> Packed:
     return Packed(pixels, None, ImageSpec(channels, height, width), (), "benchmark")
 
 
-def session(wanted: Recipe, pictures: Packed) -> Session:
-    """Return the parts of a run, on one device and with nobody who observes it."""
+def trainer(wanted: Recipe, pictures: Packed) -> Trainer:
+    """Return what trains a recipe, on one device."""
     device = choose_device(wanted.train.device)
-    precision = choose_precision(wanted.train.precision, device, print)
-    return Session(wanted, pictures, device, precision, Ranks(Place(0, 1, 0), device), Observers(), Interruption())
+    return Trainer(wanted, pictures, device, choose_precision(wanted.train.precision, device, print))
 
 
 def train(
-    run: Session,
+    run: Trainer,
     told: Callable[[], bool],
     ticked: Callable[[Tick], None] = lambda _: None,
     noted: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Train in ganlab's own loop until `told`, called after each iteration, returns True."""
-    with arithmetic(run.precision, run.recipe.train.deterministic, run.recipe.train.threads):
-        train_loop(
-            run.recipe, run.state, run.batches, run.device, run.precision, run.ranks, _Witness(told, ticked, noted)
-        )
-
-
-class _Witness:
-    def __init__(self, told: Callable[[], bool], ticked: Callable[[Tick], None], noted: Callable[[str], None]) -> None:
-        self._told, self._ticked, self._noted = told, ticked, noted
-
-    def tick(self, tick: Tick) -> None:
-        self._ticked(tick)
-
-    def snapshot(self) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        self._noted(text)
-
-    def stop_requested(self) -> bool:
-        return self._told()
+    with arithmetic(run.device, run.precision, run.recipe.train.deterministic, run.recipe.train.threads):
+        run.run(Callbacks(tick=ticked, note=noted, stop_requested=told))

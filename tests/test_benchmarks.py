@@ -22,7 +22,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from turns import Turn
 
 from ganlab.bench.measure import _Bench, _endless
-from ganlab.run.signals import Interruption
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = Setting(32, 3, 16, gate.NARROW)
@@ -43,7 +42,7 @@ def test_the_gate_fails_where_the_mathematics_differ(monkeypatch: pytest.MonkeyP
 def test_the_arithmetic_on_paper_is_what_torch_counts() -> None:
     pixels, cpu = faces.pixels(32, 32, 3), torch.device("cpu")
     recipe = _endless(ours.recipe(TINY, ours.EXACT))
-    mine = _Bench(recipe, ours.packed(pixels), cpu, "fp32", Interruption(), 0.1)
+    mine = _Bench(recipe, ours.packed(pixels), cpu, "fp32", 0.1)
     assert mine.count()[0] == arithmetic.flops(TINY)
     G, D = gate.networks(TINY)
     batches = textbook.in_memory(torch.from_numpy(pixels).float().div(127.5).sub(1.0), TINY.batch_size)
@@ -79,7 +78,7 @@ def test_a_leg_runs_in_a_process_of_its_own(leg: str, tmp_path: Path) -> None:
 def test_loops_take_turns() -> None:
     recipe, pictures = ours.recipe(TINY, ours.FAST), ours.packed(faces.pixels(32, 32, 3))
     turns = [
-        Turn(name, lambda beat: ours.train(ours.session(recipe, pictures), beat), torch.device("cpu")) for name in "ab"
+        Turn(name, lambda beat: ours.train(ours.trainer(recipe, pictures), beat), torch.device("cpu")) for name in "ab"
     ]
     assert [turn.block(0.0, 2).iterations for turn in (*turns, *reversed(turns))] == [2, 2, 2, 2]
     for turn in turns:

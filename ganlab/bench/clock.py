@@ -1,4 +1,4 @@
-"""A witness of the training loop that measures it."""
+"""The clock that a training is measured by, as one of its callbacks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import torch
 
-    from ganlab.events import Tick
     from ganlab.training.state import State
 
 WARM_UP_ITERATIONS = 8
@@ -30,14 +29,12 @@ class Block(NamedTuple):
 
 
 class Clock:
-    """Lets the loop run for some seconds, and measures it in blocks."""
+    """Lets a training run for some seconds, and measures it in blocks."""
 
     def __init__(self, state: State, device: torch.device, seconds: float, block_seconds: float, period: int) -> None:
         self.blocks: list[Block] = []
         self.enqueued: list[float] = []
         """Seconds that the host itself needs for an iteration, where the device is not the host."""
-        self.notes: list[str] = []
-        """What the loop has to say."""
         self._state, self._device = state, device
         self._seconds, self._block_seconds = seconds, block_seconds
         self._warm_at = state.iteration + WARM_UP_ITERATIONS * period
@@ -45,16 +42,8 @@ class Clock:
         self._start = time.perf_counter()
         self._begin(self._start)
 
-    def tick(self, tick: Tick) -> None:
-        pass
-
-    def snapshot(self) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
     def stop_requested(self) -> bool:
+        """Note the time, after each iteration; tell whether the seconds are over."""
         from ganlab.hardware.device import synchronize
 
         now, iterations = time.perf_counter(), self._state.iteration - self._first

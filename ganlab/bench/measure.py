@@ -15,12 +15,9 @@ from ganlab.bench.clock import Block, Clock
 from ganlab.bench.peak import measure_peak
 from ganlab.bench.report import Report, Startup, spread
 from ganlab.errors import GanlabError, RunError
-from ganlab.events import Tick
 from ganlab.interfaces import Batch
 from ganlab.run.culprit import blaming
-from ganlab.run.observers import Observers
-from ganlab.run.session import Session
-from ganlab.run.signals import Interruption, watching_signals
+from ganlab.run.signals import watching_signals
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from ganlab.data.packing import Packed
     from ganlab.hardware.device import Precision
     from ganlab.recipe.recipe import Recipe
-    from ganlab.training.loop import Witness
+    from ganlab.training.trainer import Trainer
 
 ENDLESS = 2**62
 BLOCKS = 40
@@ -63,8 +60,8 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
         precision = choose_precision(recipe.train.precision, device, notes.append)
         packed = pack(recipe.dataset, recipe.table["dataset"]["name"], progress)
         found = time.perf_counter()
-        with arithmetic(precision, recipe.train.deterministic, recipe.train.threads):
-            bench = _Bench(_endless(recipe), packed, device, precision, interruption, seconds / BLOCKS)
+        with arithmetic(device, precision, recipe.train.deterministic, recipe.train.threads):
+            bench = _Bench(_endless(recipe), packed, device, precision, seconds / BLOCKS)
             built = time.perf_counter()
             flops, first = bench.count()
             mine, fixed = bench.race(0.7 * seconds, progress)
@@ -99,48 +96,41 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
 
 
 class _Bench:
-    """The parts of a run, put through the loop without a directory."""
+    """A trainer, put through the loop without a directory."""
 
     def __init__(
-        self,
-        recipe: Recipe,
-        packed: Packed,
-        device: torch.device,
-        precision: Precision,
-        interruption: Interruption,
-        block_seconds: float,
+        self, recipe: Recipe, packed: Packed, device: torch.device, precision: Precision, block_seconds: float
     ) -> None:
-        from ganlab.distributed.ranks import Place, Ranks
+        from ganlab.training.trainer import Trainer
 
-        self._recipe, self._device, self._precision, self._packed = recipe, device, precision, packed
-        self._ranks, self._interruption = Ranks(Place(0, 1, 0), device), interruption
-        self._session, self._block_seconds = self._build(recipe), block_seconds
+        self._trainer, self._block_seconds = Trainer(recipe, packed, device, precision), block_seconds
         self.notes: list[str] = []
         self.enqueue_seconds: float | None = None
         self.batches_per_iteration = 1.0
 
     def count(self) -> tuple[float, float]:
         """Run two periods of the loss; return the FLOPs of an iteration and the seconds of the first one."""
-        state, period = self._session.state, self._recipe.loss.period
-        timed, begun = _Counted(period, self._device), time.perf_counter()
-        self._loop(self._session, self._session.batches, timed)
+        trainer = self._trainer
+        state, period = trainer.state, trainer.recipe.loss.period
+        begun = time.perf_counter()
+        ends = _ends(trainer, period)
         # Only now: counting, and the import of what counts, would be a part of the first iteration.
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:
-            self._loop(self._session, self._session.batches, _Counted(period, self._device))
+            _ends(trainer, period)
         self.batches_per_iteration = state.drawn / state.iteration
-        return counter.get_total_flops() / period, timed.ends[0] - begun
+        return counter.get_total_flops() / period, ends[0] - begun
 
     def race(self, seconds: float, progress: Progress) -> tuple[list[Block], list[Block]]:
         """Return the blocks of training on the data, and on one batch that is there already, measured in turns."""
-        batches = self._session.batches
+        batches = self._trainer.batches
         fixed = cast("Batches", _Fixed(batches))
         blocks: dict[int, list[Block]] = {id(batches): [], id(fixed): []}
         enqueued = []
         for turn, contestant in enumerate((batches, fixed, fixed, batches)):
             progress("measuring", turn, 4)
-            clock = self._leg(self._session, contestant, seconds / 4)
+            clock = self._leg(self._trainer, contestant, seconds / 4)
             blocks[id(contestant)] += clock.blocks
             enqueued += clock.enqueued
         progress("measuring", 4, 4)
@@ -149,58 +139,48 @@ class _Bench:
 
     def fixed_cost(self, seconds: float, whole: Sequence[Block]) -> float | None:
         """Return what an iteration takes whatever its batch: the line through two batch sizes, at no pictures."""
-        size = self._recipe.train.batch_size
+        from ganlab.training.trainer import Trainer
+
+        trainer = self._trainer
+        size = trainer.recipe.train.batch_size
         few = size // FEW
         if few < 2:
             return None  # BatchNorm needs two
-        train = self._recipe.train.model_copy(update={"batch_size": few})
-        session = self._build(dataclasses.replace(self._recipe, train=train))
-        blocks = self._leg(session, session.batches, seconds).blocks
+        train = trainer.recipe.train.model_copy(update={"batch_size": few})
+        recipe = dataclasses.replace(trainer.recipe, train=train)
+        little = Trainer(recipe, trainer.packed, trainer.device, trainer.precision)
+        blocks = self._leg(little, little.batches, seconds).blocks
         small, large = (
             statistics.median(block.seconds / block.iterations for block in part) for part in (blocks, whole)
         )
         return max(0.0, (small * size - large * few) / (size - few))
 
-    def _leg(self, session: Session, batches: Batches, seconds: float) -> Clock:
-        period = self._recipe.loss.period
-        clock = Clock(session.state, self._device, seconds, self._block_seconds, period)
-        self._loop(session, batches, clock)
-        self.notes += [note for note in clock.notes if note not in self.notes]
+    def _leg(self, trainer: Trainer, batches: Batches, seconds: float) -> Clock:
+        from ganlab.training.ticks import Callbacks
+
+        clock = Clock(trainer.state, trainer.device, seconds, self._block_seconds, trainer.recipe.loss.period)
+        trainer.run(Callbacks(note=self._note, stop_requested=clock.stop_requested), batches)
         return clock
 
-    def _build(self, recipe: Recipe) -> Session:
-        return Session(
-            recipe, self._packed, self._device, self._precision, self._ranks, Observers(), self._interruption
-        )
-
-    def _loop(self, session: Session, batches: Batches, witness: Witness) -> None:
-        from ganlab.training.loop import train_loop
-
-        train_loop(session.recipe, session.state, batches, self._device, self._precision, self._ranks, witness)
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
 
-class _Counted:
-    """A witness that ends the loop after so many iterations, and knows when each has ended."""
+def _ends(trainer: Trainer, iterations: int) -> list[float]:
+    """Train so many iterations, and return when each has ended."""
+    from ganlab.hardware.device import synchronize
+    from ganlab.training.ticks import Callbacks
 
-    def __init__(self, iterations: int, device: torch.device) -> None:
-        self.ends: list[float] = []
-        self._iterations, self._device = iterations, device
+    ends: list[float] = []
 
-    def tick(self, tick: Tick) -> None:
-        pass
+    def stop_requested() -> bool:
+        synchronize(trainer.device)
+        ends.append(time.perf_counter())
+        return len(ends) >= iterations
 
-    def snapshot(self) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
-
-    def stop_requested(self) -> bool:
-        from ganlab.hardware.device import synchronize
-
-        synchronize(self._device)
-        self.ends.append(time.perf_counter())
-        return len(self.ends) >= self._iterations
+    trainer.run(Callbacks(stop_requested=stop_requested))
+    return ends
 
 
 class _Fixed(Iterator[Batch]):

@@ -17,6 +17,8 @@ from torch import Tensor
 from ganlab.errors import GanlabError
 
 Precision = Literal["fp32", "tf32", "bf16"]
+Autocast = Callable[[], AbstractContextManager[object]]
+"""Makes what is entered around each forward pass."""
 
 
 def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
@@ -70,7 +72,7 @@ def choose_precision(
     )
 
 
-def autocast(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[object]]:
+def autocast(precision: Precision, device: torch.device) -> Autocast:
     """Return what to enter around each forward pass."""
     if precision != "bf16":
         return nullcontext
@@ -91,8 +93,12 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 @contextmanager
-def arithmetic(precision: Precision, deterministic: bool, threads: int | None) -> Iterator[None]:
+def arithmetic(
+    device: torch.device, precision: Precision, deterministic: bool = False, threads: int | None = None
+) -> Iterator[None]:
     """Set torch's process-wide arithmetic for the time of a run, and put it back afterwards."""
+    if device.type == "cpu":
+        keep_freed_memory()
     benchmark, certain = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
     thread_count = torch.get_num_threads()
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ganlab.durable import TEMPORARY
 from ganlab.errors import GanlabError, RunError
 from ganlab.run.directory import RunDirectory, newest_run
-from ganlab.training.checkpoint import Manifest, newest_checkpoint
+from ganlab.training.checkpoint import Manifest, begun_with
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
@@ -60,9 +60,9 @@ def check_directory(recipe: Recipe, directory: RunDirectory) -> None:
     strangers = [name for name in entries if name != ".lock" and not name.startswith(TEMPORARY)]
     if strangers and not directory.recipe.exists():
         raise GanlabError(f"--out {path} is not empty and holds no run of ganlab; name a new directory")
-    checkpoint = newest_checkpoint(directory.checkpoints, lambda text: None)
-    if checkpoint is not None:
-        refuse_changes(recipe, checkpoint.manifest, path)
+    # Of its state nothing is read here: the session reads all of it, once, when the run's lock is held.
+    if (manifest := begun_with(directory.checkpoints)) is not None:
+        refuse_changes(recipe, manifest, path)
 
 
 def refuse_changes(recipe: Recipe, manifest: Manifest, path: Path) -> None:
@@ -105,10 +105,10 @@ def _begun_with(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
     """Return the recipe that a run was begun with, with the defaults of options that ganlab has learned since."""
     from ganlab.recipe.recipe import parse_recipe
 
-    old = _flat(manifest.recipe)
+    old = _flat(manifest.provenance.recipe)
     if _flat(recipe.table).keys() - old.keys():
         with suppress(GanlabError):  # it cannot be read any more; what differs is shown as it is
-            old = _flat(parse_recipe(manifest.recipe, recipe.name).table) | old
+            old = _flat(parse_recipe(manifest.provenance.recipe, recipe.name).table) | old
     return old
 
 

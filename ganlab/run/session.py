@@ -1,4 +1,4 @@
-"""One process's share of a run: it holds the parts, continues or begins, and is told what the loop does."""
+"""One process's share of a run: it continues or begins, and does what the trainer's callbacks ask for."""
 
 from __future__ import annotations
 
@@ -18,26 +18,19 @@ from ganlab.run.resume import note_of_extension, refuse_changes
 from ganlab.run.signals import Interruption
 from ganlab.training.checkpoint import (
     Checkpoint,
+    Checkpoints,
     Manifest,
-    delete_old,
-    newest_checkpoint,
+    Provenance,
     read_checkpoint,
     remove_leftovers,
-    save_checkpoint,
 )
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-    from ganlab.data.packing import Packed
-    from ganlab.distributed.ranks import Ranks
     from ganlab.generator.metadata import Metadata
-    from ganlab.hardware.device import Precision
-    from ganlab.recipe.recipe import Recipe
     from ganlab.registry.entry_points import Kind
-    from ganlab.training.schedule import Plan
-    from ganlab.training.state import State
+    from ganlab.training.trainer import Trainer
 
 ROLLBACKS = 3
 """How often a run may go back to a checkpoint before it gives up."""
@@ -46,46 +39,14 @@ REALS = 64
 
 
 class Session:
-    """One process's share of a run: it holds the parts and is the loop's witness."""
+    """One process's share of a run: its trainer in a directory, and what the trainer's callbacks do there."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        packed: Packed,
-        device: torch.device,
-        precision: Precision,
-        ranks: Ranks,
-        observers: Observers,
-        interruption: Interruption,
-    ) -> None:
-        from ganlab.data.batches import Batches
-        from ganlab.data.latents import Latent
-        from ganlab.distributed.share import Share
-        from ganlab.hardware.device import keep_freed_memory
+    def __init__(self, trainer: Trainer, observers: Observers, interruption: Interruption) -> None:
         from ganlab.training.collapse import CollapseWatch
-        from ganlab.training.schedule import Plan
-        from ganlab.training.state import build_state
 
-        if device.type == "cpu":
-            keep_freed_memory()
-        self.recipe, self.packed, self.device, self.precision = recipe, packed, device, precision
-        self.ranks, self.observers, self.interruption = ranks, observers, interruption
-        ranks.same(recipe.sha256, "another recipe than rank 0")
-        ranks.same(packed.fingerprint, "on other pictures than rank 0")
-        self.batches = Batches(
-            packed,
-            Latent(recipe.model.latent_dim, recipe.model.latent),
-            batch_size=recipe.train.batch_size,
-            conditional=recipe.model.conditional,
-            flip=recipe.dataset.flip,
-            seed=recipe.seed,
-            device=device,
-            share=Share(ranks.rank, ranks.world),
-        )
-        self.state: State = build_state(recipe, packed.spec, device)
-        # Seeded alike, they are alike; but a model may draw from a source that no seed reaches.
-        ranks.adopt(tensor for _, tensor in self.state.tensors())
-        self.plan: Plan = Plan(recipe, self.batches.per_epoch)
+        self.trainer, self.observers, self.interruption = trainer, observers, interruption
+        self.recipe, self.state, self.schedule = trainer.recipe, trainer.state, trainer.schedule
+        self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
         self._collapse = CollapseWatch(self._reals())
 
     @property
@@ -96,6 +57,7 @@ class Session:
     def run(self, directory: RunDirectory) -> bool:
         """Train to the end in `directory`; return whether anything was left to train."""
         self.directory = directory
+        self._checkpoints = Checkpoints(directory.checkpoints, self.recipe.snapshot.keep, self._warn)
         with self.ranks.work_of_first() as mine:
             if mine:
                 remove_leftovers(directory.path, directory.checkpoints, self._warn)
@@ -104,10 +66,10 @@ class Session:
             refuse_changes(self.recipe, checkpoint.manifest, directory.path)
             self._note_differences(checkpoint.manifest)
             checkpoint.restore(self.state, self.ranks)
-            if self.plan.done(self.state):
+            if self.schedule.done(self.state):
                 with self.ranks.work_of_first() as mine:
                     if mine:  # the run may have been killed when the last checkpoint was there and the old ones, too
-                        delete_old(directory.checkpoints, self.recipe.snapshot.keep, self._warn)
+                        self._checkpoints.delete_old()
                 return False
         with self.ranks.work_of_first() as mine:
             if mine:
@@ -120,7 +82,7 @@ class Session:
         self.observers.run_start(self.info, self._reals())
         try:
             if checkpoint is None:
-                self.snapshot()
+                self._snapshot()
             finished = self._train()
             if not finished:
                 self.state.refuse_non_finite(self.ranks)
@@ -136,11 +98,12 @@ class Session:
         """Run the loop, and again from the last checkpoint where the recipe allows it; return whether it ended."""
         import torch
 
-        from ganlab.training.loop import train_loop
+        from ganlab.training.ticks import Callbacks
 
+        callbacks = Callbacks(self._tick, self._snapshot, self.observers.note, self._stop_requested)
         while True:
             try:
-                return train_loop(self.recipe, self.state, self.batches, self.device, self.precision, self.ranks, self)
+                return self.trainer.run(callbacks)
             except NonFiniteError as error:
                 if self.recipe.train.on_nonfinite == "stop":
                     raise
@@ -159,7 +122,7 @@ class Session:
         found = None
         with self.ranks.work_of_first() as mine:
             if mine:
-                found = newest_checkpoint(self.directory.checkpoints, self._warn)
+                found = self._checkpoints.newest()
         name = self.ranks.text_of_first(found.path.name if found is not None else "")
         if found is None and name:
             path = self.directory.checkpoints / name
@@ -171,15 +134,14 @@ class Session:
     def _out_of_memory(self) -> str:
         import torch
 
-        train, images = self.recipe.train, self.packed.spec
-        used = ""
-        if self.device.type == "cuda":
-            used = f" ({torch.cuda.max_memory_allocated(self.device) / 1e9:.1f} GB were in use)"
+        size, images, precision = self.recipe.train.batch_size, self.packed.spec, self.trainer.precision
+        cuda = self.device.type == "cuda"
+        used = f" ({torch.cuda.max_memory_allocated(self.device) / 1e9:.1f} GB were in use)" if cuda else ""
+        lower = ", or --set train.precision=bf16" if cuda and precision != "bf16" else ""
         return (
-            f"out of memory on {self.device}{used} with train.batch_size = {train.batch_size}, pictures of "
-            f"{images.channels} x {images.height} x {images.width} and precision {self.precision}. The run is kept in "
-            f"{self.directory.path}; start a new one with --set train.batch_size={max(1, train.batch_size // 2)}"
-            + (", or --set train.precision=bf16" if self.device.type == "cuda" and self.precision != "bf16" else "")
+            f"out of memory on {self.device}{used} with train.batch_size = {size}, pictures of {images.channels} x "
+            f"{images.height} x {images.width} and precision {precision}. The run is kept in {self.directory.path}; "
+            f"start a new one with --set train.batch_size={max(1, size // 2)}{lower}"
         )
 
     def _roll_back(self, error: NonFiniteError) -> None:
@@ -199,12 +161,12 @@ class Session:
         self.info = self._info()
         self.observers.run_start(self.info, self._reals())
 
-    def tick(self, tick: Tick) -> None:
+    def _tick(self, tick: Tick) -> None:
         self.observers.tick(self.info, tick)
         if warning := self._collapse.tick(tick.iteration, tick.stats):
             self._warn(warning)
 
-    def snapshot(self) -> None:
+    def _snapshot(self) -> None:
         from ganlab.generator.file import write_generator
         from ganlab.training.sampling import draw_samples, sample_columns, shipped_generator
         from ganlab.training.state import buffer_rows
@@ -224,18 +186,15 @@ class Session:
                     self.info,
                     Snapshot(
                         state.iteration,
-                        self.plan.images(state),
-                        self.plan.epoch(state),
+                        self.schedule.images(state),
+                        self.schedule.epoch(state),
                         samples,
                         sample_columns(recipe, images),
                     ),
                 )
                 self._write_checkpoint(rows)
 
-    def note(self, text: str) -> None:
-        self.observers.note(text, "info")
-
-    def stop_requested(self) -> bool:
+    def _stop_requested(self) -> bool:
         return self.interruption.received is not None
 
     def _save(self) -> None:
@@ -247,27 +206,18 @@ class Session:
                 self._write_checkpoint(rows)
 
     def _write_checkpoint(self, rows: Tensor) -> None:
+        self._checkpoints.save(self.state, rows, self._provenance())
+
+    def _provenance(self) -> Provenance:
         import torch
 
-        save_checkpoint(
-            self.directory.checkpoints,
-            self.state,
-            rows,
-            lambda sha256, size: Manifest(
-                iteration=self.state.iteration,
-                drawn=self.state.drawn,
-                rollbacks=self.state.rollbacks,
-                recipe=self.recipe.table,
-                data=self.packed.fingerprint,
-                versions=self._versions(),
-                ranks=self.ranks.world,
-                threads=torch.get_num_threads(),
-                device=self.device.type,
-                sha256=sha256,
-                bytes=size,
-            ),
-            self.recipe.snapshot.keep,
-            self._warn,
+        return Provenance(
+            self.recipe.table,
+            self.packed.fingerprint,
+            self._versions(),
+            self.ranks.world,
+            torch.get_num_threads(),
+            self.device.type,
         )
 
     def _warn(self, text: str) -> None:
@@ -286,31 +236,22 @@ class Session:
 
     def _note_differences(self, manifest: Manifest) -> None:
         """Say what keeps a continued run from giving the very bits that an undisturbed one would have given."""
-        import torch
-
-        if manifest.data != self.packed.fingerprint:
+        there, here = manifest.provenance, self._provenance()
+        if there.data != here.data:
             raise GanlabError(
                 f"the pictures have changed since {self.directory.path} was begun; "
                 f"put them back, or start a new run with another --out directory"
             )
-        here = self._versions() | {
-            "threads": torch.get_num_threads(),
-            "device": self.device.type,
-            "ranks": self.ranks.world,
-        }
-        there = {
-            **manifest.versions,
-            "threads": manifest.threads,
-            "device": manifest.device,
-            "ranks": manifest.ranks,
-        }
-        for name in here:
-            if there.get(name, here[name]) != here[name]:
+        before, now = (
+            {**one.versions, "threads": one.threads, "device": one.device, "ranks": one.ranks} for one in (there, here)
+        )
+        for name in now:
+            if before.get(name, now[name]) != now[name]:
                 self._warn(
-                    f"the run was begun with {name} {there[name]} and goes on with {here[name]}: "
+                    f"the run was begun with {name} {before[name]} and goes on with {now[name]}: "
                     f"same data and order, but not the same bits"
                 )
-        if extension := note_of_extension(self.recipe, manifest, self.batches.per_epoch):
+        if extension := note_of_extension(self.recipe, manifest, self.trainer.batches.per_epoch):
             self._warn(extension)
 
     def _write_description(self) -> None:
@@ -322,15 +263,15 @@ class Session:
     def _environment(self) -> dict[str, Any]:
         import torch
 
+        from ganlab.hardware.device import processor
+
         providers = {provider.distribution: provider.version for provider in registry.providers()}
         return {
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "processor": torch.cuda.get_device_name(self.device)
-            if self.device.type == "cuda"
-            else platform.processor(),
+            "processor": processor(self.device),
             "device": str(self.device),
-            "precision": self.precision,
+            "precision": self.trainer.precision,
             "threads": torch.get_num_threads(),
             "ranks": self.ranks.world,
             "packages": {name: version(name) for name in ("torch", "numpy", "safetensors")} | providers,
@@ -347,7 +288,7 @@ class Session:
             dataset_size=len(self.packed.images),
             parameters=parameter_counts(self.state.networks),
             device=str(self.device),
-            precision=self.precision,
+            precision=self.trainer.precision,
             first_iteration=self.state.iteration,
         )
 
@@ -368,8 +309,8 @@ class Session:
             recipe=RecipeRecord(name=self.recipe.name, sha256=self.recipe.sha256),
             training=TrainingRecord(
                 iterations=self.state.iteration,
-                images=self.plan.images(self.state),
-                epochs=self.plan.epoch(self.state),
+                images=self.schedule.images(self.state),
+                epochs=self.schedule.epoch(self.state),
             ),
             fingerprint=self.packed.fingerprint,
         )

@@ -64,6 +64,7 @@ def train(
             from ganlab.distributed.ranks import joined, place
             from ganlab.distributed.share import Share
             from ganlab.hardware.device import arithmetic, choose_device, choose_precision
+            from ganlab.training.trainer import Trainer
 
         here = place()
         Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive
@@ -81,22 +82,23 @@ def train(
         heartbeat.work = lambda: "waiting for the other ranks" if here.world > 1 else "building the networks"
         with (
             heartbeat.beating(observers.note),
-            arithmetic(precision, recipe.train.deterministic, recipe.train.threads),
+            arithmetic(device, precision, recipe.train.deterministic, recipe.train.threads),
             joined(here, device, recipe.train.rank_timeout_seconds) as ranks,
         ):
-            session = Session(recipe, packed, device, precision, ranks, observers, interruption)
+            trainer = Trainer(recipe, packed, device, precision, ranks)
+            session = Session(trainer, observers, interruption)
             heartbeat.work = lambda: session.work
             directory = _common_directory(recipe, chosen, ranks)
             with (
                 directory.locked() if ranks.first else nullcontext(),
-                blaming(recipe, directory, lambda: session.state.iteration),
+                blaming(recipe, directory, lambda: trainer.state.iteration),
             ):
                 trained = session.run(directory)
     return Run(
         directory.path,
         directory.generator,
-        session.state.iteration,
-        session.plan.images(session.state),
+        trainer.state.iteration,
+        trainer.schedule.images(trainer.state),
         time.perf_counter() - started,
         not trained,
     )

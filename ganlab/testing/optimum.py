@@ -51,13 +51,13 @@ def mean_found(loss: Loss) -> float:
     Players circle around the optimum (Mescheder et al. 2018), so no single moment says where it is.
     """
     trial = Trial(Shades(), loss, IMAGES, ITERATIONS, lr=LR)
-    state = trial.begin()
-    shade = state.networks["generator"]
+    trainer = trial.begin()
+    shade = trainer.state.networks["generator"]
     assert isinstance(shade, _Shade)
     batches = _batches()
     found = []
     for index in range(ITERATIONS):
-        trial.iterate(state, batches, index)
+        trial.iterate(trainer, index, batches=batches)
         found.append(shade.mean.item())
     return sum(found[ITERATIONS // 2 :]) / (ITERATIONS - ITERATIONS // 2)
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
 
-from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
-from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import NonFiniteError
-from ganlab.events import Tick
 from ganlab.generator.file import write_generator
 from ganlab.generator.metadata import RecipeRecord, TrainingRecord
 from ganlab.generator.network import describe
+from ganlab.hardware.device import Autocast
 from ganlab.interfaces import Augmentation, Batch, ImageSpec, Iteration, Loss, Model, Update
 from ganlab.recipe.recipe import Recipe
 from ganlab.recipe.settings import MovingAverage, Optimizer, Snapshots, Train
@@ -25,11 +22,11 @@ from ganlab.testing.subject import ContractError, copied, registered
 from ganlab.testing.toys import Waves, waves
 from ganlab.training.average import shipped_copy
 from ganlab.training.iteration import run_iteration
-from ganlab.training.loop import train_loop
-from ganlab.training.state import State, build_state
+from ganlab.training.state import State
+from ganlab.training.ticks import Callbacks
+from ganlab.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-ALONE = Ranks(Place(rank=0, world=1, local=0), CPU)
 PICTURES, BATCH_SIZE = 16, 8
 """Two batches an epoch, so that three iterations cross its end."""
 
@@ -63,45 +60,28 @@ class Trial:
             table={},
         )
 
-    def begin(self) -> State:
-        """Return the state before the first iteration."""
-        return build_state(self.recipe, self.images, CPU)
+    def begin(self) -> Trainer:
+        """Return what trains it, before the first iteration."""
+        return Trainer(self.recipe, waves(self.images, PICTURES), CPU, "fp32")
 
-    def batches(self) -> Batches:
-        """Return the batches of the run, from the first on."""
-        model = self.recipe.model
-        return Batches(
-            waves(self.images, PICTURES),
-            Latent(model.latent_dim, model.latent),
-            batch_size=BATCH_SIZE,
-            conditional=model.conditional,
-            flip=False,
-            seed=self.recipe.seed,
-            device=CPU,
-        )
-
-    def finish(self, state: State) -> None:
+    def finish(self, trainer: Trainer) -> None:
         """Train to the end. Raise `NonFiniteError` where anything becomes NaN or infinite."""
-        train_loop(self.recipe, state, self.batches(), CPU, "fp32", ALONE, _Witness(patient=True))
-        for name, tensor in state.tensors():
+        trainer.run(Callbacks())
+        for name, tensor in trainer.state.tensors():
             if not torch.isfinite(tensor).all():
-                raise NonFiniteError(name, state.iteration - 1)
-
-    def go_on(self, state: State) -> bool:
-        """Train one iteration; return whether it was the last."""
-        return train_loop(self.recipe, state, self.batches(), CPU, "fp32", ALONE, _Witness(patient=False))
+                raise NonFiniteError(name, trainer.state.iteration - 1)
 
     def iterate(
         self,
-        state: State,
-        batches: Iterator[Batch],
+        trainer: Trainer,
         index: int,
         observe: Callable[[Update, Tensor], None] = lambda update, gradient_norm: None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        autocast: Autocast = nullcontext,
+        batches: Iterator[Batch] | None = None,
     ) -> None:
         """Run the iteration with this index and nothing around it; `observe` gets updates and norms of gradients."""
-        loss = self.recipe.loss
-        run_iteration(loss, state, batches, self.place(index), autocast, observe, ALONE)
+        batches = trainer.batches if batches is None else batches
+        run_iteration(self.recipe.loss, trainer.state, batches, self.place(index), autocast, observe, trainer.ranks)
 
     def place(self, index: int) -> Iteration:
         """Return where in the training the iteration with this index stands."""
@@ -118,41 +98,21 @@ class Trial:
         return shipped_copy(state.networks["generator"], state.average)
 
 
-class _Witness:
-    """Nobody looks; one without patience ends the loop after each iteration."""
-
-    def __init__(self, patient: bool) -> None:
-        self._patient = patient
-
-    def tick(self, tick: Tick) -> None:
-        """Show nothing."""
-
-    def snapshot(self) -> None:
-        """Save nothing."""
-
-    def note(self, text: str) -> None:
-        """Pass it over."""
-
-    def stop_requested(self) -> bool:
-        """Tell whether patience has ended."""
-        return not self._patient
-
-
 def resumes_exactly(trial: Trial, culprit: str) -> None:
     """Train once undisturbed, and once put down after each iteration and taken up anew; compare every bit."""
     undisturbed = trial.begin()
-    saved = _values(undisturbed)
+    saved = _values(undisturbed.state)
     trial.finish(undisturbed)
-    expected = _values(undisturbed)
+    expected = _values(undisturbed.state)
 
     finished, iteration, drawn = False, 0, 0
     while not finished:
-        again = trial.anew()
-        state = again.begin()
+        trainer = trial.anew().begin()
+        state = trainer.state
         for name, tensor in state.tensors():
             tensor.copy_(saved[name])
         state.iteration, state.drawn = iteration, drawn
-        finished = again.go_on(state)
+        finished = trainer.run(Callbacks(stop_requested=lambda: True))
         saved, iteration, drawn = _values(state), state.iteration, state.drawn
     for name, tensor in saved.items():
         if not torch.equal(tensor, expected[name]):

@@ -10,9 +10,10 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.durable import TEMPORARY, replacing_directory
 from ganlab.errors import ArtefactError, RunError
@@ -56,13 +57,26 @@ class _UnreadableError(_DamagedError):
     """The disk does not answer, for now: the checkpoint may be sound."""
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """What a checkpoint says about itself."""
+class _Look(NamedTuple):
+    """What a file that has been read whole looked like: while it looks so, nothing has written to it."""
 
-    iteration: int
-    drawn: int
-    rollbacks: int
+    sha256: str
+    """What its manifest promises."""
+    size: int
+    inode: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, file: Path, manifest: Manifest) -> _Look:
+        status = file.stat()
+        return cls(manifest.sha256, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a run computes, of what, with what and on what: on this its bits depend."""
+
     recipe: Mapping[str, Any]
     data: str
     """Fingerprint of the packed data."""
@@ -71,6 +85,16 @@ class Manifest:
     ranks: int
     threads: int
     device: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a checkpoint says about itself."""
+
+    provenance: Provenance
+    iteration: int
+    drawn: int
+    rollbacks: int
     sha256: str
     bytes: int
     schema: int = SCHEMA
@@ -78,6 +102,7 @@ class Manifest:
     def to_json(self) -> str:
         """Return the one text that stands for this manifest, with its own checksum inside."""
         table = asdict(self)
+        table |= table.pop("provenance")
         text = json.dumps(table, sort_keys=True)
         table["checksum"] = hashlib.sha256(text.encode()).hexdigest()
         return json.dumps(table, indent=1, sort_keys=True) + "\n"
@@ -103,7 +128,7 @@ class Checkpoint:
         rows = saved.pop(RANK_BUFFERS, None)
         _compare(self.path, current, saved)
         if rows is not None:
-            _check_rows(self.path, rows, self.manifest.ranks, sum(buffer.numel() for buffer in buffers))
+            _check_rows(self.path, rows, self.manifest.provenance.ranks, sum(buffer.numel() for buffer in buffers))
         for name, tensor in current.items():
             tensor.copy_(saved[name])
         if rows is not None:
@@ -113,60 +138,123 @@ class Checkpoint:
         state.rollbacks = self.manifest.rollbacks
 
 
-def save_checkpoint(
-    directory: Path, state: State, buffers: Tensor, about: Callable[[str, int], Manifest], keep: int, report: Report
-) -> Path:
-    """Write the state below `directory`; `about` makes the manifest from the state file's sha256 and size.
+class Checkpoints:
+    """The checkpoints of one run, in a directory of their own. What cannot be deleted is only reported.
 
-    `buffers` are those of all ranks, a row each.
-
-    The checkpoint appears complete or not at all; then all but the newest `keep` are deleted. Raises `RunError`
-    where the disk refuses; what cannot be deleted is only reported.
+    Whether one is intact is found out by reading all of it, once; after that as long as its files look the same.
     """
-    from safetensors.torch import save
 
-    path = directory / f"{state.iteration:08d}"
-    if path.exists() and (problem := _problem(path)) is not None:
+    def __init__(self, directory: Path, keep: int, report: Report) -> None:
+        """Keep the newest `keep`; say through `report` which ones are damaged and why."""
+        self._directory, self._keep, self._report = directory, keep, report
+        self._intact: dict[Path, _Look] = {}
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is intact, or None where there is none at all.
+
+        Raises `ArtefactError` where there are checkpoints but none is intact, and for one of a newer ganlab;
+        `RunError` where one may be, but cannot be read.
+        """
+        damaged, unreadable = [], False
+        for path in reversed(_directories(self._directory)):
+            try:
+                return Checkpoint(path, self._examined(path))
+            except _DamagedError as error:
+                damaged.append(f"{path} {error}")
+                self._report(f"checkpoint {path} {error}; looking for the one before")
+                unreadable = unreadable or isinstance(error, _UnreadableError)
+        if damaged:
+            listed = "no checkpoint of this run is intact: " + "; ".join(damaged)
+            if unreadable:
+                raise RunError(f"{listed}. The same command goes on once the disk can be read again")
+            raise ArtefactError(f"{listed}. Start anew with another --out directory")
+        return None
+
+    def save(self, state: State, buffers: Tensor, provenance: Provenance) -> Path:
+        """Write the state; `buffers` are those of all ranks, a row each.
+
+        The checkpoint appears complete or not at all; then all but the newest are deleted. Raises `RunError` where
+        the disk refuses.
+        """
+        from safetensors.torch import save
+
+        path = self._directory / f"{state.iteration:08d}"
+        if path.exists() and (problem := self._problem(path)) is not None:
+            try:
+                _delete(path)
+            except OSError as error:
+                raise RunError(
+                    f"cannot replace the checkpoint {path}, which {problem}: {error.strerror or error}"
+                ) from error
+        if not path.exists():
+            tensors = {name: tensor.contiguous() for name, tensor in state.tensors()}
+            if len(buffers) > 1:
+                tensors[RANK_BUFFERS] = buffers
+            # Not the library's save_file: its file calls are out of sight, and its errors do not say which one failed.
+            data = save(tensors)
+            manifest = Manifest(
+                provenance,
+                iteration=state.iteration,
+                drawn=state.drawn,
+                rollbacks=state.rollbacks,
+                sha256=hashlib.sha256(data).hexdigest(),
+                bytes=len(data),
+            )
+            with replacing_directory(path, len(data) + MANIFEST_ROOM) as temporary:
+                (temporary / STATE).write_bytes(data)
+                (temporary / MANIFEST).write_text(manifest.to_json(), encoding="ascii")
+            with suppress(OSError):  # then it is read once more
+                self._intact[path] = _Look.of(path / STATE, manifest)
+        self.delete_old()
+        return path
+
+    def delete_old(self) -> None:
+        """Delete all but the newest, but never the last one that could be gone back to."""
         try:
-            _delete(path)
-        except OSError as error:
-            raise RunError(
-                f"cannot replace the checkpoint {path}, which {problem}: {error.strerror or error}"
-            ) from error
-    if not path.exists():
-        tensors = {name: tensor.contiguous() for name, tensor in state.tensors()}
-        if len(buffers) > 1:
-            tensors[RANK_BUFFERS] = buffers
-        # Not the library's save_file: its file calls are out of sight, and its errors do not say which one failed.
-        data = save(tensors)
-        with replacing_directory(path, len(data) + MANIFEST_ROOM) as temporary:
-            (temporary / STATE).write_bytes(data)
-            manifest = about(hashlib.sha256(data).hexdigest(), len(data))
-            (temporary / MANIFEST).write_text(manifest.to_json(), encoding="ascii")
-    delete_old(directory, keep, report)
-    return path
+            found = _directories(self._directory)
+        except RunError as error:
+            self._report(str(error))
+            return
+        old, kept = found[: -self._keep], found[-self._keep :]
+        if old and all(self._problem(path) is not None for path in reversed(kept[:-1])):
+            spared = next((path for path in reversed(old) if self._problem(path) is None), None)
+            old = [path for path in old if path != spared]
+        for path in old:
+            _remove(path, self._report)
 
-
-def newest_checkpoint(directory: Path, report: Report) -> Checkpoint | None:
-    """Return the newest checkpoint that is intact; say through `report` which ones are damaged and why.
-
-    Raises `ArtefactError` where there are checkpoints but none is intact, and for one of a newer ganlab; `RunError`
-    where one may be, but cannot be read.
-    """
-    damaged, unreadable = [], False
-    for path in reversed(_directories(directory)):
+    def _problem(self, path: Path) -> str | None:
+        """Return what is wrong with a checkpoint, or None."""
         try:
-            return Checkpoint(path, _examined(path))
+            self._examined(path)
         except _DamagedError as error:
-            damaged.append(f"{path} {error}")
-            report(f"checkpoint {path} {error}; looking for the one before")
-            if isinstance(error, _UnreadableError):
-                unreadable = True
-    if damaged:
-        listed = "no checkpoint of this run is intact: " + "; ".join(damaged)
-        if unreadable:
-            raise RunError(f"{listed}. The same command goes on once the disk can be read again")
-        raise ArtefactError(f"{listed}. Start anew with another --out directory")
+            return str(error)
+        return None
+
+    def _examined(self, path: Path) -> Manifest:
+        """Return the manifest of a checkpoint whose files are intact."""
+        manifest = _read_manifest(path)
+        try:
+            size = _regular_size(path / STATE)
+            if size != manifest.bytes:
+                raise _DamagedError(f"is damaged: {STATE} has {size} bytes instead of {manifest.bytes}")
+            look = _Look.of(path / STATE, manifest)
+            if self._intact.get(path) == look:
+                return manifest
+            with (path / STATE).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise _unread(error) from error
+        if digest != manifest.sha256:
+            raise _DamagedError(f"is damaged: the checksum of {STATE} does not fit")
+        self._intact[path] = look
+        return manifest
+
+
+def begun_with(directory: Path) -> Manifest | None:
+    """Return the manifest of the newest checkpoint that has a sound one, or None: what the run in there trains."""
+    for path in reversed(_directories(directory)):
+        with suppress(_DamagedError):
+            return _read_manifest(path)
     return None
 
 
@@ -188,21 +276,6 @@ def remove_leftovers(directory: Path, checkpoints: Path, report: Report) -> None
             if name.startswith(TEMPORARY) and (Path(folder) == checkpoints or not _is_written(name)):
                 _remove(Path(folder, name), report)
         folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
-
-
-def delete_old(directory: Path, keep: int, report: Report) -> None:
-    """Delete all checkpoints but the newest `keep`, but never the last one that could be gone back to."""
-    try:
-        found = _directories(directory)
-    except RunError as error:
-        report(str(error))
-        return
-    old, kept = found[:-keep], found[-keep:]
-    if old and all(_problem(path) is not None for path in reversed(kept[:-1])):
-        spared = next((path for path in reversed(old) if _problem(path) is None), None)
-        old = [path for path in old if path != spared]
-    for path in old:
-        _remove(path, report)
 
 
 def _remove(path: Path, report: Report) -> None:
@@ -241,31 +314,6 @@ def _directories(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name))
 
 
-def _problem(path: Path) -> str | None:
-    """Return what is wrong with a checkpoint, or None."""
-    try:
-        _examined(path)
-    except _DamagedError as error:
-        return str(error)
-    return None
-
-
-def _examined(path: Path) -> Manifest:
-    """Return the manifest of a checkpoint whose files are intact."""
-    manifest = _read_manifest(path)
-    try:
-        size = _regular_size(path / STATE)
-        if size != manifest.bytes:
-            raise _DamagedError(f"is damaged: {STATE} has {size} bytes instead of {manifest.bytes}")
-        with (path / STATE).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _unread(error) from error
-    if digest != manifest.sha256:
-        raise _DamagedError(f"is damaged: the checksum of {STATE} does not fit")
-    return manifest
-
-
 def _read_manifest(path: Path) -> Manifest:
     strange = f"is damaged: {MANIFEST} is not what ganlab writes"
     try:
@@ -286,27 +334,28 @@ def _read_manifest(path: Path) -> Manifest:
             "upgrade ganlab to the version that wrote it"
         )
     try:
-        manifest = Manifest(**table)
+        begun = Provenance(**{field.name: table.pop(field.name) for field in fields(Provenance)})
+        manifest = Manifest(begun, **table)
         # One text for one manifest: so every changed byte of it is found.
         if type(schema) is not int or not _is_plausible(manifest) or manifest.to_json().encode() != data:
             raise _DamagedError(strange)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _DamagedError(strange) from error
     return manifest
 
 
 def _is_plausible(manifest: Manifest) -> bool:
+    begun = manifest.provenance
     numbers = (manifest.iteration, manifest.drawn, manifest.rollbacks, manifest.bytes)
-    counts = (manifest.ranks, manifest.threads)
-    texts = (manifest.data, manifest.device, manifest.sha256)
-    if not isinstance(manifest.recipe, dict) or not isinstance(manifest.versions, dict):
+    texts = (begun.data, begun.device, manifest.sha256)
+    if not isinstance(begun.recipe, dict) or not isinstance(begun.versions, dict):
         return False
     return (
         all(type(number) is int and 0 <= number < NUMBER_LIMIT for number in numbers)
-        and all(type(number) is int and 0 < number < NUMBER_LIMIT for number in counts)
+        and all(type(number) is int and 0 < number < NUMBER_LIMIT for number in (begun.ranks, begun.threads))
         and all(
             isinstance(text, str) and len(text) <= TEXT_LIMIT
-            for text in (*texts, *manifest.versions, *manifest.versions.values())
+            for text in (*texts, *begun.versions, *begun.versions.values())
         )
     )
 

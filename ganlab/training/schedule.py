@@ -14,7 +14,7 @@ _ROUNDING = 1e-9
 """Forgives the rounding of a quotient that is meant to be whole, as in 0.3 epochs / 0.1 epochs."""
 
 
-class Plan:
+class Schedule:
     """The course of a run over data of which `per_epoch` batches make one epoch."""
 
     def __init__(self, recipe: Recipe, per_epoch: int) -> None:

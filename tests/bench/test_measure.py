@@ -30,7 +30,6 @@ from ganlab.data.packing import pack
 from ganlab.errors import GanlabError
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
-from ganlab.run.signals import Interruption
 
 CPU = torch.device("cpu")
 REPORT = Report(
@@ -119,7 +118,7 @@ def test_what_an_iteration_costs_is_the_mean_over_the_period() -> None:
     try:
         bench = bench_of(tiny(loss={"name": "taking_turns"}))
         flops, _ = bench.count()
-        assert bench._session.state.iteration == 4, "one period is timed, one is counted"
+        assert bench._trainer.state.iteration == 4, "one period is timed, one is counted"
         assert flops * 2 == int(flops * 2) > 0
     finally:
         registry.remove("loss", "taking_turns")
@@ -137,7 +136,7 @@ def test_a_model_with_labels_is_measured() -> None:
 def bench_of(tables: dict[str, Any]) -> _Bench:
     recipe = parse_recipe(tables)
     packed = pack(recipe.dataset, "stripes", quiet)
-    return _Bench(_endless(recipe), packed, CPU, "fp32", Interruption(), 0.01)
+    return _Bench(_endless(recipe), packed, CPU, "fp32", 0.01)
 
 
 # What follows from it
@@ -172,7 +171,7 @@ def test_a_report_gives_the_floor_and_the_shares() -> None:
 def test_a_clock_measures_blocks_and_leaves_out_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
-    state = bench_of(tiny())._session.state
+    state = bench_of(tiny())._trainer.state
     clock = Clock(state, CPU, seconds=10.0, block_seconds=2.0, period=1)
     stopped = []
     for iteration in range(1, 100):
@@ -188,11 +187,11 @@ def test_a_clock_measures_blocks_and_leaves_out_the_warm_up(monkeypatch: pytest.
 
 def test_the_fixed_batch_stands_for_batches() -> None:
     bench = bench_of(tiny())
-    fixed = _Fixed(bench._session.batches)
+    fixed = _Fixed(bench._trainer.batches)
     batches = [next(fixed), next(fixed), fixed.made_of(fixed.draw())]
     assert all(batch is batches[0] for batch in batches)
     assert fixed.drawn == 3
-    missing = {name for name in vars(type(bench._session.batches)) if not name.startswith("_")} - set(dir(fixed))
+    missing = {name for name in vars(type(bench._trainer.batches)) if not name.startswith("_")} - set(dir(fixed))
     assert not missing, "the loop may ask for these"
 
 

@@ -28,7 +28,7 @@ from durable.runs import bits, leftovers, newest
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.recipe.toml import dumps
-from ganlab.training.checkpoint import RANK_BUFFERS, Checkpoint, newest_checkpoint
+from ganlab.training.checkpoint import RANK_BUFFERS, Checkpoint, Checkpoints
 from ganlab.training.state import State
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -66,7 +66,7 @@ def test_d5_every_cut_and_every_flipped_bit_is_found_and_the_one_before_is_taken
     def find(file: Path, data: bytes) -> None:
         file.write_bytes(data)
         said: list[str] = []
-        found = newest_checkpoint(checkpoints, said.append)
+        found = Checkpoints(checkpoints, 2, said.append).newest()
         assert found is not None
         assert found.path.name == "00000002"
         [sentence] = said
@@ -87,7 +87,7 @@ def test_d5_every_cut_and_every_flipped_bit_is_found_and_the_one_before_is_taken
         find(file, damaged)
         file.write_bytes(files[file])
     tally("bits flipped", flips)
-    assert newest_checkpoint(checkpoints, pytest.fail) is not None
+    assert Checkpoints(checkpoints, 2, pytest.fail).newest() is not None
 
 
 def test_d5_a_file_that_cannot_be_read_is_passed_over(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_d5_a_file_that_cannot_be_read_is_passed_over(run: Path, monkeypatch: py
 
     monkeypatch.setattr(Path, "open", refuse)
     said: list[str] = []
-    found = newest_checkpoint(run / "checkpoints", said.append)
+    found = Checkpoints(run / "checkpoints", 2, said.append).newest()
     assert found is not None
     assert found.path.name == "00000002"
     assert "00000004 cannot be read: Input/output error" in said[0]
@@ -296,7 +296,7 @@ def test_d11_a_checkpoint_of_every_schema_loads(folder: Path, schema: int) -> No
     shutil.copytree(FIXTURES / f"run-of-schema-{schema}", folder / "run")
     recipe = folder / "run" / "recipe.toml"
     directory = folder / "run" / "checkpoints"
-    checkpoint = newest_checkpoint(directory, pytest.fail)
+    checkpoint = Checkpoints(directory, 2, pytest.fail).newest()
     assert checkpoint is not None
     assert checkpoint.manifest.iteration == 2
     state = load_file(checkpoint.path / "state.safetensors")
@@ -350,7 +350,7 @@ def forge(directory: Path, state: bytes, **changes: Any) -> Path:
 
 
 def load(directory: Path, state: State) -> Checkpoint:
-    found = newest_checkpoint(directory, lambda text: None)
+    found = Checkpoints(directory, 2, lambda text: None).newest()
     assert found is not None
     found.restore(state, ALONE)
     return found

@@ -94,7 +94,7 @@ def test_the_process_s_arithmetic_is_put_back(precision: Precision) -> None:
         )
 
     before = settings()
-    with suppress(ZeroDivisionError), arithmetic(precision, deterministic=True, threads=2):
+    with suppress(ZeroDivisionError), arithmetic(CPU, precision, deterministic=True, threads=2):
         tf32 = precision != "fp32"
         assert settings() == (tf32, tf32, False, True, 2)
         raise ZeroDivisionError

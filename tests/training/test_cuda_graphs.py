@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import pytest
@@ -14,17 +15,15 @@ from torch.utils._pytree import tree_leaves
 from toys import tiny
 
 from ganlab import Batch, Iteration, Loss, Update
-from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.standard.losses.bce import BCE
 from ganlab.training.cuda_graphs import PROBES, PROOFS, Captured
 from ganlab.training.iteration import WholeIteration
-from ganlab.training.schedule import Plan
-from ganlab.training.state import State, build_state
+from ganlab.training.state import State
 from ganlab.training.statistics import Statistics
+from ganlab.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 ALONE = Ranks(Place(0, 1, 0), CPU)
@@ -69,16 +68,12 @@ class Run:
         recipe = parse_recipe(tiny(**tables))
         if algorithm is not None:
             recipe = dataclasses.replace(recipe, loss=algorithm)
-        packed = pack(recipe.dataset, "stripes", lambda *_: None)
-        self.recipe, self.statistics = recipe, Statistics(CPU)
-        self.state = build_state(recipe, packed.spec, CPU)
-        latent = Latent(recipe.model.latent_dim, recipe.model.latent)
-        size, flip = recipe.train.batch_size, recipe.dataset.flip
-        self.batches = Batches(
-            packed, latent, batch_size=size, conditional=False, flip=flip, seed=recipe.seed, device=CPU
+        self.trainer = Trainer(recipe, pack(recipe.dataset, "stripes", lambda *_: None), CPU, "fp32")
+        self.recipe, self.state, self.batches = recipe, self.trainer.state, self.trainer.batches
+        self.statistics = Statistics(CPU)
+        self.iteration = WholeIteration(
+            recipe, self.state, self.batches, self.statistics, nullcontext, self.trainer.ranks
         )
-        self.plan = Plan(recipe, self.batches.per_epoch)
-        self.iteration = WholeIteration(recipe, self.state, self.batches, self.statistics, CPU, "fp32", ALONE)
         self.tapes: list[Tape] = []
         self.notes: list[str] = []
         self._graph = graph or Tape
@@ -94,7 +89,7 @@ class Run:
 
     def train(self, iterations: int) -> Run:
         for _ in range(iterations):
-            layout = self.runner.run(self.plan.progress(self.state))
+            layout = self.runner.run(self.trainer.schedule.progress(self.state))
             self.statistics.count(layout, self.state.iteration)
             self.state.iteration += 1
             self.state.drawn = self.batches.drawn

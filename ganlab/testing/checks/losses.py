@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from ganlab.errors import GanlabError
+from ganlab.hardware.device import Autocast
 from ganlab.interfaces import ImageSpec, Loss, Model, Update
 from ganlab.testing.optimum import MEAN, START, mean_found
 from ganlab.testing.shapes import shapes
@@ -32,9 +33,9 @@ LONGEST = 64
 def leaves_modes(subject: Subject[Loss]) -> None:
     """Compare torch's modes before and after each yield."""
     trial = _trial(subject)
-    loss, state, batches = trial.recipe.loss, trial.begin(), trial.batches()
+    loss, trainer = trial.recipe.loss, trial.begin()
     for index in range(trial.iterations):
-        updates = loss.updates(state.networks, batches, trial.place(index))
+        updates = loss.updates(trainer.state.networks, trainer.batches, trial.place(index))
         update: Update | None = None
         while True:
             before = modes()
@@ -68,10 +69,10 @@ def stays_finite_in_bf16(subject: Subject[Loss]) -> None:
 def leaves_random_states(subject: Subject[Loss]) -> None:
     """Run the iterations, and see which random states have moved."""
     trial = _trial(subject)
-    state, batches = trial.begin(), trial.batches()
+    trainer = trial.begin()
     before = random_states()
     for index in range(trial.iterations):
-        trial.iterate(state, batches, index)
+        trial.iterate(trainer, index)
     if states := moved(before, torch_may_draw=True):
         raise ContractError(
             f"updates() draws from or seeds {' and '.join(states)}: draw from torch's default generator, which the run "
@@ -87,13 +88,13 @@ def resumes(subject: Subject[Loss]) -> None:
 def repeats_its_work(subject: Subject[Loss]) -> str | None:
     """Watch what each of the different iterations asks of the device, three times, after one that is not watched."""
     trial = _trial(subject)
-    state, batches = trial.begin(), trial.batches()
+    trainer = trial.begin()
     period = trial.iterations
     works: list[list[Work]] = [[] for _ in range(period)]
     for index in range(period * (1 + PROBES)):
-        operators = Operators(batches.device, state.tensors())
+        operators = Operators(trainer.device, trainer.state.tensors())
         with operators:
-            trial.iterate(state, operators.batches(batches), index)
+            trial.iterate(trainer, index, batches=operators.batches(trainer.batches))
         if index >= period:
             works[index % period].append(operators.work())
     for same in works:
@@ -133,10 +134,10 @@ CHECKS = (
 )
 
 
-def _run(subject: Subject[Loss], autocast: Callable[[], AbstractContextManager[object]]) -> None:
+def _run(subject: Subject[Loss], autocast: Autocast) -> None:
     """Run each of the different iterations once, and look at every update."""
     trial = _trial(subject)
-    loss, state, batches = trial.recipe.loss, trial.begin(), trial.batches()
+    loss, trainer = trial.recipe.loss, trial.begin()
     moved_networks: set[str] = set()
 
     def observe(update: Update, gradient_norm: Tensor) -> None:
@@ -153,12 +154,12 @@ def _run(subject: Subject[Loss], autocast: Callable[[], AbstractContextManager[o
                 )
 
     for index in range(trial.iterations):
-        drawn = batches.drawn
+        drawn = trainer.batches.drawn
         try:
-            trial.iterate(state, batches, index, observe, autocast)
+            trial.iterate(trainer, index, observe, autocast)
         except GanlabError as error:
             raise ContractError(str(error)) from error
-        if batches.drawn == drawn:
+        if trainer.batches.drawn == drawn:
             raise ContractError("it draws no batch in an iteration, so that epochs never end: call next(batches)")
     if idle := [name for name in loss.networks if name not in moved_networks]:
         raise ContractError(

@@ -147,15 +147,15 @@ def trained(subject: Subject[Model]) -> tuple[Trial, State]:
     """Return a run of one period of the loss, and its state at the end."""
     loss = _loss(subject)
     trial = Trial(subject.make(), loss, accepted(subject)[0], loss.period)
-    state = trial.begin()
+    trainer = trial.begin()
     try:
-        trial.finish(state)
+        trial.finish(trainer)
     except NonFiniteError as error:
         raise ContractError(
             f"{error.what} is NaN or infinite in iteration {error.iteration} from the first weights: look for "
             "divisions by 0, and for roots and logarithms of it, whose gradient is infinite"
         ) from error
-    return trial, state
+    return trial, trainer.state
 
 
 CHECKS = (

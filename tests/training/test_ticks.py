@@ -9,19 +9,15 @@ import torch
 from torch import Tensor
 from toys import tiny
 
-from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
-from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.recipe.recipe import parse_recipe
-from ganlab.training.loop import train_loop
-from ganlab.training.state import State, build_state
 from ganlab.training.statistics import Reading
+from ganlab.training.ticks import Callbacks
+from ganlab.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-ALONE = Ranks(Place(0, 1, 0), CPU)
 
 
 class Late(Reading):
@@ -41,8 +37,8 @@ class Late(Reading):
 class Diary:
     """Writes down what happens at which iteration."""
 
-    def __init__(self, state: State, stop_at: int | None = None) -> None:
-        self.state, self.stop_at = state, stop_at
+    def __init__(self, trainer: Trainer, stop_at: int | None = None) -> None:
+        self.state, self.stop_at = trainer.state, stop_at
         self.entries: list[tuple[str, int, int]] = []
         self.losses: list[float] = []
 
@@ -63,16 +59,12 @@ class Diary:
 def train(stop_at: int | None = None, spoil: bool = False, **tables: Any) -> tuple[Diary, bool]:
     """Train 12 iterations with a tick due at each and a snapshot at every sixth."""
     recipe = parse_recipe(tiny(snapshot={"every_iterations": 6}, train={"tick_seconds": 1e-9}, **tables))
-    packed = pack(recipe.dataset, "stripes", lambda *_: None)
-    latent = Latent(recipe.model.latent_dim, recipe.model.latent)
-    size = recipe.train.batch_size
-    batches = Batches(packed, latent, batch_size=size, conditional=False, flip=False, seed=0, device=CPU)
-    state = build_state(recipe, packed.spec, CPU)
+    trainer = Trainer(recipe, pack(recipe.dataset, "stripes", lambda *_: None), CPU, "fp32")
     if spoil:
         with torch.no_grad():
-            next(state.networks["generator"].parameters()).fill_(float("nan"))
-    diary = Diary(state, stop_at)
-    return diary, train_loop(recipe, state, batches, CPU, "fp32", ALONE, diary)
+            next(trainer.state.networks["generator"].parameters()).fill_(float("nan"))
+    diary = Diary(trainer, stop_at)
+    return diary, trainer.run(Callbacks(diary.tick, diary.snapshot, diary.note, diary.stop_requested))
 
 
 def test_answers_that_are_there_at_once_are_told_at_once() -> None:
@@ -85,7 +77,7 @@ def test_answers_that_are_there_at_once_are_told_at_once() -> None:
 
 def test_the_loop_goes_on_while_an_answer_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once, _ = train()
-    monkeypatch.setattr("ganlab.training.loop.Reading", Late)
+    monkeypatch.setattr("ganlab.training.ticks.Reading", Late)
     diary, finished = train()
     assert finished
     # Asked for at 1 and told at 4; asked for anew at 5, for which the snapshot at 6 waits, as it does for its own.
@@ -97,14 +89,14 @@ def test_the_loop_goes_on_while_an_answer_is_on_its_way(monkeypatch: pytest.Monk
 
 
 def test_what_was_asked_for_is_told_before_the_loop_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganlab.training.loop.Reading", Late)
+    monkeypatch.setattr("ganlab.training.ticks.Reading", Late)
     diary, finished = train(stop_at=2)
     assert not finished
     assert diary.entries == [("tick", 1, 2)]
 
 
 def test_a_late_answer_names_the_iteration_that_broke(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganlab.training.loop.Reading", Late)
+    monkeypatch.setattr("ganlab.training.ticks.Reading", Late)
     with pytest.raises(NonFiniteError) as caught:
         train(spoil=True)
     assert (caught.value.what, caught.value.iteration) == ("the loss of the discriminator", 0)
