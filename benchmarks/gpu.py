@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import faces
-import ganlab.training.trainer as training
 import gate
 import ours
 import textbook
@@ -31,6 +30,7 @@ from ours import Setting
 from processes import leg, ratios, rounds
 from turns import Loop, Turn, kernels
 
+import ganlab.training.trainer as training
 from ganlab.bench.peak import measure_peak
 from ganlab.events import Tick
 from ganlab.hardware.device import arithmetic, synchronize

@@ -47,8 +47,9 @@ from ganlab.interfaces import API, Component, Dataset, ImageSpec, Model, Options
 from ganlab.recipe.options import options_of
 from ganlab.recipe.recipe import TABLES, parse_recipe, shipped_recipes
 from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
-from ganlab.registry.entry_points import GROUPS, Kind
-from ganlab.registry.lookup import KINDS, registry
+from ganlab.registry import registry
+from ganlab.registry.kinds import GROUPS, Kind
+from ganlab.registry.loading import BASES
 from ganlab.run.resume import _FREE_TO_CHANGE as FREE_TO_CHANGE
 
 INDEX = DOCS / "index.md"
@@ -63,7 +64,7 @@ HOST_TABLES = {
     "[snapshot]": Snapshots,
 }
 PLUGINS = DOCS / "plugins"
-BASES: dict[str, type[Options]] = {"model": Model, "dataset": Dataset}
+SHARED: dict[str, type[Options]] = {"model": Model, "dataset": Dataset}
 MARKDOWN = [README, ROOT / "CHANGELOG.md", *PAGES]
 
 
@@ -88,7 +89,7 @@ def own_components() -> Iterator[tuple[str, str, type[Options]]]:
 
 
 def test_every_option_is_documented() -> None:
-    tables = dict(HOST_TABLES.items()) | {f"Every {kind}": cls for kind, cls in BASES.items()}
+    tables = dict(HOST_TABLES.items()) | {f"Every {kind}": cls for kind, cls in SHARED.items()}
     for heading, cls in tables.items():
         text = section(OPTIONS, heading)
         for option in options_of(cls):
@@ -96,7 +97,7 @@ def test_every_option_is_documented() -> None:
             assert option.doc, f"{heading}: {option.name}"
     for kind, name, cls in own_components():
         text = section(OPTIONS, f"{kind} {name}")
-        shared = section(OPTIONS, f"Every {kind}") if kind in BASES else ""
+        shared = section(OPTIONS, f"Every {kind}") if kind in SHARED else ""
         for option in options_of(cls):
             assert f"| `{option.name}` |" in text + shared, f"{kind} {name}: {option.name}"
             assert option.doc, f"{kind} {name}: {option.name}"
@@ -111,14 +112,14 @@ def test_every_table_and_kind_has_its_place() -> None:
     for header in headers:
         assert f"\n## {header}\n" in text
         assert f"| `{header}` |" in section(DOCS / "recipes.md", "Writing a recipe")
-    for kind in KINDS:
+    for kind in BASES:
         page = PLUGINS / f"{kind}.md"
         (row,) = re.findall(
             rf"^\| \[{kind}\]\({page.name}\) \|.*", section(PLUGINS / "index.md", "Write a plugin"), re.M
         )
         (group,) = [group for group, offered in GROUPS.items() if offered == kind]
         assert f"| `{group}` |" in row
-        for method in KINDS[kind].__abstractmethods__:
+        for method in BASES[kind].__abstractmethods__:
             assert f"`{method}`" in row
 
 
@@ -204,7 +205,7 @@ def test_the_front_page_shows_what_the_readme_shows() -> None:
     assert all(words in shown[1] for words in shown[0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BASES)
 def test_a_kinds_page_shows_a_whole_plugin(kind: str) -> None:
     """Written from nothing, installed, held to its contract and trained with: by the test that plays the page."""
     page = PLUGINS / f"{kind}.md"
@@ -218,7 +219,7 @@ def test_a_kinds_page_shows_a_whole_plugin(kind: str) -> None:
 
 
 def test_what_a_component_may_state_is_listed() -> None:
-    for kind, cls in KINDS.items():
+    for kind, cls in BASES.items():
         rows = re.findall(r"^\| `(\w+)` \| (.+?) \| ", (PLUGINS / f"{kind}.md").read_text(), re.MULTILINE)
         stated = {name for name in vars(cls).get("__annotations__", {}) if name not in cls.model_fields}
         assert {name for name, _ in rows} == stated, kind
@@ -261,7 +262,7 @@ def test_recipes_that_are_shown_have_no_mistakes(page: Path) -> None:
         parse_recipe(table)
 
 
-CALLED: dict[str, tuple[type, ...]] = {kind: (cls,) for kind, cls in KINDS.items()} | {
+CALLED: dict[str, tuple[type, ...]] = {kind: (cls,) for kind, cls in BASES.items()} | {
     "dataset": (Dataset, Source),
     "observer": (Events,),
 }

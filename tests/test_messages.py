@@ -12,14 +12,15 @@ from ganlab.interfaces import Dataset, Model
 from ganlab.messages import did_you_mean, distance, nearest
 from ganlab.recipe.recipe import TABLES
 from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
-from ganlab.registry.lookup import KINDS, registry
+from ganlab.registry import registry
+from ganlab.registry.loading import BASES
 
 
 def real_names() -> list[str]:
     names = set(TABLES)
     for cls in (Settings, Train, Optimizer, MovingAverage, Snapshots, Model, Dataset):
         names |= set(cls.model_fields)
-    for kind in KINDS:
+    for kind in BASES:
         for name in registry.names(kind):
             try:
                 names |= {name, *registry.get(kind, name).model_fields}

@@ -13,7 +13,7 @@ from toys import tiny
 
 import ganlab
 from ganlab.registry import registry
-from ganlab.registry.entry_points import GROUPS
+from ganlab.registry.kinds import GROUPS
 from ganlab.testing import run_checks
 
 PLUGINS = {"model": 35, "loss": 15}

@@ -10,12 +10,10 @@ from typing import Any, NamedTuple
 from ganlab.errors import RecipeError
 from ganlab.messages import did_you_mean
 from ganlab.recipe.toml import MAX_BYTES, KeyPath, TOMLError, dump_value, parse, parse_key, parse_value
+from ganlab.registry.kinds import DECISIVE, KINDS
 
 MAX_BASES = 8
 """How many recipes may extend one another in a row."""
-
-DEFAULT_NAMES = {"model": "dcgan", "loss": "bce"}
-"""The components of a recipe that names none. A dataset has no default."""
 
 ALTERNATIVES = {"train": ("epochs", "iterations"), "snapshot": ("every_epochs", "every_iterations")}
 """Options of which one takes the other's place: what an upper layer says of one, it says of both."""
@@ -163,9 +161,9 @@ def _base(extends: object, folder: Path, chain: tuple[Path, ...]) -> Path:
 def _over(top: Written, base: Written) -> Written:
     """Merge two layers: tables key by key, everything else as the upper one says."""
     dropped: set[KeyPath] = set()
-    for kind in ("model", "dataset", "loss", "augmentation"):
+    for kind in DECISIVE:
         name = _get(top.table, kind, "name")
-        before = _get(base.table, kind, "name") or DEFAULT_NAMES.get(kind)
+        before = _get(base.table, kind, "name") or KINDS[kind].default
         if name is not None and before is not None and name != before:
             # Options of another component: to inherit them would give this one values that nobody chose for it.
             dropped |= {(kind, key) for key in base.table.get(kind, ())}

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component, Model, Options
 from ganlab.messages import told
-from ganlab.recipe.compose import ALTERNATIVES, DEFAULT_NAMES
+from ganlab.recipe.compose import ALTERNATIVES
 from ganlab.recipe.options import json_schema
 from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
-from ganlab.registry.entry_points import Kind, Provider
+from ganlab.registry.entry_points import Provider
+from ganlab.registry.kinds import DECISIVE, KINDS, Kind
 from ganlab.registry.lookup import HERE, Registry, registry
 
 Schema = dict[str, Any]
@@ -32,15 +33,6 @@ DIALECT = "http://json-schema.org/draft-07/schema#"
 TABLES: dict[str, type[Options]] = {"train": Train, "moving_average": MovingAverage, "snapshot": Snapshots}
 _OPEN: Schema = {"additionalProperties": True}
 """What draft 7 takes for granted and Tombi wants to read."""
-
-KINDS: dict[Kind, str] = {
-    "model": "What to train. Default: dcgan.",
-    "dataset": "Pictures to train on.",
-    "loss": "How to train it. Default: bce.",
-    "augmentation": "What the discriminator's pictures go through, in training. Default: nothing.",
-}
-"""The kinds of components that have a table of their own, and what that is."""
-
 
 _KEYWORDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("type", "format", "pattern"), str),
@@ -82,15 +74,15 @@ def recipe_schema(components: Registry = registry) -> RecipeSchema:
     left_open: list[str] = []
     offers = [_offer(provider, components, left_open) for provider in components.providers()]
     offers = [offer for offer in offers if offer.provider.kind != "exporter"]
-    by_kind = {kind: [offer for offer in offers if offer.provider.kind == kind] for kind in (*KINDS, "observer")}
+    by_kind = {kind: [offer for offer in offers if offer.provider.kind == kind] for kind in (*DECISIVE, "observer")}
     settings = _table(Settings)
-    properties = settings["properties"] | {kind: _kind(kind, by_kind[kind]) for kind in KINDS}
+    properties = settings["properties"] | {kind: _kind(kind, by_kind[kind]) for kind in DECISIVE}
     properties |= {name: _table(cls) for name, cls in TABLES.items()}
     for name, alternatives in ALTERNATIVES.items():
         properties[name]["not"] = {"required": list(alternatives)}
     properties["optimizer"] = _optimizer(by_kind["model"])
     properties["observers"] = _observers(by_kind["observer"])
-    complete = {kind: _complete(kind, by_kind[kind]) for kind in KINDS}
+    complete = {kind: _complete(kind, by_kind[kind]) for kind in DECISIVE}
     schema = {
         "$schema": DIALECT,
         "title": "A recipe of ganlab",
@@ -99,7 +91,7 @@ def recipe_schema(components: Registry = registry) -> RecipeSchema:
         "additionalProperties": False,
         # What a recipe that extends another does not say may stand in the other.
         "if": {"required": ["extends"], **_OPEN},
-        "else": {"required": ["dataset"], "properties": complete, **_OPEN},
+        "else": {"required": _required(), "properties": complete, **_OPEN},
         "definitions": {
             "optimizer": _table(Optimizer),
             **{f"{offer.provider.kind}.{offer.names[0]}": offer.table for offer in offers},
@@ -144,7 +136,7 @@ def _kind(kind: Kind, offers: list[_Offer]) -> Schema:
     """Return the schema of a kind's table: that of the component which it names, if that is known."""
     known = [{"enum": offer.names[:1], "description": offer.table.get("description", "")} for offer in offers]
     return {
-        "description": KINDS[kind],
+        "description": _described(kind),
         "type": "object",
         "properties": {"name": {"description": f"Which {kind}.", "anyOf": [*known, {"type": "string"}]}},
         **_OPEN,
@@ -155,9 +147,19 @@ def _kind(kind: Kind, offers: list[_Offer]) -> Schema:
     }
 
 
+def _required() -> list[Kind]:
+    return [kind for kind in DECISIVE if KINDS[kind].default is None and not KINDS[kind].optional]
+
+
+def _described(kind: Kind) -> str:
+    traits = KINDS[kind]
+    default = traits.default or ("nothing" if traits.optional else None)
+    return traits.what if default is None else f"{traits.what} Default: {default}."
+
+
 def _complete(kind: Kind, offers: list[_Offer]) -> Schema:
     """Return what else is asked of a kind's table where nothing is inherited."""
-    default = DEFAULT_NAMES.get(kind)
+    default = KINDS[kind].default
     rules = []
     for offer in offers:
         if offer.cls is None:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ganlab.errors import GanlabError, PluginError
 from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec
 from ganlab.messages import did_you_mean
-from ganlab.recipe.compose import ALTERNATIVES, DEFAULT_NAMES, Written, read_layers, read_overrides, read_tables
+from ganlab.recipe.compose import ALTERNATIVES, Written, read_layers, read_overrides, read_tables
 from ganlab.recipe.compose import find_recipe as find_recipe
 from ganlab.recipe.compose import shipped_recipes as shipped_recipes
 from ganlab.recipe.settings import MovingAverage as MovingAverage
@@ -22,7 +22,8 @@ from ganlab.recipe.settings import Snapshots as Snapshots
 from ganlab.recipe.settings import Train as Train
 from ganlab.recipe.toml import KeyPath, dumps
 from ganlab.recipe.validation import Mistakes
-from ganlab.registry.entry_points import Kind, Provider
+from ganlab.registry.entry_points import Provider
+from ganlab.registry.kinds import DECISIVE, KINDS, Kind
 from ganlab.registry.lookup import Registry, registry
 
 T = TypeVar("T", bound=Options)
@@ -30,7 +31,7 @@ T = TypeVar("T", bound=Options)
 STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif")
 """What watches a run unless its recipe says `name = false`."""
 
-TABLES = ("model", "dataset", "loss", "augmentation", "optimizer", "train", "moving_average", "snapshot", "observers")
+TABLES = (*DECISIVE, "optimizer", "train", "moving_average", "snapshot", "observers")
 """The tables of a recipe, in the order in which a resolved one is written."""
 
 
@@ -41,11 +42,8 @@ class Recipe:
     name: str
     """The file's name without its ending."""
     seed: int
-    model: Model
-    dataset: Dataset
-    loss: Loss
-    augmentation: Augmentation | None
-    """What the discriminator's pictures go through, where the recipe has an `[augmentation]`."""
+    components: Mapping[Kind, Component]
+    """What decides the result, by kind; an optional kind only where the recipe has its table."""
     optimizer: Mapping[str, Optimizer]
     """The options of each network of the model."""
     train: Train
@@ -55,6 +53,23 @@ class Recipe:
     """What watches the run, by name."""
     table: Mapping[str, Any]
     """The resolved recipe as nested tables, with every default written out."""
+
+    @property
+    def model(self) -> Model:
+        return cast("Model", self.components["model"])
+
+    @property
+    def dataset(self) -> Dataset:
+        return cast("Dataset", self.components["dataset"])
+
+    @property
+    def loss(self) -> Loss:
+        return cast("Loss", self.components["loss"])
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """What the discriminator's pictures go through, where the recipe has an `[augmentation]`."""
+        return cast("Augmentation | None", self.components.get("augmentation"))
 
     def dump(self) -> str:
         """Return the resolved recipe as TOML; read again, it gives an equal one."""
@@ -103,52 +118,32 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
 
     # Each table by itself, so that all mistakes come at once.
     settings = mistakes.read(Settings, written.table, (), "a recipe", also=TABLES)
-    model: Model | None = reader.component("model")
-    dataset: Dataset | None = reader.component("dataset")
-    loss: Loss | None = reader.component("loss")
-    augmentation: Augmentation | None = reader.component("augmentation") if "augmentation" in written.table else None
+    kinds = [kind for kind in DECISIVE if kind in written.table or not KINDS[kind].optional]
+    decisive: dict[Kind, Any] = {kind: reader.component(kind) for kind in kinds}
     optimizer, optimizer_table = reader.optimizers()
     train = reader.settings(Train, "train")
     moving_average = reader.settings(MovingAverage, "moving_average")
     snapshot = reader.settings(Snapshots, "snapshot")
     observers, observers_table = reader.observers()
     mistakes.raise_any()
-    if settings is None or model is None or dataset is None or loss is None:
-        raise AssertionError("a table that could not be read is a mistake")
-    if train is None or moving_average is None or snapshot is None:
+    if settings is None or train is None or moving_average is None or snapshot is None or None in decisive.values():
         raise AssertionError("a table that could not be read is a mistake")
 
     # Then what they are together.
-    reader.check_networks(model, loss)
-    reader.check_augmentation(augmentation, model)
-    reader.check_images(model, dataset)
+    reader.check_networks(decisive["model"], decisive["loss"])
+    reader.check_augmentation(decisive.get("augmentation"), decisive["model"])
+    reader.check_images(decisive["model"], decisive["dataset"])
     mistakes.raise_any()
-    table = {
+    table: dict[str, Any] = {
         "seed": settings.seed,
-        "model": reader.dumped("model", model),
-        "dataset": reader.dumped("dataset", dataset),
-        "loss": reader.dumped("loss", loss),
-        **({} if augmentation is None else {"augmentation": reader.dumped("augmentation", augmentation)}),
+        **{kind: reader.dumped(kind, component) for kind, component in decisive.items()},
         "optimizer": optimizer_table,
         "train": _dumped(train),
         "moving_average": _dumped(moving_average),
         "snapshot": _dumped(snapshot),
         "observers": observers_table,
     }
-    return Recipe(
-        name,
-        settings.seed,
-        model,
-        dataset,
-        loss,
-        augmentation,
-        optimizer,
-        train,
-        moving_average,
-        snapshot,
-        observers,
-        table,
-    )
+    return Recipe(name, settings.seed, decisive, optimizer, train, moving_average, snapshot, observers, table)
 
 
 class _Reader:
@@ -173,7 +168,7 @@ class _Reader:
         if not isinstance(table, dict):
             self._mistakes.value((kind,), f"must be a table, [{kind}]")
             return None
-        name = table.get("name", DEFAULT_NAMES.get(kind))
+        name = table.get("name", KINDS[kind].default)
         if not isinstance(name, str):
             what = f"must be text, the name of a {kind}: {', '.join(self._components.names(kind))}"
             if name is None:
@@ -286,7 +281,7 @@ class _Reader:
 
     def _name(self, kind: Kind) -> str:
         table = self._table.get(kind)
-        return str(table.get("name", DEFAULT_NAMES.get(kind)) if isinstance(table, dict) else DEFAULT_NAMES.get(kind))
+        return str(table.get("name", KINDS[kind].default) if isinstance(table, dict) else KINDS[kind].default)
 
 
 def _dumped(options: Options) -> dict[str, Any]:

@@ -6,21 +6,10 @@ import os
 import re
 from collections.abc import Iterator
 from importlib import metadata
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from ganlab.messages import did_you_mean, quoted, told
-
-Kind = Literal["model", "dataset", "loss", "augmentation", "exporter", "observer"]
-
-GROUPS: dict[str, Kind] = {
-    "ganlab.models": "model",
-    "ganlab.datasets": "dataset",
-    "ganlab.losses": "loss",
-    "ganlab.augmentations": "augmentation",
-    "ganlab.exporters": "exporter",
-    "ganlab.observers": "observer",
-}
-"""The entry points' group of each kind."""
+from ganlab.registry.kinds import GROUPS, Kind
 
 HOST = "ganlab"
 """The distribution whose components are ours."""

@@ -6,25 +6,20 @@ import inspect
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
 from typing import Any
 
+from ganlab import interfaces
 from ganlab.errors import PluginError
 from ganlab.events import Events
-from ganlab.interfaces import API, Augmentation, Component, Dataset, Exporter, Loss, Model, Observer
+from ganlab.interfaces import API, Component, Model, Observer
 from ganlab.messages import told, with_article
-from ganlab.registry.entry_points import Kind, Provider, strict
+from ganlab.registry.entry_points import Provider, strict
+from ganlab.registry.kinds import KINDS, Kind
 
-KINDS: dict[Kind, type[Component]] = {
-    "model": Model,
-    "dataset": Dataset,
-    "loss": Loss,
-    "augmentation": Augmentation,
-    "exporter": Exporter,
-    "observer": Observer,
-}
+BASES: Mapping[Kind, type[Component]] = {kind: vars(interfaces)[traits.base] for kind, traits in KINDS.items()}
 """What a component of each kind is a subclass of."""
 
 SEEDS = "seeds torch's random numbers at its import"
@@ -114,10 +109,10 @@ def _interrupts() -> Iterator[list[int]]:
 
 def checked(provider: Provider, cls: object) -> type[Component]:
     """Return `cls` where it keeps the rules of its kind, else raise `PluginError`."""
-    who, base = provider.title, KINDS[provider.kind]
+    who, base = provider.title, BASES[provider.kind]
     if not isinstance(cls, type):
         raise PluginError(f"{who} must be a class, not {with_article(type(cls).__name__)}")
-    kinds = [kind for kind, other in KINDS.items() if issubclass(cls, other) and cls is not other]
+    kinds = [kind for kind, other in BASES.items() if issubclass(cls, other) and cls is not other]
     if not issubclass(cls, base) or kinds != [provider.kind]:
         what = f"it is {' and '.join(map(with_article, kinds))}" if kinds else "it is not"
         raise PluginError(f"{who} must be a subclass of ganlab.{base.__name__} alone; {what} ({provider.target})")

@@ -10,9 +10,9 @@ from ganlab.errors import PluginError
 from ganlab.interfaces import Component
 from ganlab.messages import did_you_mean, quoted, with_article
 from ganlab.registry.disabled import disabled
-from ganlab.registry.entry_points import HOST, NAME, NAME_RULE, Broken, Kind, Provider, installed, normalized, strict
-from ganlab.registry.loading import KINDS as KINDS
-from ganlab.registry.loading import SEEDS, checked, load
+from ganlab.registry.entry_points import HOST, NAME, NAME_RULE, Broken, Provider, installed, normalized, strict
+from ganlab.registry.kinds import KINDS, Kind
+from ganlab.registry.loading import BASES, SEEDS, checked, load
 
 HERE = "this process"
 """The distribution of what `Registry.add` was given."""
@@ -105,7 +105,7 @@ class Registry:
         for provider, cls in self._loaded.items():
             if cls is type(component):
                 return provider.title
-        kind = next((kind for kind, base in KINDS.items() if isinstance(component, base)), "component")
+        kind = next((kind for kind, base in BASES.items() if isinstance(component, base)), "component")
         return f"{kind} {type(component).__name__}"
 
     def provider(self, kind: Kind, name: str) -> Provider:

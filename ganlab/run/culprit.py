@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.messages import told
-from ganlab.registry.entry_points import HOST, Kind, Provider, normalized
+from ganlab.registry.entry_points import HOST, Provider, normalized
+from ganlab.registry.kinds import Kind
 from ganlab.registry.lookup import HERE, registry
 
 if TYPE_CHECKING:
@@ -87,13 +88,9 @@ def culprit(recipe: Recipe, error: BaseException) -> Provider | None:
 
 def _suspects(recipe: Recipe) -> list[_Suspect]:
     components: list[tuple[Kind, str, Component]] = [
-        ("model", recipe.table["model"]["name"], recipe.model),
-        ("loss", recipe.table["loss"]["name"], recipe.loss),
-        ("dataset", recipe.table["dataset"]["name"], recipe.dataset),
+        *((kind, recipe.table[kind]["name"], component) for kind, component in recipe.components.items()),
         *(("observer", name, observer) for name, observer in recipe.observers.items()),
     ]
-    if recipe.augmentation is not None:
-        components.append(("augmentation", recipe.table["augmentation"]["name"], recipe.augmentation))
     found = []
     for kind, name, component in components:
         with suppress(PluginError):  # of another registry than this process's

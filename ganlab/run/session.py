@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganlab.generator.metadata import Metadata
-    from ganlab.registry.entry_points import Kind
     from ganlab.training.trainer import Trainer
 
 ROLLBACKS = 3
@@ -225,12 +224,7 @@ class Session:
 
     def _versions(self) -> dict[str, str]:
         """Return the versions of what computes: ganlab, torch, and whoever offers the recipe's components."""
-        named: list[tuple[Kind, str]] = [
-            (kind, self.recipe.table[kind]["name"])
-            for kind in ("model", "dataset", "loss", "augmentation")
-            if kind in self.recipe.table
-        ]
-        providers = [registry.provider(kind, name) for kind, name in named]
+        providers = [registry.provider(kind, self.recipe.table[kind]["name"]) for kind in self.recipe.components]
         offered = {provider.distribution: provider.version for provider in providers if provider.version}
         return {name: version(name) for name in ("ganlab", "torch")} | offered
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, RunError
-from ganlab.registry.entry_points import GROUPS, Kind, normalized
+from ganlab.registry.entry_points import normalized
+from ganlab.registry.kinds import KINDS, Kind
 from ganlab.registry.lookup import Registry, registry
 from ganlab.scaffold.names import Names, names_of
 from ganlab.scaffold.texts import texts
@@ -34,7 +35,7 @@ def write_plugin(
     Raises `GanlabError` where the name is none or taken, and `RunError` where the disk refuses; then nothing is left.
     """
     names = names_of(name)
-    chosen = [kind for kind in GROUPS.values() if kind in set(kinds)]
+    chosen = [kind for kind in KINDS if kind in set(kinds)]
     _check_free(names, name, chosen, components)
     files = texts(names, chosen)
     folder = parent / name

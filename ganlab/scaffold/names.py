@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ganlab.errors import GanlabError
 from ganlab.messages import quoted
-from ganlab.registry.entry_points import Kind
+from ganlab.registry.kinds import Kind
 
 PREFIX = "ganlab-"
 """What the names of plugins' distributions begin with: so people find them, and they stand in nobody's way."""

@@ -8,7 +8,7 @@ from string import Template
 from typing import Any
 
 from ganlab.recipe.toml import dumps
-from ganlab.registry.entry_points import GROUPS, Kind
+from ganlab.registry.kinds import KINDS, Kind
 from ganlab.scaffold.names import Names
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,8 +46,8 @@ def _filled(template: str, places: Mapping[str, str]) -> str:
 
 
 def _entry_point(names: Names, kind: Kind) -> str:
-    group = next(group for group, offered in GROUPS.items() if offered == kind)
-    return f'[project.entry-points."{group}"]\n{names.component} = "{names.package}.{kind}:{names.class_of(kind)}"'
+    target = f"{names.package}.{kind}:{names.class_of(kind)}"
+    return f'[project.entry-points."{KINDS[kind].group}"]\n{names.component} = "{target}"'
 
 
 def _recipe(component: str, kinds: Sequence[Kind]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _recipe(component: str, kinds: Sequence[Kind]) -> dict[str, Any]:
         "dataset": {"name": "fashion_mnist", "split": "shipped"},
         "loss": {"name": "bce"},
     }
-    own: dict[str, Any] = {kind: {"name": component} for kind in kinds if kind not in ("exporter", "observer")}
+    own: dict[str, Any] = {kind: {"name": component} for kind in kinds if KINDS[kind].decides}
     if "dataset" in own:
         own["dataset"]["resolution"] = 32
     # Small networks on few pictures learn faster at five times the usual rate.

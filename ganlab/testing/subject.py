@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ganlab.errors import GanlabError
 from ganlab.interfaces import Component, ImageSpec, Loss, Model
-from ganlab.registry.entry_points import Kind
+from ganlab.registry.kinds import Kind
 from ganlab.registry.lookup import registry
 
 C = TypeVar("C", bound=Component)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -11,8 +12,8 @@ from pydantic import ValidationError
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component, ImageSpec, Loss, Model
 from ganlab.messages import did_you_mean, with_article
-from ganlab.registry.entry_points import Kind
-from ganlab.registry.lookup import KINDS
+from ganlab.registry.kinds import KINDS, Kind
+from ganlab.registry.loading import BASES
 from ganlab.testing.checks.rules import CHECKS as RULES
 from ganlab.testing.subject import C, Check, Subject, described
 from ganlab.testing.surroundings import undisturbed
@@ -190,38 +191,16 @@ def contract(
 def kind_of(component_class: type[Component]) -> Kind:
     """Return the kind of a component class. Raise `PluginError` where it is none."""
     if isinstance(component_class, type):
-        for kind, base in KINDS.items():
+        for kind, base in BASES.items():
             if issubclass(component_class, base):
                 return kind
-    bases = ", ".join(base.__name__ for base in KINDS.values())
+    bases = ", ".join(base.__name__ for base in BASES.values())
     raise PluginError(f"a component is a class derived from one of {bases}; {component_class!r} is not")
 
 
 def checks_of(kind: Kind) -> tuple[Check, ...]:
     """Return the checks of a kind, in the order in which they build on one another."""
     # Imported when they are needed: most of them need torch.
-    match kind:
-        case "model":
-            from ganlab.testing.checks.models import CHECKS as MODEL
-
-            return RULES + MODEL
-        case "loss":
-            from ganlab.testing.checks.losses import CHECKS as LOSS
-
-            return RULES + LOSS
-        case "dataset":
-            from ganlab.testing.checks.datasets import CHECKS as DATASET
-
-            return RULES + DATASET
-        case "augmentation":
-            from ganlab.testing.checks.augmentations import CHECKS as AUGMENTATION
-
-            return RULES + AUGMENTATION
-        case "exporter":
-            from ganlab.testing.checks.exporters import CHECKS as EXPORTER
-
-            return RULES + EXPORTER
-        case "observer":
-            from ganlab.testing.checks.observers import CHECKS as OBSERVER
-
-            return RULES + OBSERVER
+    module = import_module(f"ganlab.testing.checks.{KINDS[kind].group.removeprefix('ganlab.')}")
+    checks: tuple[Check, ...] = vars(module)["CHECKS"]
+    return RULES + checks

@@ -15,9 +15,10 @@ from ganlab.generator.file import write_generator
 from ganlab.generator.metadata import RecipeRecord, TrainingRecord
 from ganlab.generator.network import describe
 from ganlab.hardware.device import Autocast
-from ganlab.interfaces import Augmentation, Batch, ImageSpec, Iteration, Loss, Model, Update
+from ganlab.interfaces import Augmentation, Batch, Component, ImageSpec, Iteration, Loss, Model, Update
 from ganlab.recipe.recipe import Recipe
 from ganlab.recipe.settings import MovingAverage, Optimizer, Snapshots, Train
+from ganlab.registry.kinds import Kind
 from ganlab.testing.subject import ContractError, copied, registered
 from ganlab.testing.toys import Waves, waves
 from ganlab.training.average import shipped_copy
@@ -45,13 +46,12 @@ class Trial:
         lr: float = 2e-4,
     ) -> None:
         self.images, self.iterations = images, iterations
+        pictures = Waves(resolution=(images.height, images.width), channels=images.channels)
+        components: dict[Kind, Component] = {"model": model, "dataset": pictures, "loss": loss}
         self.recipe = Recipe(
             name="contract",
             seed=0,
-            model=model,
-            dataset=Waves(resolution=(images.height, images.width), channels=images.channels),
-            loss=loss,
-            augmentation=augmentation,
+            components=components if augmentation is None else {**components, "augmentation": augmentation},
             optimizer=dict.fromkeys(model.networks, Optimizer(lr=lr)),
             train=Train(batch_size=BATCH_SIZE, epochs=None, iterations=iterations, device="cpu", precision="fp32"),
             moving_average=MovingAverage(statistics_batches=1),

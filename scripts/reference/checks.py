@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from text import cell
 
-from ganlab.registry.lookup import KINDS
+from ganlab.registry.loading import BASES
 from ganlab.testing import Check, checks_of
 from ganlab.testing.checks.rules import CHECKS as SHARED
 
@@ -26,7 +26,7 @@ def page() -> Iterator[str]:
         "",
     )
     yield from _rows(SHARED)
-    for kind in KINDS:
+    for kind in BASES:
         yield from ("", f"## {kind}", "")
         yield from _rows(check for check in checks_of(kind) if check not in SHARED)
 

@@ -10,7 +10,7 @@ from ganlab.interfaces import Dataset, Model, Options
 from ganlab.recipe.options import Option, options_of
 from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 from ganlab.registry import Registry
-from ganlab.registry.entry_points import Kind
+from ganlab.registry.kinds import Kind
 
 OWN = Registry()
 """The components that come with ganlab, whatever else is installed."""

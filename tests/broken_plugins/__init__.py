@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import NamedTuple
 
-from ganlab.registry.entry_points import GROUPS
+from ganlab.registry.kinds import GROUPS
 
 
 class Plugin(NamedTuple):

@@ -26,7 +26,7 @@ from ganlab.data.packing import Packed
 from ganlab.distributed.launch import exit_code
 from ganlab.distributed.lost_ranks import named
 from ganlab.distributed.share import Share
-from ganlab.registry.entry_points import GROUPS
+from ganlab.registry.kinds import GROUPS
 from ganlab.training.checkpoint import RANK_BUFFERS
 
 TESTS = Path(__file__).parents[1]

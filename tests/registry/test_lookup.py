@@ -314,8 +314,8 @@ def test_a_scan_of_many_distributions_takes_well_under_a_tenth_of_a_second(site:
 
 
 def test_every_kind_has_its_group_and_class() -> None:
-    from ganlab.registry.entry_points import GROUPS
-    from ganlab.registry.lookup import KINDS
+    from ganlab.registry.kinds import GROUPS
+    from ganlab.registry.loading import BASES
 
-    assert list(GROUPS.values()) == list(KINDS)
-    assert (KINDS["model"], KINDS["dataset"], KINDS["loss"]) == (Model, Dataset, Loss)
+    assert list(GROUPS.values()) == list(BASES)
+    assert (BASES["model"], BASES["dataset"], BASES["loss"]) == (Model, Dataset, Loss)

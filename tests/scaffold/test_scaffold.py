@@ -26,7 +26,7 @@ from ganlab.errors import GanlabError, RunError
 from ganlab.generator.export import export
 from ganlab.recipe.recipe import load_recipe
 from ganlab.registry import registry
-from ganlab.registry.entry_points import GROUPS
+from ganlab.registry.kinds import GROUPS
 from ganlab.scaffold import write_plugin
 from ganlab.scaffold.texts import TEMPLATES
 

@@ -12,7 +12,7 @@ from breaking import Good
 from torch import Tensor, nn
 
 from ganlab import Augmentation, ImageSpec, Loss, Model, PluginError
-from ganlab.registry.lookup import KINDS
+from ganlab.registry.loading import BASES
 from ganlab.testing import ContractError, Result, Subject, checks_of, contract, run_checks
 from ganlab.testing.suite import Suite
 
@@ -56,7 +56,7 @@ def named(results: list[Result]) -> Mapping[str, Result]:
     return {result.name: result for result in results}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BASES)
 def test_checks_have_names_of_their_own_and_build_on_earlier_ones(kind: str) -> None:
     seen: list[str] = []
     for check in checks_of(kind):  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ class Run:
     def __init__(self, algorithm: Loss | None = None, graph: Callable[..., Tape] | None = None, **tables: Any) -> None:
         recipe = parse_recipe(tiny(**tables))
         if algorithm is not None:
-            recipe = dataclasses.replace(recipe, loss=algorithm)
+            recipe = dataclasses.replace(recipe, components={**recipe.components, "loss": algorithm})
         self.trainer = Trainer(recipe, pack(recipe.dataset, "stripes", lambda *_: None), CPU, "fp32")
         self.recipe, self.state, self.batches = recipe, self.trainer.state, self.trainer.batches
         self.statistics = Statistics(CPU)

@@ -8,11 +8,13 @@ import click
 
 from ganlab.cli.plugins.check import check
 from ganlab.cli.plugins.new import new
+from ganlab.registry.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ganlab.registry.entry_points import Kind, Provider
+    from ganlab.registry.entry_points import Provider
+    from ganlab.registry.kinds import Kind
 
 
 @click.group(invoke_without_command=True)
@@ -31,7 +33,7 @@ plugins.add_command(check)
 
 
 @plugins.command("show")
-@click.argument("kind", type=click.Choice(["model", "dataset", "loss", "augmentation", "exporter", "observer"]))
+@click.argument("kind", type=click.Choice([*KINDS]))
 @click.argument("name")
 def show(kind: Kind, name: str) -> None:
     """Show what a component is, which options it takes, and how a recipe names it."""

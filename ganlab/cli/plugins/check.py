@@ -12,7 +12,8 @@ import click
 
 if TYPE_CHECKING:
     from ganlab.interfaces import Component
-    from ganlab.registry.entry_points import Kind, Provider
+    from ganlab.registry.entry_points import Provider
+    from ganlab.registry.kinds import Kind
 
     Tables = Mapping[Provider, dict[str, Any]]
     """The options to check each component with."""

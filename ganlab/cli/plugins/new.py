@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from ganlab.registry.entry_points import Kind
+from ganlab.registry.kinds import KINDS
 
-KINDS = ("model", "dataset", "loss", "augmentation", "exporter", "observer")
+if TYPE_CHECKING:
+    from ganlab.registry.kinds import Kind
 
 
 @click.command()
@@ -17,7 +17,7 @@ KINDS = ("model", "dataset", "loss", "augmentation", "exporter", "observer")
 @click.option(
     "--kind",
     "kinds",
-    type=click.Choice(KINDS),
+    type=click.Choice([*KINDS]),
     multiple=True,
     default=["model"],
     show_default=True,
