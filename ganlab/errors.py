@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ganlab.messages import printable
+
 
 class GanlabError(Exception):
     """A mistake with a known remedy. The command line prints it without a traceback and exits with `exit_code`."""
@@ -15,7 +17,7 @@ class RecipeError(GanlabError):
     """One or more mistakes in a recipe, all found at once, one per line: `file:line: key: what, what instead`."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.problems = [_printable(problem) for problem in problems]
+        self.problems = [printable(problem) for problem in problems]
         super().__init__("\n".join(self.problems))
 
 
@@ -69,8 +71,3 @@ class Interrupted(GanlabError):  # noqa: N818  # not an error of anybody's
         super().__init__(message)
         self.signal_number, self.directory = signal_number, directory
         self.exit_code = 128 + signal_number
-
-
-def _printable(text: str) -> str:
-    """Return a text in which nothing can steer a terminal: a recipe of a stranger may hold anything."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

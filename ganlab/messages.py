@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
@@ -55,20 +55,46 @@ def _plain(word: str) -> str:
     return word.lower().replace("-", "_")
 
 
-def listed(items: list[str], limit: int = 5) -> str:
-    """Join the first few items and count the others."""
-    return "; ".join(items[:limit]) + (f"; and {len(items) - limit} more" if len(items) > limit else "")
+def in_words(words: Sequence[str], conjunction: str = "and") -> str:
+    """Return a few words as a sentence lists them: "a, b and c"."""
+    return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def listed(items: Sequence[str], limit: int = 5) -> str:
+    """Join the first few items, shortened, and count the others."""
+    return "; ".join(short(item, 200) for item in items[:limit]) + (
+        f"; and {len(items) - limit} more" if len(items) > limit else ""
+    )
+
+
+def with_article(word: str) -> str:
+    """Return the word with its article."""
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def short(text: str, limit: int = 60) -> str:
+    """Return a text of at most `limit` letters; dots stand for the rest."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def printable(text: str) -> str:
+    """Return a text in which nothing can steer a terminal, line breaks included: a stranger's may hold anything."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def shown(value: object) -> str:
     """Return a value as a message may show it: on one line, short, and safe to print."""
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return short(ascii(value))
 
 
 def quoted(text: str) -> str:
     """Return a name in quotation marks, shortened where it is long."""
-    return f'"{text}"' if len(text) <= 80 else f'"{text[:77]}..."'
+    return f'"{short(text, 80)}"'
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """Return a text of a stranger on one line, printable and of bounded length."""
+    return short(printable(" ".join(text[:2000].split())), limit)
 
 
 def told(error: BaseException) -> str:
@@ -77,11 +103,4 @@ def told(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001  # even that is theirs
         text = ""
-    text = " ".join(f"{type(error).__name__}: {text[:2000]}".split()).rstrip(":")
-    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-    return text if len(text) <= 300 else f"{text[:297]}..."
-
-
-def with_article(word: str) -> str:
-    """Return the word with its article."""
-    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+    return one_line(f"{type(error).__name__}: {text}", 300).rstrip(":")

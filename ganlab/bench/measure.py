@@ -16,7 +16,7 @@ from ganlab.bench.peak import measure_peak
 from ganlab.bench.report import Report, Startup, spread
 from ganlab.errors import GanlabError, RunError
 from ganlab.interfaces import Batch
-from ganlab.run.culprit import blaming
+from ganlab.run.culprit import naming_culprit
 from ganlab.run.signals import watching_signals
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
     Pictures are packed into the cache as for a run; nothing else is kept. Raises what a run would raise.
     """
     started = time.perf_counter()
-    with watching_signals() as interruption, blaming(recipe), _out_of_memory(recipe):
+    with watching_signals() as interruption, naming_culprit(recipe), _out_of_memory(recipe):
         with interruption.deferred():  # the import of torch cannot be broken off in the middle
             import torch
 

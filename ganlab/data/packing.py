@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 import warnings
 from collections import deque
@@ -21,7 +19,9 @@ from ganlab.data.decode import Target, UnfitError, decode, target_of
 from ganlab.data.storage import Packed as Packed
 from ganlab.durable import replacing_file
 from ganlab.errors import DataError, GanlabError
+from ganlab.hardware.cores import available_cores
 from ganlab.interfaces import Dataset, Source, image_spec
+from ganlab.messages import one_line, told
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is, 0 where that is not known."""
@@ -155,12 +155,10 @@ def _checked(label: int, source: Source, index: int, name: str) -> int:
 def _reason(error: Exception) -> str:
     """Return on one line why a picture is bad."""
     if isinstance(error, UnfitError | GanlabError):
-        text = str(error)
-    elif isinstance(error, OSError):
-        text = error.strerror or str(error)
-    else:
-        text = f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:200]
+        return one_line(str(error))
+    if isinstance(error, OSError) and error.strerror:
+        return one_line(error.strerror)
+    return told(error)
 
 
 def _bad_pictures(bad: list[tuple[str, str]], total: int, name: str) -> str:
@@ -177,7 +175,7 @@ def _in_order(
     work: Callable[[range], Chunk], spans: Iterator[range], beat: Callable[[], None]
 ) -> Generator[Chunk, None, None]:
     """Yield what `work` makes of each span, in order, done by all cores; call `beat` often while that takes long."""
-    threads = _cores()
+    threads = available_cores()
     pool = futures.ThreadPoolExecutor(threads, "ganlab-packing")
     try:
         # A bounded number of chunks is under way, so a slow disk or a large picture cannot fill the memory.
@@ -190,13 +188,6 @@ def _in_order(
             yield chunk
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Progress:

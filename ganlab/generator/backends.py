@@ -12,6 +12,7 @@ import numpy as np
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.generator.file import Artefact
 from ganlab.hardware.cores import physical_cores
+from ganlab.messages import one_line
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
@@ -73,7 +74,7 @@ def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
         )
     # onnxruntime's exceptions have no common class.
     except Exception as error:
-        raise ArtefactError(f"{artefact.path}: onnxruntime refuses it: {_first_line(error)}") from error
+        raise ArtefactError(f"{artefact.path}: onnxruntime refuses it: {one_line(str(error))}") from error
     if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
         raise GanlabError(f"{artefact.path}: onnxruntime cannot use {device} here; use cpu or auto")
     _check_signature(artefact, session)
@@ -84,7 +85,7 @@ def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
         try:
             return np.asarray(session.run(["images"], feeds)[0])
         except Exception as error:
-            raise ArtefactError(f"{path}: onnxruntime cannot run it: {_first_line(error)}") from error
+            raise ArtefactError(f"{path}: onnxruntime cannot run it: {one_line(str(error))}") from error
 
     return compute
 
@@ -143,7 +144,3 @@ def _check_signature(artefact: Artefact, session: Any) -> None:
             f"{artefact.path}: its graph is not what its metadata promises: "
             f"it takes {sorted(found)} and makes {sorted(outputs)}, or their shapes differ; export it again"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return ascii(" ".join(str(error).split())[:200])[1:-1]

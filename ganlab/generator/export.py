@@ -23,6 +23,7 @@ from ganlab.interfaces import Exporter
 from ganlab.recipe.recipe import make_component
 from ganlab.recipe.toml import dump_value
 from ganlab.registry.entry_points import Provider
+from ganlab.registry.loading import blaming
 from ganlab.registry.lookup import registry
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ def export(
     expected = [_compute(artefact, generator, inputs) for inputs in checks]
     with _workplace(target) as written:
         report(f"writing {target}")
-        with _blaming(provider, "cannot write"):
-            _write(writer, generator, artefact, written)
+        with blaming(provider, "cannot write"):
+            _write(writer, provider, generator, artefact, written)
         _check_written(provider, written)
         difference, squares = 0.0, np.zeros(2)
         for inputs, images in zip(checks, expected, strict=True):
             report(f"comparing with torch at batch {len(images)}")
-            with _blaming(provider, "cannot run what it wrote"):
+            with blaming(provider, "cannot run what it wrote"):
                 made = writer.run(written, inputs)
             difference = max(difference, _difference(provider, made, images, tolerance))
             squares += [np.square(made - images, dtype=float).sum(), np.square(images, dtype=float).sum()]
@@ -154,7 +155,7 @@ def _compute(artefact: Artefact, generator: nn.Module, inputs: Arrays) -> Floats
     return images
 
 
-def _write(writer: Exporter, generator: nn.Module, artefact: Artefact, path: Path) -> None:
+def _write(writer: Exporter, provider: Provider, generator: nn.Module, artefact: Artefact, path: Path) -> None:
     import copy
 
     import torch
@@ -162,7 +163,10 @@ def _write(writer: Exporter, generator: nn.Module, artefact: Artefact, path: Pat
     text = artefact.metadata.model_copy(update={"digest": UNSEALED}).to_json()
     examples = {name: torch.from_numpy(array) for name, array in _inputs(artefact, 2).items()}
     # A copy: what the exporter does to its generator must not reach the one that it is compared with.
-    writer.export(copy.deepcopy(generator), examples, {KEY: text}, path)
+    try:
+        writer.export(copy.deepcopy(generator), examples, {KEY: text}, path)
+    except OSError as error:
+        raise RunError(f"{provider.title} cannot write: {error.strerror or error}") from error
 
 
 def _check_written(provider: Provider, written: Path) -> None:
@@ -196,20 +200,6 @@ def _workplace(target: Path) -> Iterator[Path]:
             yield Path(folder) / target.name
     except OSError as error:
         raise RunError(f"cannot write {target}: {error.strerror}; name another file with --out") from error
-
-
-@contextmanager
-def _blaming(provider: Provider, what: str) -> Iterator[None]:
-    """Turn whatever an exporter raises into one sentence that names it."""
-    try:
-        yield
-    except GanlabError:
-        raise
-    except OSError as error:
-        raise RunError(f"{provider.title} {what}: {error.strerror or error}") from error
-    # A stranger's code.
-    except Exception as error:
-        raise PluginError(f"{provider.title} {what}: {type(error).__name__}: {error}") from error
 
 
 def _described(made: object) -> str:

@@ -22,6 +22,7 @@ from ganlab.generator.metadata import (
 )
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.messages import listed, shown
+from ganlab.registry.loading import blaming
 from ganlab.registry.lookup import HERE, registry
 
 if TYPE_CHECKING:
@@ -63,13 +64,8 @@ def load_network(artefact: Artefact) -> nn.Module:
     sketch = _sketch(model, images)
     if sketch is not None:
         _compare(artefact, distinct_tensors(sketch), tensors)
-    try:
+    with blaming(f"{path}: {_called(artefact)}", "cannot build its generator"):
         generator = _build(model, images)
-    # A stranger's code.
-    except Exception as error:
-        raise PluginError(
-            f"{path}: {_called(artefact)} cannot build its generator: {type(error).__name__}: {error}"
-        ) from error
     _compare(artefact, distinct_tensors(generator), tensors)
     first: dict[int, str] = {}
     state = generator.state_dict(keep_vars=True)
@@ -86,22 +82,18 @@ def model_of(artefact: Artefact) -> Model:
         cls: type[Model] = registry.get("model", name)
     except PluginError as error:
         raise PluginError(f"{path}: needs {_called(artefact)}: {error}; install that plugin") from error
-    try:
-        model = cls.model_validate_json(json.dumps(record.options))
-        model.check(metadata.images)
-    except ValidationError as error:
-        problems = [
-            f"{shown('.'.join(str(part) for part in problem['loc']))}: {problem['msg']}, not {shown(problem['input'])}"
-            for problem in error.errors(include_url=False, include_context=False)
-        ]
-        raise ArtefactError(f"{path}: its options do not fit {_called(artefact)}: {listed(problems)}") from error
-    except ValueError as error:
-        raise ArtefactError(f"{path}: {_called(artefact)} refuses its pictures: {error}") from error
-    # A stranger's validators.
-    except Exception as error:
-        raise PluginError(
-            f"{path}: {_called(artefact)} broke down over its options: {type(error).__name__}: {error}"
-        ) from error
+    with blaming(f"{path}: {_called(artefact)}", "broke down over its options"):
+        try:
+            model = cls.model_validate_json(json.dumps(record.options))
+            model.check(metadata.images)
+        except ValidationError as error:
+            problems = [
+                f"{shown('.'.join(map(str, problem['loc'])))}: {problem['msg']}, not {shown(problem['input'])}"
+                for problem in error.errors(include_url=False, include_context=False)
+            ]
+            raise ArtefactError(f"{path}: its options do not fit {_called(artefact)}: {listed(problems)}") from error
+        except ValueError as error:
+            raise ArtefactError(f"{path}: {_called(artefact)} refuses its pictures: {error}") from error
     claims = (metadata.latent.dim, metadata.latent.distribution, metadata.conditional)
     if claims != (model.latent_dim, model.latent, model.conditional):
         raise ArtefactError(

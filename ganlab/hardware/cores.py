@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 
 def physical_cores(root: Path = Path("/")) -> int:
     """Return the physical cores that the process's affinity and its cgroup's quota leave it, at least 1.
 
-    Two hardware threads of one core count once. Quotas are those of cgroup v2, rounded down: a thread too many is
-    stopped for a part of every period, and the others wait for it. `root` is where `/proc` and `/sys` lie.
+    Two hardware threads of one core count once: they share what arithmetic needs. Quotas are those of cgroup v2,
+    rounded down: a thread too many is stopped for a part of every period, and the others wait for it. `root` is where
+    `/proc` and `/sys` lie.
     """
-    if sys.platform != "linux":
-        return os.cpu_count() or 1
     topology = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    cores = {_text(root / topology.format(cpu)) or str(cpu) for cpu in os.sched_getaffinity(0)}
+    return _within_quota({_text(root / topology.format(cpu)) or str(cpu) for cpu in _affinity()}, root)
+
+
+def available_cores(root: Path = Path("/")) -> int:
+    """Return how many threads of other work than arithmetic can run at once: hardware threads, within the quota."""
+    return _within_quota(_affinity(), root)
+
+
+def _affinity() -> set[int]:
+    return os.sched_getaffinity(0) if sys.platform == "linux" else set(range(os.cpu_count() or 1))
+
+
+def _within_quota(cores: Collection[object], root: Path) -> int:
     return max(1, min(len(cores), *_quotas(root)))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from ganlab.errors import RecipeError
-from ganlab.messages import did_you_mean
-from ganlab.recipe.toml import MAX_BYTES, KeyPath, TOMLError, dump_value, parse, parse_key, parse_value
+from ganlab.messages import did_you_mean, short
+from ganlab.recipe.toml import MAX_BYTES, KeyPath, TOMLError, in_toml, parse, parse_key, parse_value
 from ganlab.registry.kinds import DECISIVE, KINDS
 
 MAX_BASES = 8
@@ -85,7 +85,8 @@ def find_recipe(name_or_path: str) -> Path:
     if os.path.exists(path):
         return path
     hint = f"; did you mean {name}?" if name in shipped else did_you_mean(name, shipped)
-    raise RecipeError([f"{_short(name_or_path)}: there is no such recipe{hint or _listed(shipped)}"])
+    hint = hint or (f"; with ganlab come {', '.join(shipped)}" if shipped else "")
+    raise RecipeError([f"{short(name_or_path)}: there is no such recipe{hint}"])
 
 
 def shipped_recipes() -> list[Path]:
@@ -132,7 +133,7 @@ def _extended(written: Written, folder: Path, chain: tuple[Path, ...]) -> Writte
     try:
         base = _base(extends, folder, chain)
     except _MistakeError as error:
-        problem = f"{written.place(('extends',))}: extends = {shown(extends)}: {error}"
+        problem = f"{written.place(('extends',))}: extends = {in_toml(extends)}: {error}"
         raise RecipeError([problem]) from error
     return _over(written, _extended(_file(base), base.parent, (*chain, base)))
 
@@ -195,7 +196,7 @@ def _override(text: str) -> tuple[tuple[str, ...], Any]:
     try:
         path = parse_key(key.strip())
     except TOMLError as error:
-        raise _MistakeError(f"{_short(key)} is not a dotted key such as train.epochs") from error
+        raise _MistakeError(f"{short(key)} is not a dotted key such as train.epochs") from error
     if path[0] == "extends":
         raise _MistakeError("only a file can extend another")
     value = value.strip()
@@ -233,19 +234,3 @@ def _plain(value: Any) -> Any:
 def _get(table: Mapping[str, Any], section: str, key: str) -> Any:
     inner = table.get(section)
     return inner.get(key) if isinstance(inner, dict) else None
-
-
-def _listed(names: Iterable[str]) -> str:
-    return f"; with ganlab come {', '.join(names)}" if names else ""
-
-
-def shown(value: Any) -> str:
-    """Return a value as a recipe would hold it, shortened."""
-    try:
-        return _short(dump_value(value))
-    except TypeError:
-        return _short(str(value))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component, Model, Options
-from ganlab.messages import told
 from ganlab.recipe.compose import ALTERNATIVES
 from ganlab.recipe.options import json_schema
 from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 from ganlab.registry.entry_points import Provider
 from ganlab.registry.kinds import DECISIVE, KINDS, Kind
+from ganlab.registry.loading import blaming
 from ganlab.registry.lookup import HERE, Registry, registry
 
 Schema = dict[str, Any]
@@ -110,14 +110,12 @@ def _offer(provider: Provider, components: Registry, left_open: list[str]) -> _O
     except PluginError:
         names = names[1:]  # it is another's too
     try:
-        cls = components.load(provider)
-        table = _table(cls)
-        json.dumps(table)
+        with blaming(provider, "has options that cannot be described"):
+            cls = components.load(provider)
+            table = _table(cls)
+            json.dumps(table)
     except PluginError as error:
         left_open.append(str(error))
-    # A stranger's types.
-    except Exception as error:  # noqa: BLE001
-        left_open.append(f"{provider.title} has options that cannot be described: {told(error)}")
     else:
         return _Offer(provider, names, cls, _named(provider, names, table))
     kinds = ["boolean", "object"] if provider.kind == "observer" else "object"

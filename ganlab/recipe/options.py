@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from ganlab.interfaces import Component, Options
+from ganlab.messages import in_words
 from ganlab.recipe.toml import dump_key, dump_value
 from ganlab.registry.entry_points import Provider
 
@@ -132,7 +133,7 @@ def _branches(schema: Schema, definitions: Schema) -> Iterator[Schema]:
 
 def _singular(schema: Schema, definitions: Schema) -> str:
     if constants := _constants(schema):
-        return _listed([dump_value(constant) for constant in constants])
+        return in_words([dump_value(constant) for constant in constants], "or")
     match schema.get("type"):
         case "array":
             return _array(schema, definitions)
@@ -194,7 +195,7 @@ def _text(schema: Schema) -> str:
     if schema.get("format") == "path":
         return "a path"
     if examples := schema.get("examples"):
-        return f"text such as {_listed([dump_value(example) for example in examples])}"
+        return f"text such as {in_words([dump_value(example) for example in examples], 'or')}"
     if "pattern" in schema:
         return f"text of the form {schema['pattern']}"
     return "text that is not empty" if schema.get("minLength") else "text"
@@ -205,7 +206,7 @@ def _array(schema: Schema, definitions: Schema) -> str:
     if items and all(item == items[0] for item in items):
         return f"an array of {_count(len(items))} {_plural(items[0], definitions)}"
     if items:
-        return f"an array of {_listed([_words(item, definitions) for item in items], 'and')}"
+        return f"an array of {in_words([_words(item, definitions) for item in items])}"
     least, most = schema.get("minItems", 0), schema.get("maxItems")
     if least and least == most:
         count = f"{_count(least)} "
@@ -223,13 +224,7 @@ def _count(number: int) -> str:
 def _either(words: list[str]) -> str:
     """Join alternatives; commas where they are more than single words."""
     plain = all(" " not in word for word in words)
-    return _listed(words) if plain else ", or ".join(words) or ANY
-
-
-def _listed(words: list[str], conjunction: str = "or") -> str:
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+    return in_words(words, "or") if plain else ", or ".join(words) or ANY
 
 
 def _has_default(text: str) -> bool:

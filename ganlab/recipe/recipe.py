@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ganlab.errors import GanlabError, PluginError
+from ganlab.errors import PluginError
 from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec
 from ganlab.messages import did_you_mean
 from ganlab.recipe.compose import ALTERNATIVES, Written, read_layers, read_overrides, read_tables
@@ -24,6 +23,7 @@ from ganlab.recipe.toml import KeyPath, dumps
 from ganlab.recipe.validation import Mistakes
 from ganlab.registry.entry_points import Provider
 from ganlab.registry.kinds import DECISIVE, KINDS, Kind
+from ganlab.registry.loading import blaming
 from ganlab.registry.lookup import Registry, registry
 
 T = TypeVar("T", bound=Options)
@@ -106,7 +106,7 @@ def make_component(kind: Kind, name: str, overrides: Sequence[str] = (), *, comp
     provider, cls = components.provider(kind, name), components.get(kind, name)
     written = read_overrides(overrides, f'{kind} "{name}"')
     mistakes = Mistakes(written)
-    with _blaming(provider, "over its options"):
+    with blaming(provider, "broke down over its options"):
         component = mistakes.read(cls, written.table, (), f'{kind} "{name}"')
     mistakes.raise_any()
     return component
@@ -239,7 +239,7 @@ class _Reader:
 
     def check_images(self, model: Model, dataset: Dataset) -> None:
         """Ask the model whether it can be built for the dataset's pictures."""
-        with _blaming(self._components.provider("model", self._name("model")), "in check()"):
+        with blaming(self._components.provider("model", self._name("model")), "broke down in check()"):
             try:
                 model.check(image_spec(dataset))
             except ValueError as error:
@@ -247,7 +247,7 @@ class _Reader:
 
     def dumped(self, kind: Kind, component: Component, name: str = "") -> dict[str, Any]:
         """Return the table that gives this component again, with every default written out."""
-        with _blaming(self._components.provider(kind, name or self._name(kind)), "over writing its options"):
+        with blaming(self._components.provider(kind, name or self._name(kind)), "broke down over writing its options"):
             options = _dumped(component)
         return options if name else {"name": self._name(kind), **options}
 
@@ -261,7 +261,7 @@ class _Reader:
             self._mistakes.value(named, str(error))
             return None
         also = ("name",) if named != path else ()
-        with _blaming(provider, "over its options"):
+        with blaming(provider, "broke down over its options"):
             return self._mistakes.read(cls, table, path, f'{kind} "{name}"', also)
 
     def _provider(self, kind: Kind, name: str, named: KeyPath) -> Provider | None:
@@ -286,15 +286,3 @@ class _Reader:
 
 def _dumped(options: Options) -> dict[str, Any]:
     return options.model_dump(mode="json", exclude_none=True)
-
-
-@contextmanager
-def _blaming(provider: Provider, where: str) -> Iterator[None]:
-    """Turn whatever a component raises that is no user's mistake into an error that names its distribution."""
-    try:
-        yield
-    except GanlabError:
-        raise
-    # A stranger's code.
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{provider.title} broke down {where}: {type(error).__name__}: {error}") from error

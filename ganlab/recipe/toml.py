@@ -9,6 +9,8 @@ from math import isfinite
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from ganlab.messages import short
+
 KeyPath = tuple[str | int, ...]
 """The keys that lead to a value, outermost first; positions in arrays of tables are numbers."""
 
@@ -95,6 +97,14 @@ def dump_value(value: Any) -> str:
             items = ", ".join(f"{dump_key(key)} = {dump_value(item)}" for key, item in value.items())
             return f"{{ {items} }}" if items else "{}"
     raise TypeError(f"TOML cannot hold a {type(value).__name__}")
+
+
+def in_toml(value: Any) -> str:
+    """Return any value as a message shows it: as a recipe would hold it, shortened."""
+    try:
+        return short(dump_value(value))
+    except TypeError:
+        return short(str(value))
 
 
 def dump_key(key: str) -> str:

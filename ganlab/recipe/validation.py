@@ -14,9 +14,9 @@ from pydantic_core.core_schema import ErrorType
 from ganlab.errors import RecipeError
 from ganlab.interfaces import Options
 from ganlab.messages import nearest
-from ganlab.recipe.compose import Written, shown
+from ganlab.recipe.compose import Written
 from ganlab.recipe.options import ANY, choices, describe
-from ganlab.recipe.toml import KeyPath, dump_key
+from ganlab.recipe.toml import KeyPath, dump_key, in_toml
 
 T = TypeVar("T", bound=Options)
 
@@ -75,7 +75,7 @@ class Mistakes:
     def value(self, path: KeyPath, what: str) -> None:
         """Note a mistake as `place: key = value: what`, or `place: key: what` for a table."""
         value = _lookup(self._written.table, path)
-        given = "" if value is None or isinstance(value, dict) else f" = {shown(value)}"
+        given = "" if value is None or isinstance(value, dict) else f" = {in_toml(value)}"
         self._note(path, f"{_dotted(path)}{given}: {what}")
 
     def key(self, path: KeyPath, what: str) -> None:
@@ -214,7 +214,7 @@ def _table(annotation: Any) -> type[Options] | None:
 
 def _similar(value: Any, names: list[str]) -> str:
     found = nearest(value, names) if isinstance(value, str) else None
-    return f"; did you mean {shown(found)}?" if found is not None else ""
+    return f"; did you mean {in_toml(found)}?" if found is not None else ""
 
 
 def _lookup(table: Mapping[str, Any], path: KeyPath) -> Any:

@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from ganlab import interfaces
-from ganlab.errors import PluginError
+from ganlab.errors import GanlabError, PluginError
 from ganlab.events import Events
 from ganlab.interfaces import API, Component, Model, Observer
 from ganlab.messages import told, with_article
@@ -40,6 +40,22 @@ def load(provider: Provider) -> tuple[type[Component], bool]:
     if seeds and strict():
         raise PluginError(f"{provider.title} {SEEDS}; leave that to whoever runs it (GANLAB_STRICT_PLUGINS is set)")
     return component, bool(seeds)
+
+
+@contextmanager
+def blaming(who: Provider | str, what: str) -> Iterator[None]:
+    """Turn whatever a component raises that is no user's mistake into a `PluginError` that names who offers it.
+
+    `what` follows the name, as in "cannot write".
+    """
+    try:
+        yield
+    except GanlabError:
+        raise
+    # A stranger's code.
+    except (Exception, SystemExit) as error:
+        name = who.title if isinstance(who, Provider) else who
+        raise PluginError(f"{name} {what}: {told(error)}") from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component
-from ganlab.messages import did_you_mean, quoted, with_article
+from ganlab.messages import did_you_mean, in_words, quoted, with_article
 from ganlab.registry.disabled import disabled
 from ganlab.registry.entry_points import HOST, NAME, NAME_RULE, Broken, Provider, installed, normalized, strict
 from ganlab.registry.kinds import KINDS, Kind
@@ -93,9 +93,9 @@ class Registry:
                 sentences.append(_ambiguous(found))
             elif len(found) > 1:
                 others = [provider for provider in found if provider not in own]
-                full = _listed([f'"{provider.distribution}:{name}"' for provider in others], "or")
+                full = in_words([f'"{provider.distribution}:{name}"' for provider in others], "or")
                 sentences.append(
-                    f'{kind} "{name}" is offered by {_listed([who.origin for who in others])} too, '
+                    f'{kind} "{name}" is offered by {in_words([who.origin for who in others])} too, '
                     f"but the name stands for ganlab's own; write {full} for the other"
                 )
         return sentences
@@ -188,9 +188,9 @@ class Registry:
         if off:
             remedy = f"disabled: ganlab plugins enable {off[0].distribution}"
             reason = "left out by --no-plugins" if self._chosen else remedy
-            return f'{kind} "{name}" is offered by {_listed([who.origin for who in off])}, which is {reason}'
+            return f'{kind} "{name}" is offered by {in_words([who.origin for who in off])}, which is {reason}'
         if short in names:
-            offered = _listed([who.origin for who in self._offering(kind, short)])
+            offered = in_words([who.origin for who in self._offering(kind, short)])
             return f'no {kind} "{name}" is installed; "{short}" is offered by {offered}'
         others = [other for other in KINDS if other != kind and short in self.names(other)]
         near = did_you_mean(short, names)
@@ -219,9 +219,5 @@ def _is_host(provider: Provider) -> bool:
 def _ambiguous(found: list[Provider]) -> str:
     """Say that several distributions offer the same name, and what to write."""
     kind, name = found[0][:2]
-    choices = _listed([f'"{provider.distribution}:{name}"' for provider in found], "or")
-    return f'{kind} "{name}" is offered by {_listed([provider.origin for provider in found])}; write {choices}'
-
-
-def _listed(words: list[str], conjunction: str = "and") -> str:
-    return f" {conjunction} ".join(words)
+    choices = in_words([f'"{provider.distribution}:{name}"' for provider in found], "or")
+    return f'{kind} "{name}" is offered by {in_words([provider.origin for provider in found])}; write {choices}'

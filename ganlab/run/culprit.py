@@ -42,7 +42,7 @@ class _Suspect(NamedTuple):
 
 
 @contextmanager
-def blaming(
+def naming_culprit(
     recipe: Recipe, run: RunDirectory | None = None, iteration: Callable[[], int] | None = None
 ) -> Iterator[None]:
     """Turn what a plugin of the recipe raises into a `PluginError` that names it and says how to go on.

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ganlab.interfaces import image_spec
-from ganlab.run.culprit import blaming
+from ganlab.run.culprit import naming_culprit
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
@@ -25,7 +25,7 @@ def preview(recipe: Recipe) -> str:
     device = choose_device(recipe.train.device)
     notes: list[str] = []
     precision = choose_precision(recipe.train.precision, device, notes.append)
-    with blaming(recipe):
+    with naming_culprit(recipe):
         source = recipe.dataset.open()
         images = image_spec(recipe.dataset, source.classes)
         state = build_state(recipe, images, torch.device("cpu"))

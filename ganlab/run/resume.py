@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.durable import TEMPORARY
 from ganlab.errors import GanlabError, RunError
+from ganlab.messages import printable, short
 from ganlab.run.directory import RunDirectory, newest_run
 from ganlab.training.checkpoint import Manifest, begun_with
 
@@ -74,7 +75,7 @@ def refuse_changes(recipe: Recipe, manifest: Manifest, path: Path) -> None:
         free = any(key == name or key.startswith(name + ".") for name in _FREE_TO_CHANGE)
         if before == after or free or _extends(key, before, after):
             continue
-        changes.append(f"  {_printable(key)} was {_shown(before)} and is now {_shown(after)}")
+        changes.append(f"  {short(printable(key), 80)} was {_value(before)} and is now {_value(after)}")
     if changes:
         rest = [f"  and {len(changes) - LISTED} more"] if len(changes) > LISTED else []
         raise GanlabError(
@@ -127,11 +128,5 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _shown(value: Any) -> str:
-    text = "unset" if value is None else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _printable(key: str) -> str:
-    text = ascii(key)[1:-1]
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _value(value: Any) -> str:
+    return "unset" if value is None else short(json.dumps(value))

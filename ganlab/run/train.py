@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ganlab.errors import GanlabError
 from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from ganlab.registry.lookup import registry
-from ganlab.run.culprit import blaming
+from ganlab.run.culprit import naming_culprit
 from ganlab.run.directory import RunDirectory, new_directory
 from ganlab.run.heartbeat import Heartbeat
 from ganlab.run.observers import Observers
@@ -55,7 +55,7 @@ def train(
     """
     started = time.perf_counter()
     recipe = as_recipe(recipe, overrides)
-    with watching_signals() as interruption, blaming(recipe):
+    with watching_signals() as interruption, naming_culprit(recipe):
         chosen = chosen_directory(recipe, out, resume)
         if chosen is not None:
             check_directory(recipe, chosen)
@@ -91,7 +91,7 @@ def train(
             directory = _common_directory(recipe, chosen, ranks)
             with (
                 directory.locked() if ranks.first else nullcontext(),
-                blaming(recipe, directory, lambda: trainer.state.iteration),
+                naming_culprit(recipe, directory, lambda: trainer.state.iteration),
             ):
                 trained = session.run(directory)
     return Run(

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ganlab.messages import in_words
 from ganlab.recipe.toml import dumps
 from ganlab.registry.kinds import KINDS, Kind
 from ganlab.scaffold.names import Names
@@ -20,7 +21,7 @@ def texts(names: Names, kinds: Sequence[Kind]) -> dict[str, str]:
     places = {
         "component": component,
         "distribution": names.distribution,
-        "description": f"The {_listed(kinds)} {component} for ganlab.",
+        "description": f"The {in_words(kinds)} {component} for ganlab.",
         "entry_points": "\n\n".join(_entry_point(names, kind) for kind in kinds),
         "imports": "\n".join(f"from {package}.{kind} import {names.class_of(kind)}" for kind in sorted(kinds)),
         "contracts": "\n".join(f"test_{kind} = contract({names.class_of(kind)})" for kind in kinds),
@@ -74,7 +75,3 @@ def _use(component: str, kind: Kind) -> str:
             return f"a recipe switches it on by `{component} = true` below `[observers]`"
         case _:
             return f'a recipe takes it by `name = "{component}"` below `[{kind}]`'
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.durable import TEMPORARY, replacing_directory
 from ganlab.errors import ArtefactError, RunError
+from ganlab.messages import listed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -164,10 +165,10 @@ class Checkpoints:
                 self._report(f"checkpoint {path} {error}; looking for the one before")
                 unreadable = unreadable or isinstance(error, _UnreadableError)
         if damaged:
-            listed = "no checkpoint of this run is intact: " + "; ".join(damaged)
+            found = "no checkpoint of this run is intact: " + "; ".join(damaged)
             if unreadable:
-                raise RunError(f"{listed}. The same command goes on once the disk can be read again")
-            raise ArtefactError(f"{listed}. Start anew with another --out directory")
+                raise RunError(f"{found}. The same command goes on once the disk can be read again")
+            raise ArtefactError(f"{found}. Start anew with another --out directory")
         return None
 
     def save(self, state: State, buffers: Tensor, provenance: Provenance) -> Path:
@@ -397,7 +398,7 @@ def _read_tensors(path: Path, current: Mapping[str, Tensor]) -> dict[str, Tensor
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise ArtefactError(f"checkpoint {path}: {STATE} cannot be read: {str(error)[:TEXT_LIMIT]}") from error
     if broken := [name for name, tensor in saved.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
-        raise ArtefactError(f"checkpoint {path} holds values that are not finite: {_listed(broken)}")
+        raise ArtefactError(f"checkpoint {path} holds values that are not finite: {listed(broken)}")
     return saved
 
 
@@ -412,7 +413,7 @@ def _compare(path: Path, current: Mapping[str, Tensor], saved: Mapping[str, Tens
                 f"instead of {current[name].dtype} {tuple(current[name].shape)}"
             )
     if problems:
-        raise ArtefactError(f"checkpoint {path} does not fit the networks of this recipe: {_listed(sorted(problems))}")
+        raise ArtefactError(f"checkpoint {path} does not fit the networks of this recipe: {listed(sorted(problems))}")
 
 
 def _check_rows(path: Path, rows: Tensor, ranks: int, size: int) -> None:
@@ -421,8 +422,3 @@ def _check_rows(path: Path, rows: Tensor, ranks: int, size: int) -> None:
             f"checkpoint {path} does not fit the networks of this recipe: "
             f"{RANK_BUFFERS} is {rows.dtype} {tuple(rows.shape)} instead of torch.float64 {(ranks, size)}"
         )
-
-
-def _listed(items: list[str]) -> str:
-    shown = [item if len(item) <= TEXT_LIMIT else f"{item[:TEXT_LIMIT]}..." for item in items[:5]]
-    return "; ".join(shown) + (f"; and {len(items) - 5} more" if len(items) > 5 else "")

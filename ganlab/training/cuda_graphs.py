@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ganlab.messages import told
 from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import Layout
 
@@ -136,7 +137,7 @@ class Captured:
             graph.record(lambda: iteration.compute(batches.made_of(draw) for draw in draws))
         except Exception as error:  # noqa: BLE001  # whatever a plugin's code raises where it cannot be captured
             iteration.abandon()
-            self._give_up(f"an iteration cannot be captured ({_first_line(error)})")
+            self._give_up(f"an iteration cannot be captured ({told(error)})")
             return
         self._recordings[phase] = _Recording(graph, draws, work.layout)
         self._proofs[phase] = 0
@@ -221,7 +222,3 @@ def _group(name: str) -> str:
 def _distance(one: dict[str, Tensor], other: dict[str, Tensor], names: list[str]) -> float:
     differences = [(one[name].double() - other[name].double()).reshape(-1) for name in names]
     return float(torch.linalg.vector_norm(torch.cat(differences)))
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -91,7 +91,7 @@ AT_IMPORT = [
         "loss",
         "escape_codes",
         "raise ValueError('\\x1b[2Jline one\\nline two' + 'x' * 100_000)",
-        _importing("ValueError: \ufffd[2Jline one line two"),
+        _importing("ValueError: \\x1b[2Jline one line two"),
     ),
 ]
 OF_THE_WRONG_FORM = [

@@ -44,7 +44,7 @@ def show(kind: Kind, name: str) -> None:
     cls = registry.load(provider)
     click.echo(f"{provider.title}\n{_source(provider, cls)}\n")
     click.echo(f"{_doc(cls)}\n")
-    for line in _options(cls):
+    for line in _options(provider, cls):
         click.echo(line)
     click.echo(snippet(provider, cls, name))
 
@@ -159,17 +159,14 @@ def _source(provider: Provider, cls: type) -> str:
         return provider.target
 
 
-def _options(cls: type) -> Iterator[str]:
+def _options(provider: Provider, cls: type) -> Iterator[str]:
     from textwrap import wrap
 
-    from ganlab.errors import PluginError
-    from ganlab.messages import told
     from ganlab.recipe.options import options_of
+    from ganlab.registry.loading import blaming
 
-    try:
+    with blaming(provider, "has options that cannot be described"):
         options = list(options_of(cls))
-    except Exception as error:  # a stranger's types
-        raise PluginError(f"its options cannot be described: {told(error)}") from error
     yield "Options:" if options else "It has no options.\n"
     for option in options:
         yield f"  {option.name} = {option.default}"
