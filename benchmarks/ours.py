@@ -68,7 +68,7 @@ def packed(pixels: Pixels) -> Packed:
 
 def trainer(wanted: Recipe, pictures: Packed) -> Trainer:
     """Return what trains a recipe, on one device."""
-    device = choose_device(wanted.train.device)
+    device = choose_device(wanted.train.device, "train.device")
     return Trainer(wanted, pictures, device, choose_precision(wanted.train.precision, device, print))
 
 

@@ -25,6 +25,10 @@ Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 """A colour as `#rrggbb`."""
 
 
+Distribution = Literal["normal", "uniform"]
+"""What z is drawn from: standard normal, or uniform on [-1, 1]."""
+
+
 class Options(BaseModel):
     """A table of a recipe: its fields are its keys, types, bounds, defaults and documentation at once."""
 
@@ -97,7 +101,7 @@ class Model(Component):
 
     latent_dim: PositiveInt = 100
     """Length of the latent vector z."""
-    latent: Literal["normal", "uniform"] = "normal"
+    latent: Distribution = "normal"
     """Distribution of z: standard normal, or uniform on [-1, 1]."""
 
     @abstractmethod

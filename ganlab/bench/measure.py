@@ -55,7 +55,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
         imported = time.perf_counter()
         if place().world > 1:
             raise GanlabError("ganlab bench measures one process; start it without torchrun")
-        device = choose_device(recipe.train.device)
+        device = choose_device(recipe.train.device, "train.device")
         notes: list[str] = []
         precision = choose_precision(recipe.train.precision, device, notes.append)
         packed = pack(recipe.dataset, recipe.table["dataset"]["name"], progress)

@@ -129,12 +129,7 @@ class Batches(Iterator[Batch]):
     def _draw_latents(self) -> Tensor:
         self._generator.manual_seed(stream_seed(self._seed, Stream.LATENTS, self.drawn))
         # The whole batch's, of which this process takes its share: so z does not depend on how many share it.
-        z = torch.empty(self._batch_size, self._latent.dim, device=self.device)
-        if self._latent.distribution == "normal":
-            z.normal_(generator=self._generator)
-        else:
-            z.uniform_(-1.0, 1.0, generator=self._generator)
-        return z[self._local]
+        return self._latent.draw(self._batch_size, self._generator)[self._local]
 
 
 class Resident:

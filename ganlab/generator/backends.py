@@ -28,9 +28,10 @@ def with_torch(artefact: Artefact, device: str) -> Compute:
         raise GanlabError(f"{artefact.path}: needs torch; an exported .onnx file does without it") from error
 
     from ganlab.generator.network import load_network
-    from ganlab.hardware.device import tf32
+    from ganlab.hardware.device import choose_device, tf32
 
-    target = torch.device(_torch_device(artefact, device))
+    current = torch.cuda.current_device() if torch.cuda.is_available() else 0
+    target = choose_device(device, "device", current)
     network = load_network(artefact).to(target)
 
     def compute(z: Floats, labels: Labels | None) -> Floats:
@@ -41,18 +42,6 @@ def with_torch(artefact: Artefact, device: str) -> Compute:
             return np.asarray(images.float().cpu().numpy())
 
     return compute
-
-
-def _torch_device(artefact: Artefact, device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    kind, _, index = device.partition(":")
-    if int(index or 0) >= there[kind]:
-        raise GanlabError(f"{artefact.path}: there is no device {device} here; use cpu or auto")
-    return device
 
 
 def with_onnxruntime(artefact: Artefact, device: str) -> Compute:

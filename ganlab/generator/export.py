@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ganlab.data.latents import latents
+from ganlab.data.latents import Latent
 from ganlab.durable import TEMPORARY, replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.generator.file import KEY, Artefact, read_artefact
@@ -128,7 +128,7 @@ def _inputs(artefact: Artefact, count: int) -> dict[str, np.ndarray[Any, Any]]:
     """Return inputs in the order of the generator's arguments; other seeds for each batch size."""
     latent, images = artefact.metadata.latent, artefact.metadata.images
     seeds = range(100 * count, 101 * count)
-    inputs: dict[str, np.ndarray[Any, Any]] = {"z": latents(seeds, latent.dim, latent.distribution)}
+    inputs: dict[str, np.ndarray[Any, Any]] = {"z": Latent(latent.dim, latent.distribution).of_seeds(seeds)}
     if artefact.metadata.conditional:
         inputs["labels"] = np.arange(count, dtype=np.int64) % images.classes
     return inputs

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.data.latents import latents
+from ganlab.data.latents import Latent
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.generator.backends import Compute, Floats, Labels, with_onnxruntime, with_torch
@@ -49,8 +49,9 @@ class Generator:
 
     def latents(self, seeds: Iterable[int]) -> Floats:
         """Return the latents `(N, latent_dim)` of seeds from 0 to 2**32 - 1: the same for every file and device."""
+        latent = self._metadata.latent
         try:
-            return latents(seeds, self._metadata.latent.dim, self._metadata.latent.distribution)
+            return Latent(latent.dim, latent.distribution).of_seeds(seeds)
         except ValueError as error:
             raise ArtefactError(f"{self._name}: {error}") from error
 

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from ganlab.errors import ArtefactError
-from ganlab.interfaces import ImageSpec
+from ganlab.interfaces import Distribution, ImageSpec
 from ganlab.messages import listed, shown
 
 FORMAT: Literal[1] = 1
@@ -57,7 +57,7 @@ class LatentRecord(_Record):
     """What z is drawn from."""
 
     dim: Size
-    distribution: Literal["normal", "uniform"]
+    distribution: Distribution
 
 
 class RecipeRecord(_Record):

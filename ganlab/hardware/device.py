@@ -21,10 +21,10 @@ Autocast = Callable[[], AbstractContextManager[object]]
 """Makes what is entered around each forward pass."""
 
 
-def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
+def choose_device(wanted: str, option: str, default_index: int = 0) -> torch.device:
     """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` means here; refuse one that is not there.
 
-    Of several processes on one machine, each takes the CUDA device of its number, unless one is named.
+    `option` is what messages call it. `cuda` without a number is the device `default_index`.
     """
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -32,16 +32,15 @@ def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if count == 0:
-            raise GanlabError(f"train.device = {wanted}: this machine has no usable CUDA device; use cpu or auto")
-        index = local_rank if device.index is None else device.index
+            raise GanlabError(f"{option} = {wanted}: this machine has no usable CUDA device; use cpu or auto")
+        index = default_index if device.index is None else device.index
         if index >= count:
             raise GanlabError(
-                f"train.device = {wanted}: this machine has {count} CUDA device(s), numbered from 0, not number {index}"
+                f"{option} = {wanted}: this machine has {count} CUDA device(s), numbered from 0, not number {index}"
             )
-        torch.cuda.set_device(index)
         return torch.device("cuda", index)
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise GanlabError("train.device = mps: Apple's Metal is not available here; use cpu or auto")
+        raise GanlabError(f"{option} = mps: Apple's Metal is not available here; use cpu or auto")
     return device
 
 
@@ -53,7 +52,8 @@ def choose_precision(
     On a CPU without bfloat16, where only speed is lost by it, it is fp32 instead, and `note` gets a line that says so.
     """
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
         if wanted == "bf16" and not native:
             raise GanlabError("train.precision = bf16: this GPU has no bfloat16 arithmetic; use tf32, fp32 or auto")
         if wanted == "auto":
@@ -96,7 +96,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 def arithmetic(
     device: torch.device, precision: Precision, deterministic: bool = False, threads: int | None = None
 ) -> Iterator[None]:
-    """Set torch's process-wide arithmetic for the time of a run, and put it back afterwards."""
+    """Set torch's process-wide arithmetic and current device for the time of a run, and put them back afterwards."""
     if device.type == "cpu":
         keep_freed_memory()
     benchmark, certain = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
@@ -109,7 +109,7 @@ def arithmetic(
             torch.use_deterministic_algorithms(True)
         if threads is not None:
             torch.set_num_threads(threads)
-        with tf32(precision != "fp32"):
+        with tf32(precision != "fp32"), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
             yield
     finally:
         torch.backends.cudnn.benchmark = benchmark

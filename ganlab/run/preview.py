@@ -22,7 +22,7 @@ def preview(recipe: Recipe) -> str:
     from ganlab.hardware.device import choose_device, choose_precision
     from ganlab.training.state import build_state, parameter_counts
 
-    device = choose_device(recipe.train.device)
+    device = choose_device(recipe.train.device, "train.device")
     notes: list[str] = []
     precision = choose_precision(recipe.train.precision, device, notes.append)
     with naming_culprit(recipe):

@@ -68,7 +68,7 @@ def train(
 
         here = place()
         Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive
-        device = choose_device(recipe.train.device, here.local)
+        device = choose_device(recipe.train.device, "train.device", here.local)
         heartbeat = Heartbeat()
         observers = _observers(recipe if here.rank == 0 else None, heartbeat)
         precision = choose_precision(recipe.train.precision, device, lambda text: observers.note(text, "warning"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ganlab.messages import told
+from ganlab.messages import one_line
 from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import Layout
 
@@ -137,7 +137,8 @@ class Captured:
             graph.record(lambda: iteration.compute(batches.made_of(draw) for draw in draws))
         except Exception as error:  # noqa: BLE001  # whatever a plugin's code raises where it cannot be captured
             iteration.abandon()
-            self._give_up(f"an iteration cannot be captured ({told(error)})")
+            first_line = str(error).partition("\n")[0]
+            self._give_up(f"an iteration cannot be captured ({one_line(first_line) or type(error).__name__})")
             return
         self._recordings[phase] = _Recording(graph, draws, work.layout)
         self._proofs[phase] = 0

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganlab.data.latents import latents
+from ganlab.data.latents import Latent
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.interfaces import ImageSpec
 from ganlab.seeds import Stream, stream_seed
@@ -48,7 +48,7 @@ def shipped_generator(
 def draw_samples(recipe: Recipe, generator: nn.Module, images: ImageSpec, device: torch.device) -> Pictures:
     """Return the pictures `(N, H, W, C)` of a snapshot: seed i makes picture i, at every snapshot alike."""
     model, count = recipe.model, recipe.snapshot.samples
-    z = torch.from_numpy(latents(range(count), model.latent_dim, model.latent))
+    z = torch.from_numpy(Latent.of(model).of_seeds(range(count)))
     condition = (_labels(images, count, sample_columns(recipe, images)),) if model.conditional else ()
     pictures = []
     for start in range(0, count, BATCH):
@@ -74,7 +74,6 @@ def _statistics_inputs(recipe: Recipe, images: ImageSpec, device: torch.device) 
     model, size = recipe.model, recipe.train.batch_size
     random = torch.Generator().manual_seed(stream_seed(recipe.seed, Stream.STATISTICS))
     for _ in range(recipe.moving_average.statistics_batches):
-        z = torch.empty(size, model.latent_dim)
-        z = z.normal_(generator=random) if model.latent == "normal" else z.uniform_(-1.0, 1.0, generator=random)
+        z = Latent.of(model).draw(size, random)
         condition = (torch.arange(size, device=device) % images.classes,) if model.conditional else ()
         yield (z.to(device), *condition)

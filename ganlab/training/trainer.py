@@ -36,7 +36,7 @@ class Trainer:
         ranks.same(packed.fingerprint, "on other pictures than rank 0")
         self.batches = Batches(
             packed,
-            Latent(recipe.model.latent_dim, recipe.model.latent),
+            Latent.of(recipe.model),
             batch_size=recipe.train.batch_size,
             conditional=recipe.model.conditional,
             flip=recipe.dataset.flip,

@@ -32,12 +32,12 @@ def instructions(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
 
 @pytest.mark.usefixtures("_without_gpu")
 def test_a_device_that_is_not_there_is_one_sentence() -> None:
-    assert choose_device("auto") == choose_device("cpu") == CPU
+    assert choose_device("auto", "train.device") == choose_device("cpu", "train.device") == CPU
     for wanted in ("cuda", "cuda:1"):
         with pytest.raises(GanlabError, match=f"train.device = {wanted}: this machine has no usable CUDA device; use"):
-            choose_device(wanted)
+            choose_device(wanted, "train.device")
     with pytest.raises(GanlabError, match=r"train\.device = mps: Apple's Metal is not available here; use cpu or auto"):
-        choose_device("mps")
+        choose_device("mps", "train.device")
 
 
 @pytest.mark.parametrize("wanted", ["auto", "fp32"])

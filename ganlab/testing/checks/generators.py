@@ -8,7 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from ganlab.data.latents import latents
+from ganlab.data.latents import Latent
 from ganlab.generator.export import BATCHES, NOISE
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.testing.shapes import accepted, shown
@@ -31,7 +31,7 @@ def seeded(model: Model, images: ImageSpec, seed: int) -> dict[str, nn.Module]:
 
 def inputs(model: Model, images: ImageSpec, count: int) -> list[Tensor]:
     """Return a generator's arguments: z `(N, latent_dim)`, and labels `(N,)` where the model is conditional."""
-    z = torch.from_numpy(latents(range(count), model.latent_dim, model.latent))
+    z = torch.from_numpy(Latent.of(model).of_seeds(range(count)))
     return [z, torch.arange(count) % images.classes] if model.conditional else [z]
 
 
