@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganlab.messages import printable
-
 
 class GanlabError(Exception):
     """A mistake with a known remedy. The command line prints it without a traceback and exits with `exit_code`."""
@@ -71,3 +69,8 @@ class Interrupted(GanlabError):  # noqa: N818  # not an error of anybody's
         super().__init__(message)
         self.signal_number, self.directory = signal_number, directory
         self.exit_code = 128 + signal_number
+
+
+def printable(text: str) -> str:
+    """Return a text in which nothing can steer a terminal, line breaks included: a stranger's may hold anything."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ganlab.errors import printable as printable
+
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that `word` is most likely a misspelling of, or None where none is close.
@@ -75,11 +77,6 @@ def with_article(word: str) -> str:
 def short(text: str, limit: int = 60) -> str:
     """Return a text of at most `limit` letters; dots stand for the rest."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
-
-
-def printable(text: str) -> str:
-    """Return a text in which nothing can steer a terminal, line breaks included: a stranger's may hold anything."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def shown(value: object) -> str:
