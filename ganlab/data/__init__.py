@@ -1,1 +1,1 @@
-"""The data room: pictures become one packed uint8 array, and the array becomes batches on the device."""
+"""Pictures become one packed uint8 array, and the array becomes batches on the device."""

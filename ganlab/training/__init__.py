@@ -1,1 +1,1 @@
-"""Training: the loop, one iteration of a loss, the moving average, numerical health."""
+"""The trainer, one iteration, state and checkpoints, the moving average, numerical health."""
