@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from pydantic import NonNegativeFloat, PrivateAttr
 
 from ganlab import Observer, hookimpl, replacing_file
-from ganlab.standard.observers.chart import Series, draw
 from ganlab.standard.observers.metrics import METRICS, metrics_lines
 
 if TYPE_CHECKING:
@@ -67,6 +66,8 @@ class Plot(Observer):
 
     def _write(self, run: RunInfo) -> None:
         import numpy as np
+
+        from ganlab.standard.observers.chart import Series, draw
 
         series = [Series(name, np.array(x), np.array(y)) for name, (x, y) in self._points.items()]
         losses = [one for one in series if one.name.startswith("loss_")]
