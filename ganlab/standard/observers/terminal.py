@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, PrivateAttr
 
 from ganlab import Observer, hookimpl
-from ganlab.standard.observers.display import Display, JSONLines, Level, Plain, Stream
+from ganlab.standard.observers.lines import JSONLines, Plain
+from ganlab.standard.observers.stream import Stream
 
 if TYPE_CHECKING:
     from ganlab import RunInfo, Snapshot, Tick
+    from ganlab.standard.observers.live import Live
 
 
 class Terminal(Observer):
@@ -28,14 +31,19 @@ class Terminal(Observer):
     every_seconds: NonNegativeFloat = 5.0
     """Seconds between two plain lines, at least; between two JSON lines about one piece of work, too."""
 
-    _display: Display | None = None
+    _display: Plain | JSONLines | Live | None = None
+    _begun: dict[str, float] = PrivateAttr(default_factory=dict)
 
     @hookimpl
     def phase(self, name: str, done: int, total: int) -> None:
-        self._shown().phase(name, done, total)
+        now = time.monotonic()
+        seconds = now - self._begun.setdefault(name, now)
+        if total and done >= total:
+            del self._begun[name]
+        self._shown().phase(name, done, total, seconds)
 
     @hookimpl
-    def note(self, text: str, level: Level) -> None:
+    def note(self, text: str, level: str) -> None:
         self._shown().note(text, level)
 
     @hookimpl
@@ -54,13 +62,14 @@ class Terminal(Observer):
     def run_end(self, reason: str) -> None:
         self._shown().run_end(reason)
         self._display = None  # the next run, in a notebook, may find other streams
+        self._begun.clear()
 
-    def _shown(self) -> Display:
+    def _shown(self) -> Plain | JSONLines | Live:
         if self._display is None:
             self._display = self._open()
         return self._display
 
-    def _open(self) -> Display:
+    def _open(self) -> Plain | JSONLines | Live:
         """Choose the display when there is something to show: the streams are those of that moment."""
         if self.mode == "off":
             return Plain(Stream(None), self.every_seconds)

@@ -307,7 +307,7 @@ def test_live_display_without_unicode_draws_with_ascii() -> None:
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
     code, lines, _ = on_terminal(["auto", "end"], 80, **locale)
     assert code == 0
-    assert "dcgan_faces  " + "#" * 40 + "  100%" in lines
+    assert "dcgan_faces  " + "-" * 40 + "  100%" in lines
 
 
 @pytest.mark.parametrize("mode", ["auto", "rich"])
