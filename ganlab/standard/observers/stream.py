@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from typing import TextIO
 
 
@@ -27,7 +28,7 @@ class Stream(io.TextIOBase):
             try:
                 self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
             except (OSError, ValueError) as error:  # a closed stream is a ValueError
-                self._lose(error)
+                self._lose(self._stream, error)
         return len(text)
 
     def flush(self) -> None:
@@ -35,7 +36,7 @@ class Stream(io.TextIOBase):
             try:
                 self._stream.flush()
             except (OSError, ValueError) as error:
-                self._lose(error)
+                self._lose(self._stream, error)
 
     def isatty(self) -> bool:
         try:
@@ -48,9 +49,15 @@ class Stream(io.TextIOBase):
             raise io.UnsupportedOperation("fileno")
         return self._stream.fileno()
 
-    def _lose(self, error: OSError | ValueError) -> None:
-        if isinstance(error, BrokenPipeError):
-            # What is left in the buffer would fail again when Python exits, and spoil the exit code.
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.fileno())
-            os.close(null)
+    def _lose(self, stream: TextIO, error: OSError | ValueError) -> None:
+        if isinstance(error, BlockingIOError | ValueError):  # it takes it later; it is closed
+            return
+        # What is left in the buffer would fail again when Python exits, and spoil the exit code.
+        with suppress(OSError):
+            kept, nowhere = os.dup(stream.fileno()), os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            stream.flush()
+            if not isinstance(error, BrokenPipeError):
+                os.dup2(kept, stream.fileno())  # a disk may have room again
+            os.close(kept)
+            os.close(nowhere)
