@@ -1,0 +1,171 @@
+"""The live display, on a real pseudo-terminal and on consoles of many widths."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import time
+
+import pytest
+from rich.console import Console
+from standard.observers.events import STATS, a_run, a_tick
+from standard.observers.screen import on_terminal
+
+from ganlab.standard.observers.live import REFRESH_SECONDS, Live
+from ganlab.standard.observers.stream import Stream
+
+BAR = "\N{BOX DRAWINGS HEAVY HORIZONTAL}"
+FIELDS = (
+    "epoch 12.50/25",
+    "iteration 500",
+    "1,234 images/s",
+    "loss_discriminator 1.203",
+    "loss_generator 0.912",
+    "D(x) 0.610",
+    "D(G(z)) 0.320",
+    "path-length 2.0e-06",
+)
+
+
+@pytest.fixture(autouse=True)
+def _a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def laid_out(live: Live, columns: int, colours: bool = True) -> list[str]:
+    """Return the lines that a display shows on so many columns, without their colours."""
+    console = Console(width=columns, force_terminal=True, color_system="standard", no_color=not colours)
+    with console.capture() as capture:
+        console.print(live)
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in capture.get().splitlines()]
+
+
+def halfway() -> Live:
+    live = Live(Stream(None))
+    live.run_start(a_run())
+    live.tick(a_run(), a_tick(500, **STATS, **{"path-length": 2e-6}))
+    return live
+
+
+def test_it_ends_below_what_was_printed_and_stays() -> None:
+    assert on_terminal("auto", "end") == (
+        0,
+        [
+            "packing: 2 in 0 s",
+            "faces in runs/1",
+            "5,120 pictures of 8x8x3; cpu, fp32",
+            "parameters: generator 3,576,704, discriminator 2,765,568",
+            "warning: one bad picture",
+            "printed by a plugin",
+            f"faces  {BAR * 40}  100%",
+            "epoch 25.00/25  iteration 1,000  1,234 images/s",
+            "loss_discriminator 1.203  loss_generator 0.912  D(x) 0.610  D(G(z)) 0.320",
+            "the end",
+            "",
+        ],
+        True,
+    )
+
+
+def test_it_draws_with_ascii_where_there_is_nothing_else() -> None:
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    screen = on_terminal("auto", "end", **locale)
+    assert screen.code == 0
+    assert f"faces  {'-' * 40}  100%" in screen.lines
+    assert all(line.isascii() for line in screen.lines)
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "last"),
+    [("early", 1, "no pictures in data"), ("interrupted", -2, "KeyboardInterrupt")],
+)
+def test_a_run_that_breaks_off_leaves_its_message_and_a_cursor(ending: str, code: int, last: str) -> None:
+    screen = on_terminal("auto", ending)
+    assert (screen.code, screen.cursor) == (code, True)
+    assert [line for line in screen.lines if line][-1] == last
+    assert not any(BAR in line for line in screen.lines)
+
+
+def test_a_run_that_is_killed_leaves_a_cursor() -> None:
+    screen = on_terminal("auto", "killed")
+    assert (screen.code, screen.cursor) == (-9, True)
+
+
+def test_twenty_columns_break_between_the_words() -> None:
+    assert laid_out(halfway(), 20) == [
+        "faces   50%",
+        "50 s left",
+        "epoch 12.50/25",
+        "iteration 500",
+        "1,234 images/s",
+        "loss_discriminator",
+        "1.203",
+        "loss_generator 0.912",
+        "D(x) 0.610",
+        "D(G(z)) 0.320",
+        "path-length 2.0e-06",
+    ]
+
+
+@pytest.mark.parametrize("columns", [24, 31, 32, 37, 50, 60, 100, 200])
+def test_no_width_breaks_within_a_statistic_and_a_narrow_one_has_no_bar(columns: int) -> None:
+    lines = laid_out(halfway(), columns)
+    assert (BAR in lines[0]) == (columns >= len("faces  --------   50%  50 s left"))
+    assert max(map(len, lines)) <= columns
+    for field in FIELDS:
+        assert sum(field in re.split("  ", line) for line in lines) == 1, field
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_the_words_stay_where_they_are_while_the_bar_grows(colours: bool) -> None:
+    live, places = halfway(), set()
+    for iteration in (0, 250, 500, 990):
+        live.tick(a_run(), a_tick(iteration, **STATS))
+        line = laid_out(live, 100, colours)[0]
+        places.add(line.index("%"))
+        assert colours or line.count(BAR) == 40 * iteration // 1000, "only what is done is drawn"
+    assert len(places) == 1
+
+
+def test_work_has_a_bar_where_its_end_is_known_and_a_count_elsewhere() -> None:
+    live = Live(Stream(None))
+    live.phase("looking", 7000, 0, 0.0)
+    live.phase("packing", 1, 4, 0.0)
+    assert laid_out(live, 80, colours=False) == ["looking  7,000", f"packing  {BAR * 10}{' ' * 30}   25%"]
+    live.phase("looking", 9000, 9000, 1.0)
+    assert len(laid_out(live, 80)) == 1
+    live.run_start(a_run())
+    assert laid_out(live, 80)[1].endswith("   0%  starting")
+
+
+def test_names_from_outside_cannot_steer_the_terminal() -> None:
+    stream = io.StringIO()
+    live = Live(Stream(stream))
+    live.note("bad\x1b]0;title\x07.png", "warning")
+    live.phase("reading\x1b]0;title\x07", 1, 0, 0.0)
+    live.phase("packing\x1b]0;title\x07", 1, 2, 0.0)
+    run = a_run()._replace(name="run\x1b]0;title\x07")
+    live.run_start(run)
+    live.tick(run, a_tick(500, **{"loss\x1b]0;title\x07": 1.0}))
+    live.run_end("finished")
+    text = stream.getvalue()
+    assert "\x1b]" not in text
+    assert "\x07" not in text
+    for name in ("bad", "run", "loss"):
+        assert rf"{name}\x1b]0;title\x07" in text
+
+
+def test_it_is_redrawn_ten_times_a_second_at_most_by_no_thread() -> None:
+    stream, threads = io.StringIO(), threading.active_count()
+    live = Live(Stream(stream))
+    live.run_start(a_run())
+    begun = time.monotonic()
+    for iteration in range(1000):
+        live.tick(a_run(), a_tick(iteration))
+    assert threading.active_count() == threads
+    drawn = stream.getvalue().count("iteration ")
+    assert drawn <= (time.monotonic() - begun) / REFRESH_SECONDS + 1
+    live.run_end("finished")
+    assert "iteration 999" in stream.getvalue()

@@ -1,0 +1,83 @@
+"""Numbers in words, as people read them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from standard.observers.events import a_run, a_tick
+
+from ganlab.standard.observers.wording import (
+    duration,
+    finite,
+    number,
+    phase_line,
+    printable,
+    rate,
+    run_lines,
+    tick_line,
+)
+
+
+def test_durations_numbers_and_speeds_are_short() -> None:
+    spans = {
+        -1.0: "0 s",
+        0.2: "0 s",
+        59.7: "1 min 0 s",
+        125: "2 min 5 s",
+        1500: "25 min",
+        12_000: "3 h 20 min",
+        190_000: "2 d 4 h",
+    }
+    assert {seconds: duration(seconds) for seconds in spans} == spans
+    numbers = {0.0: "0.000", 1.2034: "1.203", -12.5: "-12.500", 2e-6: "2.0e-06", 12_345.6: "12,346", -3e9: "-3.00e+09"}
+    assert {value: number(value) for value in numbers} == numbers
+    assert number(math.nan) == "nan"
+    speeds = {0.04: "0.0 images/s", 9.94: "9.9 images/s", 10.4: "10 images/s", 12_345.6: "12,346 images/s"}
+    assert {speed: rate(speed) for speed in speeds} == speeds
+
+
+def test_a_tick_says_what_is_known_and_the_losses_first() -> None:
+    run = a_run()
+    line = tick_line(run, a_tick(100, penalty=1.0, loss_generator=0.5, loss_discriminator=2.0))
+    assert line == (
+        "epoch 2.50/25  iteration 100  1,234 images/s  1 min 30 s left  "
+        "loss_generator 0.500  loss_discriminator 2.000  penalty 1.000"
+    )
+    unknown = a_tick(250)._replace(images_per_second=math.nan, seconds_left=math.inf)
+    assert tick_line(run, unknown) == "epoch 6.25/25  iteration 250"
+    for recipe in ({"train": {"iterations": 1000, "epochs": None}}, {}):
+        assert tick_line(run._replace(recipe=recipe), unknown) == "epoch 6.25 (25%)  iteration 250"
+
+
+def test_a_piece_of_work_says_how_far_it_is_and_what_it_took() -> None:
+    assert phase_line("reading", 7000, 0, 3.0) == "reading: 7,000"
+    assert phase_line("packing", 500, 2000, 3.0) == "packing: 500 of 2,000 (25%)"
+    assert phase_line("packing", 2000, 2000, 125.0) == "packing: 2,000 in 2 min 5 s"
+
+
+def test_a_run_introduces_itself_and_says_where_it_continues() -> None:
+    lines = [
+        "faces in runs/7",
+        "5,120 pictures of 8x8x3; cpu, fp32",
+        "parameters: generator 3,576,704, discriminator 2,765,568",
+    ]
+    assert run_lines(a_run(Path("runs/7"))) == lines
+    assert run_lines(a_run(Path("runs/7"), 5340)) == [*lines, "continues after iteration 5,340"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Größe 図\n\t▶", "Größe 図\n\t▶"),
+        ("\x1b[31m\r\x07", r"\x1b[31m\r\x07"),
+        ("\x9b2J\u202e\udcff", r"\x9b2J\u202e\udcff"),
+    ],
+)
+def test_what_could_steer_a_terminal_is_escaped_and_nothing_else(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_what_json_cannot_write_is_none() -> None:
+    assert [finite(value) for value in (math.nan, -math.inf, 0.0, 3, "nan")] == [None, None, 0.0, 3, "nan"]
