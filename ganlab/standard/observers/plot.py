@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ganlab import RunInfo, Tick
 
 COUNTERS = ("iteration", "images", "epoch", "seconds", "images_per_second")
+NAMES = {f"stat_{name}": name for name in COUNTERS}
+"""What metrics.jsonl calls a statistic that has the name of a counter, and its own name."""
 
 
 class Plot(Observer):
@@ -38,7 +40,7 @@ class Plot(Observer):
         self._points.clear()  # a recipe in memory may be trained more than once
         self._not_before = 0.0
         for _, values in metrics_lines(run.directory / METRICS, run.first_iteration):
-            stats = {name: value for name, value in values.items() if name not in COUNTERS}
+            stats = {NAMES.get(name, name): value for name, value in values.items() if name not in COUNTERS}
             self._add(values.get("images"), stats)
 
     @hookimpl

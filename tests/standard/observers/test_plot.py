@@ -64,7 +64,10 @@ def test_it_is_drawn_at_snapshots_now_and_then_and_at_the_end(tmp_path: Path) ->
 
 def test_a_continued_run_gives_the_plot_of_an_undisturbed_one(tmp_path: Path) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    ticks = [a_tick(i, **{"loss_generator": math.sin(i), "D(x)": math.nan if i == 5 else 0.5}) for i in range(1, 31)]
+    ticks = [
+        a_tick(i, **{"loss_generator": math.sin(i), "D(x)": math.nan if i == 5 else 0.5, "images": 0.1})
+        for i in range(1, 31)
+    ]
     for directory, count in ((undisturbed, 30), (killed, 25)):
         directory.mkdir()
         run, host = a_run(directory), watched(Metrics(), Plot())
