@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ganlab.data.pictures import grid as grid
     from ganlab.data.pictures import save_png as save_png
     from ganlab.data.pictures import to_uint8 as to_uint8
+    from ganlab.durable import append_text as append_text
     from ganlab.durable import replacing_file as replacing_file
     from ganlab.errors import ArtefactError as ArtefactError
     from ganlab.errors import DataError as DataError
@@ -69,7 +70,7 @@ _HOMES = {
     **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator.generator"),
     "Metadata": "ganlab.generator.metadata",
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),
-    "replacing_file": "ganlab.durable",
+    **dict.fromkeys(("append_text", "replacing_file"), "ganlab.durable"),
     "train": "ganlab.run.train",
 }
 __all__ = sorted(_HOMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,14 @@ from ganlab.errors import RunError
 
 TEMPORARY = ".tmp-"
 """Prefix of what a killed process may leave behind, followed by its process id."""
+OWN = ".ganlab"
+"""The folder in a run's directory that is ganlab's alone, and by which the directory proves what it is."""
+MARKER = f"{OWN}/run.json"
+"""What says in a run's directory that it is one. Nothing else in there is taken for ganlab's because of its name."""
+WORKPLACE = f"{OWN}/tmp"
+"""Where a run's files are written before they are renamed: all that lies in it is ganlab's, to be deleted."""
+_DEPTH = 4
+"""So many folders above a file its run's directory is looked for."""
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}
 """What some network file systems say when a folder is to be flushed. There is no way to do it there."""
@@ -26,11 +35,11 @@ def replacing_file(path: Path, flush: bool = True) -> Iterator[Path]:
 
     Raises `RunError` where the disk refuses; an earlier `path` is then still there, untouched.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-    renamed = False
+    temporary, renamed = path, False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_special(path)
+        temporary = temporary_path(path)
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())  # safetensors writes its files for the owner alone
         if flush:
@@ -41,10 +50,10 @@ def replacing_file(path: Path, flush: bool = True) -> Iterator[Path]:
             _flush(path.parent)
     except OSError as error:
         refusal = _refused(path, error, renamed)  # before what is half-written, and takes the space, is deleted
-        _discard(temporary)
+        _discard(temporary, path)
         raise refusal from error
     except BaseException:
-        _discard(temporary)
+        _discard(temporary, path)
         raise
 
 
@@ -54,10 +63,10 @@ def replacing_directory(path: Path, needed: int | None = None) -> Iterator[Path]
 
     `needed` is how many bytes it will take, for the message where the disk is full.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-    renamed = False
+    temporary, renamed = path, False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_path(path)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         yield temporary
@@ -70,16 +79,36 @@ def replacing_directory(path: Path, needed: int | None = None) -> Iterator[Path]
         _flush(path.parent)
     except OSError as error:
         refusal = _refused(path, error, renamed, needed)  # before what is half-written is deleted, as above
-        shutil.rmtree(temporary, ignore_errors=True)
+        _discard(temporary, path)
         raise refusal from error
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _discard(temporary, path)
         raise
 
 
-def _discard(temporary: Path) -> None:
-    with suppress(OSError):  # where it could not even be made, what was refused before is the news
-        temporary.unlink()
+def append_text(path: Path, text: str) -> None:
+    """Add text at the end of a file, which is made where there is none. A link is not followed: `OSError`."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+
+
+def temporary_path(path: Path) -> Path:
+    """Return where `path` is written before it is renamed: in its run's own folder, or else beside it."""
+    for folder in path.absolute().parents[:_DEPTH]:
+        with suppress(OSError):
+            status = os.lstat(folder / WORKPLACE)
+            if stat.S_ISDIR(status.st_mode) and status.st_dev == os.stat(path.parent).st_dev:
+                parts = path.absolute().relative_to(folder).parts
+                return folder / WORKPLACE / f"{TEMPORARY}{os.getpid()}-{'-'.join(parts)}"
+    return path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+
+
+def _discard(temporary: Path, path: Path) -> None:
+    if temporary == path:
+        return  # it could not even be made
+    with suppress(OSError):  # what was refused before is the news
+        shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink()
 
 
 def _refused(path: Path, error: OSError, renamed: bool, needed: int | None = None) -> RunError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ganlab.data.latents import Latent
-from ganlab.durable import TEMPORARY, replacing_file
+from ganlab.durable import replacing_file, temporary_path
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.generator.file import KEY, Artefact, read_artefact
 from ganlab.generator.generator import BATCH, load_generator
@@ -195,8 +195,8 @@ def _workplace(target: Path) -> Iterator[Path]:
     """Yield the path of a file to be written, in an empty directory beside `target` that is removed afterwards."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f"{TEMPORARY}{os.getpid()}-"
-        with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent, ignore_cleanup_errors=True) as folder:
+        place = temporary_path(target)
+        with tempfile.TemporaryDirectory("", place.name, place.parent, ignore_cleanup_errors=True) as folder:
             yield Path(folder) / target.name
     except OSError as error:
         raise RunError(f"cannot write {target}: {error.strerror}; name another file with --out") from error

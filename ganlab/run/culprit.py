@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
     from ganlab.run.directory import RunDirectory
 
-FILE = "error.txt"
-"""What a run's directory keeps of a plugin's error."""
-
 _MODULE_CALL = "torch.nn.modules.module"
 _HOST_STEP = "ganlab.training.iteration"
 _OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
@@ -43,16 +40,13 @@ class _Suspect(NamedTuple):
 
 @contextmanager
 def naming_culprit(
-    recipe: Recipe, run: RunDirectory | None = None, iteration: Callable[[], int] | None = None
+    recipe: Recipe, run: Callable[[], RunDirectory] | None = None, iteration: Callable[[], int] | None = None
 ) -> Iterator[None]:
     """Turn what a plugin of the recipe raises into a `PluginError` that names it and says how to go on.
 
     The traceback is its cause, and is kept in the directory of `run`. What is nobody's but ganlab's own, a bug,
     comes through as it is.
     """
-    if run is not None:
-        with suppress(OSError):
-            (run.path / FILE).unlink(missing_ok=True)  # of an attempt before this one
     try:
         yield
     except GanlabError:
@@ -64,7 +58,7 @@ def naming_culprit(
             raise
         place = "" if iteration is None else f" at iteration {iteration()}"
         head = f"{provider.title} broke down{place}: {told(error)}"
-        failure = PluginError("\n".join([head, *_kept(head, error, run), _remedy(provider)]))
+        failure = PluginError("\n".join([head, *_kept(head, error, None if run is None else run()), _remedy(provider)]))
         failure.exit_code = RunError.exit_code
         raise failure from error
 
@@ -110,7 +104,7 @@ def _kept(head: str, error: BaseException, run: RunDirectory | None) -> Iterator
     """Write the traceback into the run's directory; yield what is to be said of that and of its checkpoint."""
     if run is None:
         return
-    path = run.path / FILE
+    path = run.error
     try:
         with replacing_file(path) as temporary:
             temporary.write_text(f"{head}\n\n{''.join(traceback.format_exception(error))}", encoding="utf-8")

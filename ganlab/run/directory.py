@@ -6,18 +6,28 @@ import fcntl
 import json
 import os
 import re
+import secrets
+import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, replacing_file
 from ganlab.errors import GanlabError, RunError
+from ganlab.training.checkpoint import begun_with
 
 RUNS = Path("runs")
 """Where runs without a directory of their own are kept, below the current directory."""
 INDEX = RUNS / "index.jsonl"
+FORMAT = 1
+"""Of the marker that makes a directory a run's."""
+MARKER_BYTES = 4096
+
+_OF_PROCESS = re.compile(rf"^{re.escape(TEMPORARY)}(\d{{1,10}})-")
 
 
 class RunDirectory(NamedTuple):
@@ -41,19 +51,56 @@ class RunDirectory(NamedTuple):
     def generator(self) -> Path:
         return self.path / "generator.safetensors"
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run for this process. The kernel frees the lock whenever and however the process ends."""
+    @property
+    def error(self) -> Path:
+        """What a plugin's error has left: its traceback."""
+        return self.path / "error.txt"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the directory proves that it is a run's: by our marker, or, of an older ganlab, by a checkpoint."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            table = json.loads((self.path / MARKER).read_bytes()[:MARKER_BYTES])
+            return isinstance(table, dict) and table.get("format") == FORMAT
+        except (OSError, ValueError, RecursionError):
+            return begun_with(self.checkpoints) is not None
+
+    def refuse_strangers(self) -> None:
+        """Refuse a directory that holds anything and is no run, or in which a link leads a run's files elsewhere."""
+        try:
+            entries = [entry for entry in os.scandir(self.path) if entry.name != OWN or entry.is_symlink()]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise RunError(f"cannot read {self.path}: {error.strerror or error}") from error
+        if links := sorted(entry.name for entry in entries if entry.is_symlink()):
+            raise GanlabError(
+                f"{self.path / links[0]} is a link; ganlab writes only into a run's own files and folders: remove it, "
+                "or name another directory with --out"
+            )
+        if entries and not self.is_run:
+            raise GanlabError(f"--out {self.path} is not empty and holds no run of ganlab; name a new directory")
+
+    @contextmanager
+    def locked(self, recipe: str) -> Iterator[Held]:
+        """Hold the run for this process. The kernel frees the lock whenever and however the process ends."""
+        self.refuse_strangers()
+        try:
+            (self.path / WORKPLACE).mkdir(parents=True, exist_ok=True)
+            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            lock = os.open(self.path / OWN / "lock", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise self._refused(error) from error
         try:
             self._take(lock)
-            yield
+            if not (self.path / MARKER).exists():
+                with replacing_file(self.path / MARKER) as temporary:
+                    marker = {"format": FORMAT, "run": secrets.token_hex(16), "recipe": recipe}
+                    temporary.write_text(json.dumps(marker) + "\n", encoding="ascii")
+            yield Held(folder)
         finally:
             os.close(lock)
+            os.close(folder)
 
     def _take(self, lock: int) -> None:
         try:
@@ -70,6 +117,38 @@ class RunDirectory(NamedTuple):
 
     def _refused(self, error: OSError) -> RunError:
         return RunError(f"cannot write {self.path}: {error.strerror}; choose another directory with --out")
+
+    def sweep(self, report: Callable[[str], None]) -> None:
+        """Delete what killed processes left half-written in the run. Call it with the run's lock held.
+
+        The lock is of who trains. Others may be at work, such as an export: what a living process writes is left.
+        """
+        for entry in sorted((self.path / WORKPLACE).iterdir()):
+            # Checkpoints are written by whoever holds the lock: a process number among them was given out again.
+            if "-checkpoints-" in entry.name or not _is_written(entry.name):
+                try:
+                    shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+                except OSError as error:
+                    report(f"cannot delete {entry}: {error.strerror or error}")
+
+
+class Held(NamedTuple):
+    """A run's directory that this process holds open: it is known even where somebody moves it."""
+
+    descriptor: int
+
+    def moved_from(self, path: Path) -> Path | None:
+        """Return where the directory is now, or None where it still is at `path`. Raise `RunError` where it is gone."""
+        mine = os.fstat(self.descriptor)
+        if _is_same(path, mine):
+            return None
+        now = _path_of(self.descriptor)
+        if now is None or not _is_same(now, mine):
+            raise RunError(
+                f"the run's directory {path} is gone: it was deleted or moved while the run was on; "
+                "what was trained since its last checkpoint is lost"
+            )
+        return now
 
 
 class IndexEntry(NamedTuple):
@@ -155,3 +234,34 @@ def _folder_name(recipe: str) -> str:
     """Return a recipe's name, which is that of a file or a program's choice, as the name of one folder."""
     plain = "".join(letter if letter.isprintable() and letter not in "/\\" else "_" for letter in recipe)
     return plain.lstrip(".")[:60] or "recipe"
+
+
+def _is_same(path: Path, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), status)
+    except OSError:
+        return False
+
+
+def _path_of(descriptor: int) -> Path | None:
+    """Return the path that an open directory has now, where the system tells."""
+    try:
+        if sys.platform == "darwin":
+            return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+        return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+    except OSError:
+        return None
+
+
+def _is_written(name: str) -> bool:
+    """Tell whether the process that a temporary name is of is alive, and another than this one."""
+    found = _OF_PROCESS.match(name)
+    if found is None or int(found[1]) == os.getpid():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

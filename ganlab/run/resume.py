@@ -8,8 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlab.durable import TEMPORARY
-from ganlab.errors import GanlabError, RunError
+from ganlab.errors import GanlabError
 from ganlab.messages import printable, short
 from ganlab.run.directory import RunDirectory, newest_run
 from ganlab.training.checkpoint import Manifest, begun_with
@@ -53,14 +52,7 @@ def check_directory(recipe: Recipe, directory: RunDirectory) -> None:
         return
     if not path.is_dir():
         raise GanlabError(f"--out {path} is a file; name a directory")
-    # A run that was killed over its first file has left that half-written.
-    try:
-        entries = [entry.name for entry in path.iterdir()]
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
-    strangers = [name for name in entries if name != ".lock" and not name.startswith(TEMPORARY)]
-    if strangers and not directory.recipe.exists():
-        raise GanlabError(f"--out {path} is not empty and holds no run of ganlab; name a new directory")
+    directory.refuse_strangers()
     # Of its state nothing is read here: the session reads all of it, once, when the run's lock is held.
     if (manifest := begun_with(directory.checkpoints)) is not None:
         refuse_changes(recipe, manifest, path)

@@ -5,25 +5,20 @@ from __future__ import annotations
 import json
 import platform
 import signal
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
 from ganlab.events import Reason, RunInfo, Snapshot, Tick
 from ganlab.registry.lookup import registry
-from ganlab.run.directory import RunDirectory, enter_in_index
+from ganlab.run.directory import Held, RunDirectory, enter_in_index
 from ganlab.run.observers import Observers
 from ganlab.run.resume import note_of_extension, refuse_changes
 from ganlab.run.signals import Interruption
-from ganlab.training.checkpoint import (
-    Checkpoint,
-    Checkpoints,
-    Manifest,
-    Provenance,
-    read_checkpoint,
-    remove_leftovers,
-)
+from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,13 +48,13 @@ class Session:
         """What the run is at, in words for people."""
         return f"iteration {self.state.iteration + 1:,}"
 
-    def run(self, directory: RunDirectory) -> bool:
-        """Train to the end in `directory`; return whether anything was left to train."""
-        self.directory = directory
-        self._checkpoints = Checkpoints(directory.checkpoints, self.recipe.snapshot.keep, self._warn)
+    def run(self, directory: RunDirectory, held: Held | None) -> bool:
+        """Train to the end in `directory`, which rank 0 has `held`; return whether anything was left to train."""
+        self._held = held
+        self._work_in(directory)
         with self.ranks.work_of_first() as mine:
             if mine:
-                remove_leftovers(directory.path, directory.checkpoints, self._warn)
+                directory.sweep(self._warn)
         checkpoint = self._newest_checkpoint()
         if checkpoint is not None:
             refuse_changes(self.recipe, checkpoint.manifest, directory.path)
@@ -75,6 +70,8 @@ class Session:
                 if checkpoint is None:
                     enter_in_index(directory, self.recipe.name)
                 self._write_description()
+                with suppress(OSError):
+                    directory.error.unlink()  # of an attempt before this one
         self.info = self._info()
         reason: Reason = "failed"
         self.interruption.defer()
@@ -92,6 +89,21 @@ class Session:
         if not finished:
             self._raise_interrupted()
         return True
+
+    def _work_in(self, directory: RunDirectory) -> None:
+        self.directory = directory
+        self._checkpoints = Checkpoints(directory.checkpoints, self.recipe.snapshot.keep, self._warn)
+
+    def _follow(self) -> None:
+        """Go on in the run's directory where somebody has moved it. Raise `RunError` where it is gone."""
+        before = self.directory.path
+        if self._held is None or (now := self._held.moved_from(before)) is None:
+            return
+        self._work_in(RunDirectory(now))
+        enter_in_index(self.directory, self.recipe.name)
+        self.info = self._info()
+        self.observers.run_start(self.info, self._reals())
+        self._warn(f"the run's directory was moved from {before} to {now}; the run goes on there")
 
     def _train(self) -> bool:
         """Run the loop, and again from the last checkpoint where the recipe allows it; return whether it ended."""
@@ -122,9 +134,9 @@ class Session:
         with self.ranks.work_of_first() as mine:
             if mine:
                 found = self._checkpoints.newest()
-        name = self.ranks.text_of_first(found.path.name if found is not None else "")
-        if found is None and name:
-            path = self.directory.checkpoints / name
+        place = self.ranks.text_of_first(str(found.path) if found is not None else "")
+        if found is None and place:
+            path = Path(place)
             if not path.is_dir():
                 raise GanlabError(f"{path} is there for rank 0 alone; all machines must share the run's directory")
             found = read_checkpoint(path)
@@ -161,6 +173,7 @@ class Session:
         self.observers.run_start(self.info, self._reals())
 
     def _tick(self, tick: Tick) -> None:
+        self._follow()
         self.observers.tick(self.info, tick)
         if warning := self._collapse.tick(tick.iteration, tick.stats):
             self._warn(warning)
@@ -175,6 +188,7 @@ class Session:
         rows = buffer_rows(state, self.ranks)
         with self.ranks.work_of_first() as mine:
             if mine:
+                self._follow()
                 generator = shipped_generator(recipe, state, rows.mean(0), images, self.device)
                 samples = draw_samples(recipe, generator, images, self.device)
                 if warning := self._collapse.snapshot(state.iteration, samples):
@@ -202,6 +216,7 @@ class Session:
         rows = buffer_rows(self.state, self.ranks)
         with self.ranks.work_of_first() as mine:
             if mine:
+                self._follow()
                 self._write_checkpoint(rows)
 
     def _write_checkpoint(self, rows: Tensor) -> None:

@@ -90,13 +90,13 @@ def train(
             heartbeat.work = lambda: session.work
             directory = _common_directory(recipe, chosen, ranks)
             with (
-                directory.locked() if ranks.first else nullcontext(),
-                naming_culprit(recipe, directory, lambda: trainer.state.iteration),
+                directory.locked(recipe.name) if ranks.first else nullcontext() as held,
+                naming_culprit(recipe, lambda: session.directory, lambda: trainer.state.iteration),
             ):
-                trained = session.run(directory)
+                trained = session.run(directory, held)
     return Run(
-        directory.path,
-        directory.generator,
+        session.directory.path,
+        session.directory.generator,
         trainer.state.iteration,
         trainer.schedule.images(trainer.state),
         time.perf_counter() - started,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ganlab.durable import TEMPORARY, replacing_directory
+from ganlab.durable import replacing_directory
 from ganlab.errors import ArtefactError, RunError
 from ganlab.messages import listed
 
@@ -45,7 +43,6 @@ NUMBER_LIMIT = 2**53
 """Up to here every whole number is a float, too."""
 
 _NAME = re.compile(r"^\d{8,}$")
-_OF_PROCESS = re.compile(rf"^{re.escape(TEMPORARY)}(\d{{1,10}})-")
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 """What no waiting mends."""
 
@@ -267,18 +264,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ArtefactError(f"checkpoint {path} {error}") from error
 
 
-def remove_leftovers(directory: Path, checkpoints: Path, report: Report) -> None:
-    """Delete what killed processes left half-written in a run's directory. Call it with the run's lock held.
-
-    The lock is of who trains. Outside of `checkpoints` others may be at work: what a living process writes is left.
-    """
-    for folder, folders, files in os.walk(directory):
-        for name in (*folders, *files):
-            if name.startswith(TEMPORARY) and (Path(folder) == checkpoints or not _is_written(name)):
-                _remove(Path(folder, name), report)
-        folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
-
-
 def _remove(path: Path, report: Report) -> None:
     try:
         _delete(path)
@@ -287,27 +272,18 @@ def _remove(path: Path, report: Report) -> None:
 
 
 def _delete(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-
-
-def _is_written(name: str) -> bool:
-    """Tell whether the process that a temporary name is of is alive, and another than this one."""
-    found = _OF_PROCESS.match(name)
-    if found is None or int(found[1]) == os.getpid():
-        return False
-    try:
-        os.kill(int(found[1]), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    """Delete a checkpoint, which is two files and nothing else; what else somebody has put there stays."""
+    for name in (MANIFEST, STATE):
+        (path / name).unlink(missing_ok=True)
+    path.rmdir()
 
 
 def _directories(directory: Path) -> list[Path]:
     """Return the checkpoints, oldest first, damaged ones included."""
     try:
-        found = [path for path in directory.iterdir() if _NAME.match(path.name) and path.is_dir()]
+        found = [
+            path for path in directory.iterdir() if _NAME.match(path.name) and path.is_dir() and not path.is_symlink()
+        ]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

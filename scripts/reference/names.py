@@ -24,7 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Exporter", "Observer"),
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update"),
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
-    "For exporters": ("fold_batchnorm", "write_generator", "seal", "replacing_file"),
+    "For exporters": ("fold_batchnorm", "write_generator", "seal", "append_text", "replacing_file"),
     "Pictures": ("to_uint8", "grid", "save_png"),
     "Errors": (
         "GanlabError",

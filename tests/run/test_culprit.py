@@ -16,7 +16,6 @@ from ganlab.errors import PluginError, RunError
 from ganlab.interfaces import Loss
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
-from ganlab.run.culprit import FILE
 from ganlab.run.preview import preview
 
 DATASET = """
@@ -128,10 +127,12 @@ def test_the_plugin_whose_code_raised_is_named(tables: dict[str, Any], sentence:
     distribution = sentence.partition("(")[2].partition(" ")[0]
     assert text.endswith(f"or ganlab plugins disable {distribution}")
     assert ("The checkpoint of iteration 0 is kept" in text) == begun
-    assert (Path("run") / FILE).exists() == begun
+    assert (Path("run/error.txt")).exists() == begun
     if begun:
         assert (
-            (Path("run") / FILE).read_text().startswith(f"{text.splitlines()[0]}\n\nTraceback (most recent call last):")
+            (Path("run/error.txt"))
+            .read_text()
+            .startswith(f"{text.splitlines()[0]}\n\nTraceback (most recent call last):")
         )
 
 
@@ -163,6 +164,6 @@ def test_what_is_no_plugins_comes_through_as_it_is(error: Exception) -> None:
         with pytest.raises(type(error)) as caught:
             ganlab.train(tiny(loss={"name": "wrong"}), out="run")
         assert caught.value is error
-        assert not (Path("run") / FILE).exists()
+        assert not (Path("run/error.txt")).exists()
     finally:
         registry.remove("loss", "wrong")

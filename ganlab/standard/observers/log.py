@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from ganlab import Observer, hookimpl
+from ganlab import Observer, append_text, hookimpl
 from ganlab.standard.observers.wording import note_line, phase_line, printable, run_lines, tick_line
 
 if TYPE_CHECKING:
@@ -52,6 +53,6 @@ class Log(Observer):
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         self._waiting += [f"{stamp}  {printable(line)}\n" for line in text.splitlines()]
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8", errors="replace") as file:
-                file.write("".join(self._waiting))
-            self._waiting.clear()
+            with suppress(FileNotFoundError):  # the run's directory was moved; run_start tells where it is now
+                append_text(self._path, "".join(self._waiting))
+                self._waiting.clear()

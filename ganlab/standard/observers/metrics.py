@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlab import Observer, hookimpl, replacing_file
+from ganlab import Observer, append_text, hookimpl, replacing_file
 from ganlab.standard.observers.wording import finite
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ class Metrics(Observer):
         values |= {f"stat_{name}" if name in values else name: value for name, value in tick.stats.items()}
         line = json.dumps({name: finite(value) for name, value in values.items()})
         # Opened anew each time: nothing stays open when a run breaks off, and each line is out at once.
-        with (run.directory / METRICS).open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+        append_text(run.directory / METRICS, f"{line}\n")
 
 
 def metrics_lines(path: Path, last_iteration: int) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -31,10 +31,6 @@ class Samples(Observer):
     def run_start(self, run: RunInfo, reals: Pictures) -> None:
         from ganlab import grid, save_png
 
-        # A run that was killed after its last checkpoint left pictures of a future that will be drawn anew.
-        for iteration, path in sample_files(run.directory):
-            if iteration > run.first_iteration:
-                path.unlink()
         save_png(run.directory / "reals.png", grid(reals, math.ceil(math.sqrt(len(reals)))))
 
     @hookimpl
