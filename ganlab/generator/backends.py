@@ -28,7 +28,7 @@ def with_torch(artefact: Artefact, device: str) -> Compute:
         raise GanlabError(f"{artefact.path}: needs torch; an exported .onnx file does without it") from error
 
     from ganlab.generator.network import load_network
-    from ganlab.hardware.device import choose_device, tf32
+    from ganlab.hardware.device import choose_device, tf32, usual_modes
 
     current = torch.cuda.current_device() if torch.cuda.is_available() else 0
     target = choose_device(device, "device", current)
@@ -37,7 +37,7 @@ def with_torch(artefact: Artefact, device: str) -> Compute:
     def compute(z: Floats, labels: Labels | None) -> Floats:
         arrays = [z] if labels is None else [z, labels]
         # Without TF32 a seed is the same picture on every device.
-        with torch.inference_mode(), tf32(allowed=False):
+        with usual_modes(), torch.inference_mode(), tf32(allowed=False):
             images = network(*(torch.from_numpy(array).to(target) for array in arrays))
             return np.asarray(images.float().cpu().numpy())
 

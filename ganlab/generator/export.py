@@ -74,6 +74,8 @@ def export(
     The file is run at batches 1, 2 and 7 and compared with torch in float32. Beyond the tolerance, or where
     anything else fails, `RunError` is raised and an earlier file is untouched. `report` hears what is being done.
     """
+    from ganlab.hardware.device import usual_modes
+
     artefact = read_artefact(source)
     provider = registry.provider("exporter", exporter)
     if isinstance(options, Mapping):
@@ -85,8 +87,8 @@ def export(
     generator = load_network(artefact)
     tolerance = max(model_of(artefact).export_tolerance, writer.tolerance)
     checks = [_inputs(artefact, count) for count in BATCHES]
-    expected = [_compute(artefact, generator, inputs) for inputs in checks]
-    with _workplace(target) as written:
+    with usual_modes(), _workplace(target) as written:
+        expected = [_compute(artefact, generator, inputs) for inputs in checks]
         report(f"writing {target}")
         with blaming(provider, "cannot write"):
             _write(writer, provider, generator, artefact, written)

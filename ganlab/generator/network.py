@@ -57,6 +57,13 @@ def load_network(artefact: Artefact) -> nn.Module:
     The class comes from the registry and from nowhere else. Raises `PluginError` where the model is not installed,
     `ArtefactError` where options or tensors do not fit it; nothing is loaded in part.
     """
+    from ganlab.hardware.device import usual_modes
+
+    with usual_modes():
+        return _loaded(artefact)
+
+
+def _loaded(artefact: Artefact) -> nn.Module:
     path, images = artefact.path, artefact.metadata.images
     model = model_of(artefact)
     tensors = read_tensors(artefact)

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -19,6 +20,9 @@ from ganlab.errors import GanlabError
 Precision = Literal["fp32", "tf32", "bf16"]
 Autocast = Callable[[], AbstractContextManager[object]]
 """Makes what is entered around each forward pass."""
+
+_TRAINING = threading.Lock()
+"""Held by the one training of this process."""
 
 
 def choose_device(wanted: str, option: str, default_index: int = 0) -> torch.device:
@@ -96,12 +100,20 @@ def tf32(allowed: bool) -> Iterator[None]:
 def arithmetic(
     device: torch.device, precision: Precision, deterministic: bool = False, threads: int | None = None
 ) -> Iterator[None]:
-    """Set torch's process-wide arithmetic and current device for the time of a run, and put them back afterwards."""
-    if device.type == "cpu":
-        keep_freed_memory()
+    """Take torch's process-wide arithmetic, modes and random numbers for a training, and put them back afterwards.
+
+    They are one process's, so there is one training at a time: `GanlabError` where another is on.
+    """
+    if not _TRAINING.acquire(blocking=False):
+        raise GanlabError(
+            "this process is training already, and torch's random numbers and modes are the process's: "
+            "train one after the other, or each in a process of its own; sampling is allowed beside it"
+        )
     benchmark, certain = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
-    thread_count = torch.get_num_threads()
+    thread_count, random = torch.get_num_threads(), torch.get_rng_state()
     try:
+        if device.type == "cpu":
+            keep_freed_memory()
         torch.backends.cudnn.benchmark = not deterministic
         if deterministic:
             # cuBLAS reads it when its handle is made, which is after this.
@@ -109,13 +121,48 @@ def arithmetic(
             torch.use_deterministic_algorithms(True)
         if threads is not None:
             torch.set_num_threads(threads)
-        with tf32(precision != "fp32"), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        with usual_modes(), tf32(precision != "fp32"), _current(device):
             yield
     finally:
         torch.backends.cudnn.benchmark = benchmark
         if deterministic:  # only then: it imports torch's compiler, a second of a run
             torch.use_deterministic_algorithms(certain)
         torch.set_num_threads(thread_count)
+        torch.set_rng_state(random)
+        _TRAINING.release()
+
+
+@contextmanager
+def _current(device: torch.device) -> Iterator[None]:
+    """Make a CUDA device the process's current one, and put that and the device's random state back afterwards."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.cuda.device(device):
+        random = torch.cuda.get_rng_state(device)
+        try:
+            yield
+        finally:
+            torch.cuda.set_rng_state(random, device)
+
+
+@contextmanager
+def usual_modes() -> Iterator[None]:
+    """Compute as torch does by itself, whatever modes the caller has set; they are put back afterwards."""
+    dtype, kinds = torch.get_default_dtype(), ("cpu", "cuda")
+    enabled = [torch.is_autocast_enabled(kind) for kind in kinds]
+    # Only where there is another: within it, every call of torch takes a detour.
+    elsewhere = torch.get_default_device().type != "cpu"
+    with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu") if elsewhere else nullcontext():
+        try:
+            torch.set_default_dtype(torch.float32)
+            for kind in kinds:
+                torch.set_autocast_enabled(kind, False)
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            for kind, was in zip(kinds, enabled, strict=True):
+                torch.set_autocast_enabled(kind, was)
 
 
 def synchronize(device: torch.device) -> None:

@@ -19,13 +19,13 @@ def preview(recipe: Recipe) -> str:
     """
     import torch
 
-    from ganlab.hardware.device import choose_device, choose_precision
+    from ganlab.hardware.device import choose_device, choose_precision, usual_modes
     from ganlab.training.state import build_state, parameter_counts
 
     device = choose_device(recipe.train.device, "train.device")
     notes: list[str] = []
     precision = choose_precision(recipe.train.precision, device, notes.append)
-    with naming_culprit(recipe):
+    with naming_culprit(recipe), usual_modes():
         source = recipe.dataset.open()
         images = image_spec(recipe.dataset, source.classes)
         state = build_state(recipe, images, torch.device("cpu"))

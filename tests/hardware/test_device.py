@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from toys import tiny
 
 import ganlab
 from ganlab import GanlabError
+from ganlab.generator.export import export
 from ganlab.hardware.device import Precision, arithmetic, choose_device, choose_precision
 from ganlab.recipe.recipe import parse_recipe
 
@@ -99,3 +101,56 @@ def test_the_process_s_arithmetic_is_put_back(precision: Precision) -> None:
         assert settings() == (tf32, tf32, False, True, 2)
         raise ZeroDivisionError
     assert settings() == before
+
+
+@contextmanager
+def default_dtype() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@contextmanager
+def default_device() -> Iterator[None]:
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
+
+
+MODES: dict[str, Callable[[], AbstractContextManager[object]]] = {
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "no grad": torch.no_grad,
+    "inference": torch.inference_mode,
+    "dtype": default_dtype,
+    "device": default_device,
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_caller_s_modes_and_random_numbers_do_not_matter_and_are_left(mode: str) -> None:
+    def work(out: str) -> tuple[bytes, bytes, bytes]:
+        run = ganlab.train(tiny(), out=out)
+        exported = export(run.generator, "onnx").path.read_bytes()
+        return run.generator.read_bytes(), exported, ganlab.load_generator(run.generator).sample([1, 2]).tobytes()
+
+    def found() -> tuple[object, ...]:
+        modes = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu"))
+        return (*modes, torch.get_default_dtype(), torch.get_default_device(), torch.get_rng_state().tolist())
+
+    expected = work("plain")
+    torch.manual_seed(5)
+    with MODES[mode]():
+        before = found() if mode != "device" else ()
+        assert work("moded") == expected
+        assert mode == "device" or found() == before
+    assert torch.initial_seed() == 5
+
+
+def test_a_second_training_in_a_process_is_refused_while_sampling_goes_on(tmp_path: Path) -> None:
+    generator = ganlab.load_generator(ganlab.train(tiny(), out="first").generator)
+    expected = generator.sample([3])
+    with arithmetic(CPU, "fp32"):
+        with pytest.raises(GanlabError, match="this process is training already, and torch's random numbers and modes"):
+            ganlab.train(tiny(), out="second")
+        assert (generator.sample([3]) == expected).all()
+    assert ganlab.train(tiny(), out="third").iterations == 12
