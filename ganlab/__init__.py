@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ganlab.data.folders import is_listed as is_listed
+    from ganlab.data.folders import walk_folder as walk_folder
     from ganlab.data.pictures import grid as grid
     from ganlab.data.pictures import save_png as save_png
     from ganlab.data.pictures import to_uint8 as to_uint8
@@ -69,6 +71,7 @@ _HOMES = {
     "fold_batchnorm": "ganlab.generator.folding",
     **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator.generator"),
     "Metadata": "ganlab.generator.metadata",
+    **dict.fromkeys(("is_listed", "walk_folder"), "ganlab.data.folders"),
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),
     **dict.fromkeys(("append_text", "replacing_file"), "ganlab.durable"),
     "train": "ganlab.run.train",

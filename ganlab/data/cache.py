@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from weakref import WeakKeyDictionary
 
+from ganlab.data.folders import walk_folder
 from ganlab.durable import TEMPORARY
 from ganlab.errors import DataError, RunError
 from ganlab.interfaces import Dataset
 
 WITHOUT_EFFECT = {"flip"}
 """Options of every dataset that change nothing in the packed pixels."""
-UNLISTED = "__MACOSX"
-"""The folder that macOS adds to archives."""
 _UNFILED: WeakKeyDictionary[type[Dataset], str] = WeakKeyDictionary()
 """A state for each class that was typed into a notebook: what it makes is never taken for another's."""
 
@@ -127,7 +126,7 @@ def _state(roots: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     try:
         for root in roots:
-            files = _files(str(root)) if root.is_dir() else [str(root)]
+            files = _files(root) if root.is_dir() else [str(root)]
             lines = [f"{root}\n", *(_line(file) for file in files)]
             digest.update("".join(lines).encode(errors="surrogateescape"))
     except OSError as error:
@@ -135,17 +134,10 @@ def _state(roots: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _files(root: str) -> Iterator[str]:
-    """Yield the files below `root` in a fixed order, hidden ones left out. Linked folders are followed, each once."""
-    seen = set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != UNLISTED)
-        yield from (f"{folder}/{name}" for name in sorted(files) if not name.startswith("."))
+def _files(root: Path) -> Iterator[str]:
+    """Yield the files below `root` in a fixed order."""
+    for folder, _, files in walk_folder(root, skip_unreadable=True):
+        yield from (f"{folder}/{name}" for name in files)
 
 
 def _line(file: str) -> str:

@@ -24,7 +24,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Exporter", "Observer"),
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update"),
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
-    "For exporters": ("fold_batchnorm", "write_generator", "seal", "append_text", "replacing_file"),
+    "For datasets": ("walk_folder", "is_listed"),
+    "For exporters": ("fold_batchnorm", "write_generator", "seal"),
+    "Files": ("replacing_file", "append_text"),
     "Pictures": ("to_uint8", "grid", "save_png"),
     "Errors": (
         "GanlabError",

@@ -11,18 +11,16 @@ import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from ganlab import DataError
+from ganlab import DataError, is_listed, walk_folder
 
 ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
 """File names that are taken for pictures, in small or capital letters."""
-UNLISTED = "__MACOSX"
-"""The folder that macOS adds to archives."""
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """What precedes a member in a zip: signature, then the lengths of the name and of the extra field that follow it."""
 ENCRYPTED = 0x1
 
 
-class Shelf(ABC):
+class FileStore(ABC):
     """Named picture files, read by several threads at a time."""
 
     path: Path
@@ -35,12 +33,12 @@ class Shelf(ABC):
         """Return a file's bytes. Raise `DataError` where it is no file, larger than the limit, or damaged."""
 
 
-class Folder(Shelf):
+class Folder(FileStore):
     """The picture files below a folder; linked folders are followed, each once."""
 
     def __init__(self, path: Path, limit: int) -> None:
         self.path, self._limit = path, limit
-        self.names = _files_below(str(path))
+        self.names = _pictures_below(path)
 
     def read(self, name: str) -> bytes:
         path = self.path / name
@@ -51,7 +49,7 @@ class Folder(Shelf):
         return path.read_bytes()
 
 
-class Archive(Shelf):
+class Archive(FileStore):
     """The picture files in a zip. Of members with the same name the last counts, as for any unzip program."""
 
     def __init__(self, path: Path, limit: int) -> None:
@@ -83,7 +81,7 @@ class Archive(Shelf):
         return data
 
 
-def open_shelf(path: Path, limit: int) -> Shelf:
+def open_file_store(path: Path, limit: int) -> FileStore:
     """Open the folder or zip at `path`; no file of more than `limit` bytes will be read. Raise `DataError`."""
     try:
         return Folder(path, limit) if path.is_dir() else Archive(path, limit)
@@ -98,26 +96,16 @@ def web_page(data: bytes) -> bool:
     )
 
 
-def _files_below(root: str) -> list[str]:
-    names, suspects, seen = [], [], set()
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = [name for name in subfolders if _is_listed(name)]
+def _pictures_below(root: Path) -> list[str]:
+    names, suspects = [], []
+    for folder, subfolders, files in walk_folder(root):
         below = os.path.relpath(folder, root)
         prefix = "" if below == "." else f"{below}/"
-        names += [prefix + name for name in files if _is_listed(name) and _is_picture(name)]
+        names += [prefix + name for name in files if _is_picture(name)]
         suspects += [prefix + name for name in subfolders if _is_picture(name)]
     # A folder called x.jpg that holds no pictures is a bad picture, which is to be named and not passed over.
     names += [suspect for suspect in suspects if not any(name.startswith(f"{suspect}/") for name in names)]
     return sorted(names)
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
 
 def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
@@ -127,7 +115,7 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
     except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
         raise DataError(f"{path} {_what_it_is(path)}") from error
     members = {info.filename: info for info in infos if not info.is_dir() and _is_picture(info.filename)}
-    members = {name: info for name, info in members.items() if all(map(_is_listed, folders(name, whole=True)))}
+    members = {name: info for name, info in members.items() if all(map(is_listed, folders(name, whole=True)))}
     if locked := next((name for name, info in members.items() if info.flag_bits & ENCRYPTED), None):
         raise DataError(
             f"{path} is encrypted ({locked}); unpack it with its password and set dataset.root to the folder"
@@ -166,10 +154,6 @@ def _inflate(data: bytes, member: zipfile.ZipInfo) -> bytes:
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise DataError(f"has {size:,} bytes, more than any picture within dataset.max_pixels")
-
-
-def _is_listed(name: str) -> bool:
-    return not name.startswith(".") and name != UNLISTED
 
 
 def _is_picture(name: str) -> bool:

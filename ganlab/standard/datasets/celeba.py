@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlab import DataError, Dataset, Source
-from ganlab.standard.datasets.archives import open_shelf
+from ganlab.standard.datasets.archives import open_file_store
 from ganlab.standard.datasets.image_folder import Files, largest_file
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ class CelebA(Dataset):
         if place is None:
             raise DataError(f"no CelebA pictures in {root}\n{_where_to_get_it(root)}")
         try:
-            shelf = open_shelf(place, largest_file(self))
+            store = open_file_store(place, largest_file(self))
         except DataError as error:
             raise DataError(f"{error}\n{_where_to_get_it(root)}") from error
-        if not shelf.names:
+        if not store.names:
             raise DataError(f"{place} holds no pictures\n{_where_to_get_it(root)}")
-        files = Files(shelf, None)
+        files = Files(store, None)
         return Faces(files) if self.face_crop else files
 
 

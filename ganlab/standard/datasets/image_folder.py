@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlab import DataError, Dataset, Source
-from ganlab.standard.datasets.archives import ENDINGS, Shelf, folders, open_shelf, web_page
+from ganlab.standard.datasets.archives import ENDINGS, FileStore, folders, open_file_store, web_page
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,17 +41,17 @@ class ImageFolder(Dataset):
         root = Path(os.path.expanduser(self.root))
         if not root.exists():
             raise DataError(f"{root.absolute()} does not exist; set dataset.root to a folder or zip of pictures")
-        shelf = open_shelf(root, largest_file(self))
-        if not shelf.names:
+        store = open_file_store(root, largest_file(self))
+        if not store.names:
             raise DataError(f"{root} holds no pictures; read are files that end in {' '.join(ENDINGS)}")
-        return Files(shelf, class_folders(shelf.names) if self.labels else None)
+        return Files(store, class_folders(store.names) if self.labels else None)
 
 
 class Files(Source):
     """Picture files of a folder or zip."""
 
-    def __init__(self, shelf: Shelf, class_names: list[str] | None) -> None:
-        self._shelf = shelf
+    def __init__(self, store: FileStore, class_names: list[str] | None) -> None:
+        self._store = store
         self._labels: list[int] = []
         if class_names is not None:
             numbers = {name: number for number, name in enumerate(sorted(set(class_names)))}
@@ -59,13 +59,13 @@ class Files(Source):
             self.classes = len(numbers)
 
     def __len__(self) -> int:
-        return len(self._shelf.names)
+        return len(self._store.names)
 
     def image(self, index: int) -> Image.Image:
-        return open_picture(self._shelf.read(self._shelf.names[index]))
+        return open_picture(self._store.read(self._store.names[index]))
 
     def name(self, index: int) -> str:
-        return str(self._shelf.path / self._shelf.names[index])
+        return str(self._store.path / self._store.names[index])
 
     def label(self, index: int) -> int:
         return self._labels[index]

@@ -1,0 +1,76 @@
+"""One walk for all who look through folders: what counts, in which order, and the cache state that follows from it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from ganlab import DataError, is_listed, walk_folder
+from ganlab.data import cache
+from ganlab.standard.datasets.image_folder import ImageFolder
+
+FILES = (
+    "b.png",
+    "a.png",
+    "A.png",
+    ".hidden",
+    "__MACOSX/._a.png",
+    ".git/x.png",
+    "dogs/2.png",
+    "dogs/10.png",
+    "cats/é.png",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with what is hidden, and links to a folder elsewhere, to itself and to nothing."""
+    root = tmp_path / "pictures"
+    for name in (*FILES, "../elsewhere/1.png", "empty/__MACOSX/a.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (root / "dogs/__MACOSX").write_text("a file of this name is a file like any other")
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "zlinked").symlink_to(tmp_path / "elsewhere")
+    (root / "dogs/up").symlink_to(root)
+    (root / "gone.png").symlink_to(root / "nowhere")
+    return root
+
+
+def test_names_come_sorted_without_what_is_hidden_and_no_folder_twice(folder: Path) -> None:
+    assert list(walk_folder(folder)) == [
+        (f"{folder}", ["cats", "dogs", "empty", "linked", "zlinked"], ["A.png", "a.png", "b.png", "gone.png"]),
+        (f"{folder}/cats", [], ["é.png"]),
+        (f"{folder}/dogs", ["up"], ["10.png", "2.png", "__MACOSX"]),
+        (f"{folder}/empty", [], []),
+        (f"{folder}/linked", [], ["1.png"]),
+    ]
+    assert [is_listed(name) for name in ("cats", ".git", "__MACOSX", "x.")] == [True, False, False, True]
+
+
+def test_a_folder_that_cannot_be_read_is_named_or_skipped(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        list(walk_folder(tmp_path / "gone"))
+    assert str(caught.value) == f"cannot read the folder {tmp_path}/gone: No such file or directory"
+    assert list(walk_folder(tmp_path / "gone", skip_unreadable=True)) == []
+
+
+def test_what_is_packed_already_stays_valid(folder: Path) -> None:
+    """The state by which the cache knows a folder again, spelled out: it must be the same in every version."""
+    lines = [f"{folder}\n"]
+    for name in (
+        *("A.png", "a.png", "b.png", "gone.png"),
+        *("cats/é.png", "dogs/10.png", "dogs/2.png", "dogs/__MACOSX", "linked/1.png"),
+    ):
+        path = folder / name
+        if name == "gone.png":
+            lines.append(f"{path}\0{errno.ENOENT}\n")
+        else:
+            os.utime(path, ns=(5, 123_456_789))
+            lines.append(f"{path}\0{path.stat().st_size}\x00123456789\n")
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert cache.place(ImageFolder(root=folder), "image_folder").sources == expected
