@@ -28,13 +28,6 @@ UNSIGNED_BYTE = 0x08
 LARGEST_BYTES = 1 << 30
 
 
-class Files(NamedTuple):
-    """The files of a split, part by part: those of pictures, and those of labels."""
-
-    images: list[Path]
-    labels: list[Path]
-
-
 class MNIST(Dataset):
     """Handwritten digits, 28x28, 60,000 to train and 10,000 to test, 10 classes (LeCun et al. 1998)."""
 
@@ -53,27 +46,16 @@ class MNIST(Dataset):
 
     def sources(self) -> Iterable[Path]:
         """Return the files of the split."""
-        return _flat(self._found() or self._expected())
+        return self._files().paths
 
     def open(self) -> Source:
         """Read the files of the split, downloaded if need be."""
-        files = self._found()
-        if files is None:
-            files = self._expected()
-            remedy = _put(files, "dataset.root")
-            if not self.download:
-                raise not_there("MNIST", self.root, remedy)
-            from torchvision import datasets as published
-
-            _download(files, published.MNIST.mirrors, published.MNIST.resources, remedy)
+        files = self._files()
+        fetch_missing(files, self, "MNIST", put(files))
         return Arrays("MNIST", *read(files))
 
-    def _found(self) -> Files | None:
-        root = expanded(self.root)
-        return find([root / "MNIST/raw", root], self.split)
-
-    def _expected(self) -> Files:
-        return expected(expanded(self.root) / "MNIST/raw", self.split)
+    def _files(self) -> Files:
+        return located(expanded(self.root), "MNIST/raw", self.split)
 
 
 class FashionMNIST(Dataset):
@@ -94,49 +76,71 @@ class FashionMNIST(Dataset):
 
     def sources(self) -> Iterable[Path]:
         """Return the files of the split."""
-        return _flat(self._found() or self._expected())
+        return self._files().paths
 
     def open(self) -> Source:
         """Read the files of the split, downloaded if need be."""
-        files = self._found()
-        if files is None:
-            files = self._expected()
+        files = self._files()
+        if self.split != "shipped":
             remedy = (
                 'set dataset.split = "shipped" for the 10,000 pictures that come with ganlab, or '
-                + _put(files, "dataset.root")
-                + " (Debian's package dataset-fashion-mnist has them)"
+                f"{put(files)} (Debian's package dataset-fashion-mnist has them)"
             )
-            if not self.download:
-                raise not_there("Fashion-MNIST", self.root, remedy)
-            from torchvision import datasets as published
-
-            _download(files, published.FashionMNIST.mirrors, published.FashionMNIST.resources, remedy)
+            fetch_missing(files, self, "Fashion-MNIST", remedy)
         return Arrays("Fashion-MNIST", *read(files))
 
-    def _found(self) -> Files | None:
-        root = expanded(self.root)
-        return self._expected() if self.split == "shipped" else find([root / "FashionMNIST/raw", root], self.split)
-
-    def _expected(self) -> Files:
+    def _files(self) -> Files:
         if self.split == "shipped":
-            return expected(SHIPPED, "test")
-        return expected(expanded(self.root) / "FashionMNIST/raw", self.split)
+            return published_in(SHIPPED, "test")
+        return located(expanded(self.root), "FashionMNIST/raw", self.split)
 
 
-def expected(folder: Path, split: str) -> Files:
+class Files(NamedTuple):
+    """The files of a split, part by part: those of pictures, and those of labels."""
+
+    images: list[Path]
+    labels: list[Path]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of them."""
+        return [*self.images, *self.labels]
+
+
+def located(root: Path, below: str, split: str) -> Files:
+    """Return the files of `split`, from the first folder that has them all, else where torchvision would put them."""
+    for folder in (root / below, root):
+        files = Files(*(list(map(_either, paths)) for paths in published_in(folder, split)))
+        if all(path.is_file() for path in files.paths):
+            return files
+    return published_in(root / below, split)
+
+
+def published_in(folder: Path, split: str) -> Files:
     """Return what the files of `split` are called when they are published."""
     return Files(
         *([folder / f"{part}-{kind}-ubyte.gz" for part in PARTS[split]] for kind in ("images-idx3", "labels-idx1"))
     )
 
 
-def find(folders: Sequence[Path], split: str) -> Files | None:
-    """Return the files of `split`, gzipped or not, from the first folder that has them all."""
-    for folder in folders:
-        kinds = [[_either(path) for path in paths] for paths in expected(folder, split)]
-        if all(path is not None for paths in kinds for path in paths):
-            return Files(*([path for path in paths if path is not None] for paths in kinds))
-    return None
+def put(files: Files) -> str:
+    """Return what to do where the files cannot be fetched."""
+    names = ", ".join(path.name for path in files.paths)
+    return f"put {names} into {files.images[0].parent}, or set dataset.root to the folder that holds them"
+
+
+def fetch_missing(files: Files, dataset: MNIST | FashionMNIST, title: str, remedy: str) -> None:
+    """Fetch those of the files that are not there. Raise `DataError` where that may not or cannot be."""
+    missing = [path for path in files.paths if not path.is_file()]
+    if not missing:
+        return
+    if not dataset.download:
+        raise not_there(title, dataset.root, remedy)
+    from torchvision import datasets
+
+    published = datasets.MNIST if isinstance(dataset, MNIST) else datasets.FashionMNIST
+    for path in missing:
+        fetch([mirror + path.name for mirror in published.mirrors], dict(published.resources)[path.name], path, remedy)
 
 
 def read(files: Files) -> tuple[Bytes, Bytes]:
@@ -174,21 +178,7 @@ def read_file(path: Path, dimensions: int) -> Bytes:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def _either(path: Path) -> Path | None:
-    """Return the file as torchvision unpacks it, or as it is published; None where there is neither."""
-    return next((choice for choice in (path.with_suffix(""), path) if choice.is_file()), None)
-
-
-def _download(files: Files, mirrors: Sequence[str], resources: Sequence[tuple[str, str]], remedy: str) -> None:
-    for path in _flat(files):
-        if not path.is_file():
-            fetch([mirror + path.name for mirror in mirrors], dict(resources)[path.name], path, remedy)
-
-
-def _put(files: Files, option: str) -> str:
-    names = ", ".join(path.name for path in _flat(files))
-    return f"put {names} into {files.images[0].parent}, or set {option} to the folder that holds them"
-
-
-def _flat(files: Files) -> list[Path]:
-    return [*files.images, *files.labels]
+def _either(path: Path) -> Path:
+    """Return the file as torchvision unpacks it where it lies there, else as it is published."""
+    unpacked = path.with_suffix("")
+    return unpacked if unpacked.is_file() else path
