@@ -18,7 +18,7 @@ from ganlab.recipe.validation import Mistakes
 from ganlab.registry.entry_points import Provider
 from ganlab.registry.loading import checked
 from ganlab.registry.lookup import HERE
-from ganlab.testing.importing import imports_quietly
+from ganlab.testing.import_effects import Found, probed
 from ganlab.testing.subject import Check, ContractError, Subject, described
 
 CONFIGURED = ("frozen", "extra", "strict", "allow_inf_nan", "use_attribute_docstrings")
@@ -131,6 +131,29 @@ def refuses_nonsense(subject: Subject[Component]) -> None:
         value = component[name]
         if isinstance(value, int | float) and "a text" not in taken and _accepts(subject, name, str(value).lower()):
             raise ContractError(f'{name} accepts the text "{value}" for {value}: leave its type strict')
+
+
+def imports_quietly(subject: Subject[Component]) -> str | None:
+    """Import the module twice in a new process, and ask what the second time has changed."""
+    module = subject.cls.__module__
+    if (found := probed(module)) is None:
+        return f"not checked: no other process can import {module}; put the component into a module of its own"
+    return advice(module, found)
+
+
+def advice(module: str, found: Found) -> str | None:
+    """Return what to say of an import that is allowed; raise `ContractError` for one that is not."""
+    if found.effects:
+        raise ContractError(
+            f"importing {module} {' and '.join(found.effects)}: "
+            "a module only defines things; whatever is done belongs into the methods that ganlab calls"
+        )
+    if found.torch:
+        return (
+            f"importing {module} imports torch, which makes `ganlab recipes check` wait for seconds: "
+            "import torch in the methods that need it, and networks in build()"
+        )
+    return None
 
 
 CHECKS = (

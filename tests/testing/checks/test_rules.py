@@ -1,12 +1,9 @@
-"""The checks of every kind, each against a component that breaks it and nothing else; and imports in a process."""
+"""The checks of every kind, each against a component that breaks it and nothing else."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
 from typing import Any, ClassVar
 
 import pytest
@@ -15,9 +12,8 @@ from pydantic import ConfigDict, PositiveInt, field_validator, model_validator
 from torch import Tensor
 
 from ganlab import Augmentation
-from ganlab.registry import Registry
-from ganlab.testing import importing
 from ganlab.testing.checks import rules
+from ganlab.testing.import_effects import Found
 from ganlab.testing.suite import Suite
 
 
@@ -182,86 +178,39 @@ def test_of_several_sets_of_options_the_broken_one_is_named() -> None:
 # Imports
 
 
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Return a function that makes a module of statements and a component, and gives back the component's class."""
-    before = set(sys.modules)
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
+def imported(name: str) -> type[Good]:
+    """Return a component that says it lies in the module of this name."""
 
-    def write(name: str, statements: str) -> type[Augmentation]:
-        target = folder / f"{name}.py"
-        target.write_text(
-            dedent(statements)
-            + dedent(
-                '''
-                from ganlab import Augmentation
+    class Toy(Good):
+        """Changes nothing."""
 
-                class Toy(Augmentation):
-                    """Changes nothing."""
-                    api = 1
-                    def augment(self, images):
-                        return images * 1.0
-                '''
-            )
-        )
-        info = folder / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[ganlab.augmentations]\n{name} = {name}:Toy\n")
-        registry = Registry()
-        registry.scan(lambda distribution: distribution == name.replace("_", "-"))
-        found: type[Augmentation] = registry.get("augmentation", name)
-        return found
+        api = 1
 
-    yield write
-    for name in set(sys.modules) - before:
-        if name.startswith("imported_"):
-            del sys.modules[name]
+    Toy.__module__ = name
+    return Toy
 
 
-@pytest.mark.parametrize(
-    ("name", "statements", "effects"),
-    [
-        ("python", "import random; random.seed(0)", "seeds or draws from Python's random"),
-        ("numpy", "import numpy; numpy.random.rand()", "seeds or draws from numpy.random"),
-        ("printing", "print('hello')", "prints"),
-        ("environment", "import os; os.environ['MKL_NUM_THREADS'] = '1'", "changes environment variables"),
-        ("warning", "import warnings; warnings.simplefilter('ignore')", "changes which warnings are shown"),
-        ("program", "import subprocess; subprocess.run(['true'])", "starts another program"),
-        ("file", "import tempfile; tempfile.mkdtemp()", "changes files"),
-        (
-            "network",
-            "import socket; own = socket.socket(socket.AF_UNIX); own.connect_ex('/nowhere'); own.close()",
-            "opens a network connection",
-        ),
-    ],
-)
-def test_an_import_with_effects_is_refused(module: Any, name: str, statements: str, effects: str) -> None:
-    cls = module(f"imported_{name}", statements + "\n")
-    found = failures(cls, ["import"])
+def test_an_import_with_effects_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "imported_loudly.py").write_text("import os; os.chdir('/'); print('hello')\n")
+    found = failures(imported("imported_loudly"), ["import"])
     assert list(found) == ["import"], found
-    assert found["import"].startswith(f"importing imported_{name} {effects}: a module only defines things")
-
-
-def test_seeding_torch_is_refused_and_importing_it_at_the_top_advised_against(module: Any) -> None:
-    cls = module("imported_torch", "import torch; torch.manual_seed(0)\n")
-    assert failures(cls, ["import"])["import"].startswith(
-        "importing imported_torch seeds or draws from torch: a module"
+    assert found["import"] == (
+        "importing imported_loudly changes the current directory and prints: a module only defines things; whatever "
+        "is done belongs into the methods that ganlab calls"
     )
-    found = importing.probed("imported_torch")
-    assert found is not None
-    assert found.torch
-    advice = importing.advice("toy", found._replace(effects=()))
-    assert advice is not None
-    assert advice.startswith("importing toy imports torch, which makes `ganlab recipes check` wait for seconds")
 
 
-def test_a_quiet_module_passes_and_one_without_a_name_is_not_checked(module: Any) -> None:
-    cls = module("imported_quietly", "import json, os, random\n")
+def test_importing_torch_at_the_top_is_advised_against() -> None:
+    assert rules.advice("toy", Found(torch=True, effects=())) == (
+        "importing toy imports torch, which makes `ganlab recipes check` wait for seconds: import torch in the "
+        "methods that need it, and networks in build()"
+    )
+
+
+def test_a_quiet_module_passes_and_one_without_a_name_is_not_checked() -> None:
     before = dict(os.environ)
-    assert Suite(cls).outcome("import").verdict == "passed"
+    assert Suite(imported("ganlab.interfaces")).outcome("import").verdict == "passed"
     assert dict(os.environ) == before
-    cls.__module__ = "__notebook__"
-    assert Suite(cls).outcome("import").advice.startswith("not checked: no other process can import __notebook__")
+    nameless = Suite(imported("__notebook__")).outcome("import")
+    assert nameless.advice.startswith("not checked: no other process can import __notebook__")

@@ -1,6 +1,6 @@
-"""Run by itself: imports a module twice and prints as JSON what the second time has changed in the process.
+"""What the import of a module does to a process: found out in one of its own, which runs this file.
 
-The first time loads what the module needs, and that may do anything; the second is the work of the module alone.
+It is run by its path, and imports nothing of ganlab, so that what is found there is the module's doing alone.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
+from functools import lru_cache
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+SECONDS = 120
+"""How long the import may take before it is given up."""
 SEED = 0x67616E6C6162
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EVENTS = {
@@ -37,7 +41,39 @@ EVENTS = {
 """What Python tells of its doings, and what that is in words."""
 
 
-def main(module: str) -> None:
+class Found(NamedTuple):
+    """What an import does."""
+
+    torch: bool
+    """Whether it imports torch."""
+    effects: tuple[str, ...]
+    """What else of the process it changes, in words."""
+
+
+@lru_cache
+def probed(module: str) -> Found | None:
+    """Return what importing the module does; None where it has no name that another process could import."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-P", __file__, module],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        return None
+    torch, effects = json.loads(lines[-1])
+    return Found(torch, tuple(effects))
+
+
+def probe(module: str) -> Found:
+    """Import the module twice, and return what the second time has changed in this process.
+
+    The first time loads what the module needs, and that may do anything; the second is the work of the module alone.
+    """
     entry = EntryPoint("component", module, "")
     filters = list(warnings.filters)
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
@@ -63,7 +99,7 @@ def main(module: str) -> None:
         entry.load()
     effects += [what for what, value in _state().items() if value != before[what]]
     effects += ["prints"] if out.getvalue() else []
-    print(json.dumps({"torch": needs_torch, "effects": list(dict.fromkeys(effects))}))
+    return Found(needs_torch, tuple(dict.fromkeys(effects)))
 
 
 def _seed() -> None:
@@ -98,4 +134,4 @@ def _state() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print(json.dumps(probe(sys.argv[1])))
