@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ganlab import ImageSpec, Model
 from ganlab.interfaces import Component
-from ganlab.testing.suite import Suite
+from ganlab.testing.subject import Subject
+from ganlab.testing.suite import Suite, kind_of
 
 SLOW = {"import", "onnx"}
 """Checks that start a process, or take seconds: tried only with what is made to break them."""
@@ -33,10 +34,15 @@ def named(broken: Break) -> str:
     return f"{broken.check}-{broken.cls.__name__}"
 
 
+def suite(cls: type[Component], options: Sequence[Mapping[str, Any]] = ({},), **tried_with: Any) -> Suite:
+    """Return the checks of a component with these sets of options, tried with a loss or a model of its own."""
+    return Suite([Subject(kind_of(cls), cls, table, **tried_with) for table in options])
+
+
 def failures(cls: type[Component], tried: Sequence[str] = (), **arguments: Any) -> dict[str, str]:
     """Return what the failed checks of a component say, by name; the slow checks are left out unless `tried`."""
-    suite = Suite(cls, **arguments)
-    outcomes = {name: suite.outcome(name) for name in suite.checks if name not in SLOW or name in tried}
+    checks = suite(cls, **arguments)
+    outcomes = {name: checks.outcome(name) for name in checks.checks if name not in SLOW or name in tried}
     return {name: outcome.advice for name, outcome in outcomes.items() if outcome.verdict == "failed"}
 
 

@@ -44,17 +44,8 @@ class Outcome(NamedTuple):
 class Suite:
     """The checks of one component. Each is run once, when it is asked for, after those that it needs."""
 
-    def __init__(
-        self,
-        component_class: type[Component],
-        *,
-        options: Mapping[str, Any] | Sequence[Mapping[str, Any]] = DEFAULTS,
-        images: ImageSpec | Sequence[ImageSpec] = (),
-        loss: Loss | type[Loss] | None = None,
-        model: Model | type[Model] | None = None,
-        expected_failures: Mapping[str, str] = NOTHING,
-    ) -> None:
-        kind = kind_of(component_class)
+    def __init__(self, subjects: Sequence[Subject[Any]], expected_failures: Mapping[str, str] = NOTHING) -> None:
+        kind = subjects[0].kind
         self.checks = {check.name: check for check in checks_of(kind)}
         for name in expected_failures:
             if name not in self.checks:
@@ -62,11 +53,7 @@ class Suite:
                     f'expected_failures: "{name}" is no check of {with_article(kind)}{did_you_mean(name, self.checks)} '
                     f"(its checks: {', '.join(self.checks)})"
                 )
-        loss, model = _made(loss), _made(model)
-        tables = [options] if isinstance(options, Mapping) else options
-        pictures = (images,) if isinstance(images, ImageSpec) else tuple(images)
-        self._subjects = [Subject(kind, component_class, table, pictures, loss, model) for table in tables]
-        self._expected = expected_failures
+        self._subjects, self._expected = subjects, expected_failures
         self._outcomes: dict[str, Outcome] = {}
 
     def results(self) -> Iterator[Result]:
@@ -106,17 +93,6 @@ class Suite:
         return Result(name, False, unexpected(name, reason))
 
 
-def _made(component: C | type[C] | None) -> C | None:
-    """Return the component itself where its class was given. Raise `PluginError` where that needs options."""
-    if not isinstance(component, type):
-        return component
-    try:
-        return component()
-    except ValidationError as error:
-        problems = described(error, component)
-        raise PluginError(f"{component.__name__} needs options: give {component.__name__}(...): {problems}") from error
-
-
 def unexpected(name: str, reason: str) -> str:
     """Return what to change about a check that passes although it was expected to fail."""
     return f'passes, though it was expected to fail ("{reason}"): take {name} out of expected_failures'
@@ -132,15 +108,7 @@ def run_checks(
     expected_failures: Mapping[str, str] = NOTHING,
 ) -> list[Result]:
     """Run all checks of a component; the arguments are those of `contract`."""
-    suite = Suite(
-        component_class,
-        options=options,
-        images=images,
-        loss=loss,
-        model=model,
-        expected_failures=expected_failures,
-    )
-    return list(suite.results())
+    return list(Suite(subjects(component_class, options, images, loss, model), expected_failures).results())
 
 
 def contract(
@@ -161,14 +129,7 @@ def contract(
     """
     import pytest
 
-    suite = Suite(
-        component_class,
-        options=options,
-        images=images,
-        loss=loss,
-        model=model,
-        expected_failures=expected_failures,
-    )
+    suite = Suite(subjects(component_class, options, images, loss, model), expected_failures)
 
     @pytest.mark.parametrize("check", list(suite.checks))
     def test_contract(check: str) -> None:
@@ -186,6 +147,33 @@ def contract(
                 pytest.skip(f"advice: {outcome.advice}")
 
     return test_contract
+
+
+def subjects(
+    component_class: type[Component],
+    options: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    images: ImageSpec | Sequence[ImageSpec],
+    loss: Loss | type[Loss] | None,
+    model: Model | type[Model] | None,
+) -> list[Subject[Any]]:
+    """Return the component with each set of options, and with what it is tried with as `contract` takes it."""
+    kind, loss, model = kind_of(component_class), made(loss), made(model)
+    tables = [options] if isinstance(options, Mapping) else options
+    if not tables:
+        raise PluginError("options are the sets of options to check with, and [] has none; leave it out, or give [{}]")
+    pictures = (images,) if isinstance(images, ImageSpec) else tuple(images)
+    return [Subject(kind, component_class, table, pictures, loss, model) for table in tables]
+
+
+def made(component: C | type[C] | None) -> C | None:
+    """Return the component itself where its class was given. Raise `PluginError` where that needs options."""
+    if not isinstance(component, type):
+        return component
+    try:
+        return component()
+    except ValidationError as error:
+        problems = described(error, component)
+        raise PluginError(f"{component.__name__} needs options: give {component.__name__}(...): {problems}") from error
 
 
 def kind_of(component_class: type[Component]) -> Kind:

@@ -11,10 +11,9 @@ import torch
 from breaking import Good
 from torch import Tensor, nn
 
-from ganlab import Augmentation, ImageSpec, Loss, Model, PluginError
+from ganlab import Augmentation, ImageSpec, Loss, PluginError
 from ganlab.registry.loading import BASES
 from ganlab.testing import ContractError, Result, Subject, checks_of, contract, run_checks
-from ganlab.testing.suite import Suite
 
 
 class Bright(Augmentation):
@@ -75,9 +74,11 @@ def test_a_check_can_be_called_by_itself() -> None:
 
 
 def test_options_and_images_may_be_given_alone() -> None:
-    images = ImageSpec(3, 12, 20)
-    assert Suite(Good, options={"latent_dim": 4}, images=images).outcome("shape").verdict == "passed"
-    assert "check() refuses 1x9x9" in Suite(Good, images=ImageSpec(1, 9, 9)).outcome("images").advice
+    contract(Good, options={"latent_dim": 4}, images=ImageSpec(3, 12, 20))("shape")
+    with pytest.raises(AssertionError, match=r"check\(\) refuses 1x9x9"):
+        contract(Good, images=ImageSpec(1, 9, 9))("images")
+    with pytest.raises(PluginError, match=r"and \[\] has none; leave it out, or give \[\{\}\]"):
+        contract(Good, options=[])
 
 
 def test_results_say_what_passed_what_failed_and_what_was_not_tried() -> None:
@@ -169,10 +170,9 @@ def test_loss_and_model_may_be_given_as_classes() -> None:
     from ganlab.registry import registry
 
     loss: type[Loss] = registry.get("loss", "bce")
-    assert Suite(Good, loss=loss).outcome("iteration").verdict == "passed"
-    assert Suite(Good, loss=loss(discriminator_steps=2)).outcome("iteration").verdict == "passed"
-    assert Suite(loss, model=Good).outcome("updates").verdict == "passed"
-    assert issubclass(Good, Model)
+    contract(Good, loss=loss)("iteration")
+    contract(Good, loss=loss(discriminator_steps=2))("iteration")
+    contract(loss, model=Good)("updates")
 
 
 def test_checks_leave_random_states_and_modes_as_they_were() -> None:

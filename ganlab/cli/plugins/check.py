@@ -60,6 +60,7 @@ def _checked(provider: Provider, tables: Tables, companion: str | None) -> Itera
     """Run the checks of a component, print each as soon as it is done, and yield whether it has failed."""
     from ganlab.errors import PluginError
     from ganlab.registry.lookup import registry
+    from ganlab.testing.subject import Subject
     from ganlab.testing.suite import Suite
 
     try:
@@ -68,7 +69,7 @@ def _checked(provider: Provider, tables: Tables, companion: str | None) -> Itera
         _print("failed", "load", str(error))
         yield True
         return
-    suite = Suite(cls, options=[tables[provider]], **_companions(provider, cls, tables, companion))
+    suite = Suite([Subject(provider.kind, cls, tables[provider], **_companions(provider, cls, tables, companion))])
     for rule in suite.checks.values():
         with redirect_stdout(sys.stderr):  # what a component prints is not ours
             outcome = suite.outcome(rule.name)
@@ -156,6 +157,7 @@ def _companions(provider: Provider, cls: type[Component], tables: Tables, compan
     from ganlab.interfaces import Loss, Model
     from ganlab.registry.lookup import registry
     from ganlab.testing.subject import Subject
+    from ganlab.testing.suite import made
 
     kind: Kind
     if issubclass(cls, Model):
@@ -165,7 +167,7 @@ def _companions(provider: Provider, cls: type[Component], tables: Tables, compan
     else:
         return {}
     if companion is not None:
-        return {kind: registry.get(kind, companion)}
+        return {kind: made(registry.get(kind, companion))}
     for who in registry.providers(kind) if not usual else ():
         if who.distribution != provider.distribution:
             continue

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from breaking import Break, assert_breaks_only_its_check, failures, named
+from breaking import Break, assert_breaks_only_its_check, failures, named, suite
 from stand_ins import pictures
 
 from ganlab import DataError, Dataset, Source
 from ganlab.testing.checks import datasets
-from ganlab.testing.suite import Suite
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -313,4 +312,4 @@ def test_an_option_without_a_default_is_asked_for() -> None:
     assert list(found) == ["defaults"]
     assert found["defaults"].startswith("root has no default: give it one, or say what to check with: contract(")
     assert failures(Rooted, options=[{"root": Path("a/b")}]) == {}
-    assert Suite(Rooted).outcome("packing").verdict == "blocked"
+    assert suite(Rooted).outcome("packing").verdict == "blocked"

@@ -8,14 +8,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from breaking import Break, Energy, assert_breaks_only_its_check, failures, named
+from breaking import Break, Energy, assert_breaks_only_its_check, failures, named, suite
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlab import Batch, Iteration, Loss, Update
 from ganlab.testing.checks import losses
 from ganlab.testing.optimum import MEAN, START, mean_found
-from ganlab.testing.suite import Suite
 
 
 class Good(Loss):
@@ -289,7 +288,7 @@ class Impatient(Good):
 
 
 def test_a_loss_that_cannot_be_captured_works_and_is_told_so() -> None:
-    outcome = Suite(Impatient).outcome("capture")
+    outcome = suite(Impatient).outcome("capture")
     assert outcome.verdict == "advice"
     assert outcome.advice == (
         "on CUDA it will be computed eagerly, which is slower than as one graph: "
@@ -319,9 +318,9 @@ def test_a_loss_for_networks_of_its_own_is_tried_on_the_model_that_it_is_given()
     found = failures(ForEnergy)
     assert list(found) == ["modes"]
     assert "it needs energy, and the model that it is tried on has generator, discriminator" in found["modes"]
-    suite = Suite(ForEnergy, model=Energy)
+    checks = suite(ForEnergy, model=Energy())
     passing = ("modes", "updates", "autocast", "random", "resume", "capture")
-    assert {suite.outcome(name).verdict for name in passing} == {"passed"}
-    assert suite.outcome("optimum").advice.startswith(
+    assert {checks.outcome(name).verdict for name in passing} == {"passed"}
+    assert checks.outcome("optimum").advice.startswith(
         "not checked: an optimum is known for discriminator and generator"
     )

@@ -8,13 +8,12 @@ import random
 import numpy as np
 import pytest
 import torch
-from breaking import Break, Discriminator, Energy, Generator, Good, assert_breaks_only_its_check, failures, named
+from breaking import Break, Discriminator, Energy, Generator, Good, assert_breaks_only_its_check, failures, named, suite
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlab import ImageSpec
 from ganlab.testing.checks import models
-from ganlab.testing.suite import Suite
 
 
 class Choosy(Good):
@@ -353,8 +352,8 @@ def test_a_model_with_networks_of_its_own_asks_for_a_loss() -> None:
 
 
 def test_what_rests_on_a_failed_check_is_not_tried() -> None:
-    suite = Suite(Misnamed)
-    assert suite.outcome("onnx").verdict == "blocked"
-    assert suite.outcome("onnx").advice == "not checked, because iteration did not pass"
-    assert suite.outcome("shape").advice == "not checked, because build did not pass"
-    assert suite.outcome("documentation").verdict == "passed"
+    checks = suite(Misnamed)
+    assert checks.outcome("onnx").verdict == "blocked"
+    assert checks.outcome("onnx").advice == "not checked, because iteration did not pass"
+    assert checks.outcome("shape").advice == "not checked, because build did not pass"
+    assert checks.outcome("documentation").verdict == "passed"

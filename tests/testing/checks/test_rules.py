@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from breaking import Break, assert_breaks_only_its_check, failures, named
+from breaking import Break, assert_breaks_only_its_check, failures, named, suite
 from pydantic import ConfigDict, PositiveInt, field_validator, model_validator
 from torch import Tensor
 
 from ganlab import Augmentation
 from ganlab.testing.checks import rules
 from ganlab.testing.import_effects import Found
-from ganlab.testing.suite import Suite
 
 
 class Good(Augmentation):
@@ -210,7 +209,7 @@ def test_importing_torch_at_the_top_is_advised_against() -> None:
 
 def test_a_quiet_module_passes_and_one_without_a_name_is_not_checked() -> None:
     before = dict(os.environ)
-    assert Suite(imported("ganlab.interfaces")).outcome("import").verdict == "passed"
+    assert suite(imported("ganlab.interfaces")).outcome("import").verdict == "passed"
     assert dict(os.environ) == before
-    nameless = Suite(imported("__notebook__")).outcome("import")
+    nameless = suite(imported("__notebook__")).outcome("import")
     assert nameless.advice.startswith("not checked: no other process can import __notebook__")
