@@ -1,4 +1,4 @@
-"""The contract of every component, ours and strangers': `contract` for pytest, `run_checks` for anything else."""
+"""For tests of components, ours and strangers': the contract that each is held to, and tiny runs with it."""
 
 from __future__ import annotations
 
@@ -9,3 +9,6 @@ from ganlab.testing.suite import Result as Result
 from ganlab.testing.suite import checks_of as checks_of
 from ganlab.testing.suite import contract as contract
 from ganlab.testing.suite import run_checks as run_checks
+from ganlab.testing.tiny import Stripes as Stripes
+from ganlab.testing.tiny import isolated as isolated
+from ganlab.testing.tiny import tiny_recipe as tiny_recipe

@@ -1,11 +1,14 @@
-"""What a component shares with everything else in the process: random states and torch's modes."""
+"""What a component shares with everything else in the process: random states, torch's modes, the cache."""
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,6 +100,23 @@ def undisturbed() -> Iterator[None]:
             torch.set_default_dtype(before.dtype)
             torch.set_num_threads(before.threads)
             torch.use_deterministic_algorithms(before.deterministic)
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Yield a temporary folder; meanwhile packed pictures are kept in it, and settings are looked for there."""
+    with TemporaryDirectory(prefix="ganlab-") as name:
+        folder = Path(name).resolve()
+        own = {"GANLAB_CACHE": str(folder / "cache"), "GANLAB_CONFIG": str(folder / "config")}
+        before = {variable: os.environ.get(variable) for variable in own}
+        os.environ.update(own)
+        try:
+            yield folder
+        finally:
+            for variable, value in before.items():
+                del os.environ[variable]
+                if value is not None:
+                    os.environ[variable] = value
 
 
 def _torch() -> Any:

@@ -69,7 +69,7 @@ def page() -> Iterator[str]:
             if name in BESIDE:
                 module, other = BESIDE[name]
                 yield from _definition(f"{module}.{other}", module, other)
-    text = "For the authors of plugins: the [contract](checks.md) of every kind, for pytest and for anything else."
+    text = "For the authors of plugins: the [contract](checks.md) of every kind, and tiny runs for their own tests."
     yield from ("", "## ganlab.testing", "", text)
     for name, value in sorted(vars(ganlab.testing).items()):
         if isinstance(value, type | FunctionType):
@@ -80,7 +80,7 @@ def _definition(title: str, module: str, name: str) -> Iterator[str]:
     node = next(node for node in _module(module).body if getattr(node, "name", None) == name)
     yield from ("", f"### {title}", "")
     if isinstance(node, ast.FunctionDef):
-        yield from ("```python", _signature(node), "```", "", prose(ast.get_docstring(node)))
+        yield from _function(node)
         return
     assert isinstance(node, ast.ClassDef)
     yield prose(ast.get_docstring(node))
@@ -89,8 +89,13 @@ def _definition(title: str, module: str, name: str) -> Iterator[str]:
         yield from ("", "| field | type | meaning |", "|---|---|---|", *fields)
     for method in node.body:
         if isinstance(method, ast.FunctionDef) and (method.name in CALLED or not method.name.startswith("_")):
-            marks = [f"@{ast.unparse(mark)}" for mark in method.decorator_list if _tells_something(mark)]
-            yield from ("", "```python", *marks, _signature(method), "```", "", prose(ast.get_docstring(method)))
+            yield ""
+            yield from _function(method)
+
+
+def _function(node: ast.FunctionDef) -> Iterator[str]:
+    marks = [f"@{ast.unparse(mark)}" for mark in node.decorator_list if _tells_something(mark)]
+    yield from ("```python", *marks, _signature(node), "```", "", prose(ast.get_docstring(node)))
 
 
 def _fields(node: ast.ClassDef) -> Iterator[str]:
@@ -105,7 +110,7 @@ def _fields(node: ast.ClassDef) -> Iterator[str]:
 
 
 def _tells_something(mark: ast.expr) -> bool:
-    return ast.unparse(mark) in ("property", "classmethod", "abstractmethod")
+    return ast.unparse(mark) in ("property", "classmethod", "abstractmethod", "contextmanager")
 
 
 def _signature(node: ast.FunctionDef) -> str:
@@ -123,7 +128,9 @@ def _parameters(arguments: ast.arguments) -> Iterator[str]:
     defaults: list[ast.expr | None] = [*[None] * required, *arguments.defaults]
     for argument, default in zip(arguments.args, defaults, strict=True):
         yield _parameter(argument, default)
-    if arguments.kwonlyargs:
+    if arguments.vararg:
+        yield f"*{_parameter(arguments.vararg, None)}"
+    elif arguments.kwonlyargs:
         yield "*"
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         yield _parameter(argument, default)

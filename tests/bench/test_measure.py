@@ -127,7 +127,8 @@ def test_what_an_iteration_costs_is_the_mean_over_the_period() -> None:
 def test_a_model_with_labels_is_measured() -> None:
     registry.add("model", "with_labels", ConditionalDCGAN)
     try:
-        tables = tiny(model={"name": "with_labels"}, dataset={"resolution": 16, "classes": 3})
+        model = {"name": "with_labels", "base_channels": 4, "latent_dim": 6}
+        tables = tiny(model=model, dataset={"resolution": 16, "classes": 3})
         assert measure(parse_recipe(tables), 1.0, quiet).flops > 0
     finally:
         registry.remove("model", "with_labels")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +15,7 @@ from ganlab.data.packing import pack
 from ganlab.errors import DataError
 from ganlab.interfaces import Dataset, Source
 from ganlab.testing.subject import Check, ContractError, Subject, described
+from ganlab.testing.surroundings import own_folder
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -148,7 +146,7 @@ def packs(subject: Subject[Dataset]) -> None:
     excerpt = Excerpt(**{name: dict(dataset)[name] for name in Dataset.model_fields})
     excerpt._source = Part(dataset.open(), _some(source, PICTURES))
     remedy = "several threads call image() at a time, so open a file in each call, or lock what is shared"
-    with _cache():
+    with own_folder():
         try:
             packed = pack(excerpt, "contract", lambda what, done, total: None)
         except DataError as error:
@@ -208,17 +206,3 @@ def _some(source: Source, count: int) -> list[int]:
 
 def _whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-@contextmanager
-def _cache() -> Iterator[None]:
-    """Pack into a directory that is thrown away."""
-    before = os.environ.get("GANLAB_CACHE")
-    with TemporaryDirectory(prefix="ganlab-") as folder:
-        os.environ["GANLAB_CACHE"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["GANLAB_CACHE"]
-            if before is not None:
-                os.environ["GANLAB_CACHE"] = before

@@ -23,8 +23,7 @@ from torch import Tensor, nn
 import ganlab
 from ganlab import ArtefactError, Dataset, GanlabError, ImageSpec, Source
 from ganlab.cli import ganlab as command
-from ganlab.registry import registry
-from ganlab.testing import contract
+from ganlab.testing import contract, isolated, tiny_recipe
 
 SHADES = (20, 128, 235)
 TINY = {"base_channels": 4, "latent_dim": 5, "embedding_dim": 3}
@@ -62,34 +61,20 @@ class _Shades(Source):
         return index % 3
 
 
-def recipe(**tables: Any) -> dict[str, Any]:
-    base: dict[str, Any] = {
+def recipe(**changes: Any) -> dict[str, Any]:
+    base = {
         "model": {"name": "conditional_dcgan", **TINY},
         "dataset": {"name": "shades", "resolution": 8, "channels": 1},
-        "train": {"batch_size": 12, "iterations": 6, "device": "cpu"},
-        "moving_average": {"decay": 0.9, "statistics_batches": 4},
+        "train": {"batch_size": 12, "iterations": 6},
         "snapshot": {"every_iterations": 3, "samples": 12},
-        "observers": dict.fromkeys(("terminal", "plot", "gif"), False),
     }
-    return base | {name: base.get(name, {}) | table for name, table in tables.items()}
+    return tiny_recipe(base, changes)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    offered = "conditional_dcgan" in registry.names("model")  # where this distribution is installed
-    if not offered:
-        registry.add("model", "conditional_dcgan", ConditionalDCGAN)
-    registry.add("dataset", "shades", Shades)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.chdir(tmp_path_factory.mktemp("place"))
-        monkeypatch.setenv("GANLAB_CACHE", "cache")
+def _place() -> Iterator[None]:
+    with isolated({"conditional_dcgan": ConditionalDCGAN, "shades": Shades}):
         yield
-    registry.remove("dataset", "shades")
-    if not offered:
-        registry.remove("model", "conditional_dcgan")
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

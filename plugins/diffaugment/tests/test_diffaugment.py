@@ -17,14 +17,12 @@ import torch
 from ganlab_diffaugment import DiffAugment, transforms
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from toys import Stripes, tiny
 
 import ganlab
 from ganlab import RecipeError
 from ganlab.generator.export import export
 from ganlab.recipe.recipe import load_recipe, parse_recipe
-from ganlab.registry import registry
-from ganlab.testing import contract
+from ganlab.testing import contract, isolated, tiny_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 ALL = DiffAugment()
@@ -33,7 +31,6 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
-    torch.set_num_threads(1)
     torch.manual_seed(0)
 
 
@@ -236,26 +233,16 @@ def test_nothing_waits_for_the_device() -> None:
 # Options
 
 
-@pytest.fixture
-def _components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Register what the recipes name, unless it is installed, and keep runs and caches in the test's own directory."""
-    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    components: list[tuple[Any, str, Any]] = [("dataset", "stripes", Stripes)]
-    if "diffaugment" not in registry.names("augmentation"):
-        components.append(("augmentation", "diffaugment", DiffAugment))
-    for component in components:
-        registry.add(*component)
-    yield
-    for kind, name, _ in components:
-        registry.remove(kind, name)
+@pytest.fixture(autouse=True, scope="module")
+def _place() -> Iterator[None]:
+    with isolated({"diffaugment": DiffAugment}):
+        yield
 
 
 def recipe(iterations: int = 6, **options: Any) -> dict[str, Any]:
-    return tiny(augmentation={"name": "diffaugment", **options}, train={"iterations": iterations})
+    return tiny_recipe({"augmentation": {"name": "diffaugment", **options}, "train": {"iterations": iterations}})
 
 
-@pytest.mark.usefixtures("_components")
 def test_the_policy_is_an_array_of_names() -> None:
     assert parse_recipe(recipe()).augmentation == ALL
     translation = parse_recipe(recipe(policy=["cutout", "translation"])).augmentation
@@ -275,7 +262,6 @@ def test_only_what_the_policy_names_is_done() -> None:
 AN_ARRAY = 'must be an array of one or more values, each "color", "translation" or "cutout"'
 
 
-@pytest.mark.usefixtures("_components")
 @pytest.mark.parametrize(
     ("policy", "sentence"),
     [
@@ -299,7 +285,6 @@ def test_other_policies_are_refused(policy: Any, sentence: str) -> None:
 test_contract = contract(DiffAugment, options=[{}, {"policy": ["translation"]}, {"policy": ["color"]}])
 
 
-@pytest.mark.usefixtures("_components")
 def test_a_run_that_was_continued_ends_with_the_same_bits_and_is_exported() -> None:
     at_once = ganlab.train(recipe(), out="at-once")
     ganlab.train(recipe(iterations=3), out="in-two")
@@ -315,7 +300,6 @@ def test_a_run_that_was_continued_ends_with_the_same_bits_and_is_exported() -> N
     assert ganlab.load_generator(exported.path).sample(range(3)).shape == (3, 8, 8, 1)
 
 
-@pytest.mark.usefixtures("_components")
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_each_recipe_trains(path: Path) -> None:
     assert load_recipe(path).augmentation == ALL

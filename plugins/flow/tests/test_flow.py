@@ -25,9 +25,8 @@ from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
 from ganlab.recipe.recipe import parse_recipe
-from ganlab.registry import registry
 from ganlab.seeds import Stream, stream_seed
-from ganlab.testing import contract
+from ganlab.testing import contract, isolated, tiny_recipe
 
 TINY = {"latent_dim": 36, "base_channels": 8, "halvings": 1, "steps": 2}
 IMAGES = ImageSpec(1, 6, 6)
@@ -57,37 +56,21 @@ class _Slopes(Source):
         return f"slope {index}"
 
 
-def recipe(**tables: Any) -> dict[str, Any]:
-    base: dict[str, Any] = {
+def recipe(**changes: Any) -> dict[str, Any]:
+    base = {
         "model": {"name": "flow", **TINY},
         "dataset": {"name": "slopes", "resolution": 6, "channels": 1},
         "loss": {"name": "flow_matching"},
-        "train": {"batch_size": 8, "iterations": 6, "device": "cpu"},
-        "moving_average": {"decay": 0.9},
-        "snapshot": {"every_iterations": 3, "samples": 4},
-        "observers": dict.fromkeys(("terminal", "plot", "gif"), False),
+        "train": {"iterations": 6},
+        "snapshot": {"every_iterations": 3},
     }
-    return base | {name: base.get(name, {}) | table for name, table in tables.items()}
+    return tiny_recipe(base, changes)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    offered = "flow" in registry.names("model")  # where this distribution is installed
-    if not offered:
-        registry.add("model", "flow", Flow)
-        registry.add("loss", "flow_matching", FlowMatching)
-    registry.add("dataset", "slopes", Slopes)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.chdir(tmp_path_factory.mktemp("place"))
-        monkeypatch.setenv("GANLAB_CACHE", "cache")
+def _place() -> Iterator[None]:
+    with isolated({"flow": Flow, "flow_matching": FlowMatching, "slopes": Slopes}):
         yield
-    registry.remove("dataset", "slopes")
-    if not offered:
-        registry.remove("model", "flow")
-        registry.remove("loss", "flow_matching")
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,12 @@ from ganlab_gan_losses import Hinge, LeastSquares, Logistic, Relativistic, Wasse
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from toys import Stripes, tiny
 
 import ganlab
 from ganlab import Batch, ImageSpec, Iteration, Loss, Model, RecipeError, Update
 from ganlab.generator.export import export
 from ganlab.recipe.recipe import load_recipe
-from ganlab.registry import registry
-from ganlab.testing import contract
+from ganlab.testing import contract, isolated, tiny_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 LOSSES: dict[str, type[Loss]] = {
@@ -38,11 +36,6 @@ LOSSES: dict[str, type[Loss]] = {
 ZERO_CENTRED = [Hinge, LeastSquares, Logistic, Relativistic]
 START = Iteration(0, torch.tensor(0.0))
 Array = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def each(**options: dict[str, Any]) -> list[Loss]:
@@ -575,29 +568,20 @@ class Small(Model):
         }
 
 
-@pytest.fixture
-def _components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Register what the recipes name, unless it is installed, and keep runs and caches in the test's own directory."""
-    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    components: list[tuple[Any, str, Any]] = [("dataset", "stripes", Stripes), ("model", "small", Small)]
-    components += [("loss", name, cls) for name, cls in LOSSES.items() if name not in registry.names("loss")]
-    for component in components:
-        registry.add(*component)
-    yield
-    for kind, name, _ in components:
-        registry.remove(kind, name)
+@pytest.fixture(autouse=True, scope="module")
+def _place() -> Iterator[None]:
+    with isolated({"small": Small, **LOSSES}):
+        yield
 
 
-@pytest.mark.usefixtures("_components")
 def test_a_run_logs_what_the_penalty_sees_and_is_exported_to_onnx() -> None:
-    recipe = tiny(
-        model={"name": "small", "latent_dim": 6, "base_channels": None},
-        loss={"name": "wasserstein"},
-        optimizer={"betas": [0.0, 0.9]},
-        train={"iterations": 2},
-    )
-    run = ganlab.train(recipe)
+    recipe = {
+        "model": {"name": "small"},
+        "loss": {"name": "wasserstein"},
+        "optimizer": {"betas": [0.0, 0.9]},
+        "train": {"iterations": 2},
+    }
+    run = ganlab.train(tiny_recipe(recipe))
     metrics = [json.loads(line) for line in (run.directory / "metrics.jsonl").read_text().splitlines()]
     assert {"loss_generator", "loss_discriminator", "D(x)", "D(G(z))", "slope"} <= metrics[-1].keys()
     exported = export(run.generator, "onnx")
@@ -605,7 +589,6 @@ def test_a_run_logs_what_the_penalty_sees_and_is_exported_to_onnx() -> None:
     assert ganlab.load_generator(exported.path).sample(range(3)).shape == (3, 8, 8, 1)
 
 
-@pytest.mark.usefixtures("_components")
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_each_recipe_trains(path: Path) -> None:
     loaded = load_recipe(path)

@@ -17,13 +17,11 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-from toys import Stripes, tiny
 
 import ganlab
 from ganlab import ImageSpec, RecipeError
 from ganlab.recipe.recipe import load_recipe, parse_recipe
-from ganlab.registry import registry
-from ganlab.testing import contract
+from ganlab.testing import contract, isolated, tiny_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 TINY = SNGAN(base_channels=1, latent_dim=3)
@@ -32,7 +30,6 @@ State = Mapping[str, Tensor]
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
-    torch.set_num_threads(1)
     torch.manual_seed(0)
 
 
@@ -341,30 +338,17 @@ def test_options_out_of_bounds_are_refused(option: str) -> None:
 # In the host
 
 
-@pytest.fixture
-def _components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Register what the recipes name, unless it is installed, and keep runs and caches in the test's own directory."""
-    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    components: list[tuple[Any, str, Any]] = [("dataset", "stripes", Stripes)]
-    if "sngan" not in registry.names("model"):
-        components.append(("model", "sngan", SNGAN))
-    for component in components:
-        registry.add(*component)
-    yield
-    for kind, name, _ in components:
-        registry.remove(kind, name)
+@pytest.fixture(autouse=True, scope="module")
+def _place() -> Iterator[None]:
+    with isolated({"sngan": SNGAN}):
+        yield
 
 
 def recipe(iterations: int) -> dict[str, Any]:
-    return tiny(
-        model={"name": "sngan", "base_channels": 1, "latent_dim": 3},
-        dataset={"resolution": 32},
-        train={"iterations": iterations},
-    )
+    model = {"name": "sngan", "base_channels": 1, "latent_dim": 3}
+    return tiny_recipe({"model": model, "dataset": {"resolution": 32}, "train": {"iterations": iterations}})
 
 
-@pytest.mark.usefixtures("_components")
 def test_a_run_that_was_continued_ends_with_the_same_bits() -> None:
     at_once = ganlab.train(recipe(6), out="at-once")
     ganlab.train(recipe(3), out="in-two")
@@ -385,28 +369,19 @@ def test_a_run_that_was_continued_ends_with_the_same_bits() -> None:
             assert not torch.equal(tensor, state[f"networks/generator/{name}"])
 
 
-@pytest.mark.usefixtures("_components")
 def test_a_wrong_resolution_is_found_in_the_recipe() -> None:
     with pytest.raises(RecipeError, match=r"dataset\.resolution = 28: pictures of 28x28 cannot be built"):
         parse_recipe(recipe(1) | {"dataset": {"name": "stripes", "resolution": 28}})
 
 
-@pytest.mark.usefixtures("_components")
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_each_recipe_trains(path: Path) -> None:
     losses = pytest.importorskip("ganlab_gan_losses", reason="the recipe takes its loss from ganlab-gan-losses")
-    added = "hinge" not in registry.names("loss")
-    if added:
-        registry.add("loss", "hinge", losses.Hinge)
-    try:
+    small = ["dataset={name='stripes', resolution=32}", "model.base_channels=1", "train.iterations=1"]
+    with isolated({"hinge": losses.Hinge}):
         assert load_recipe(path).table["model"]["name"] == "sngan"
-        small = ["dataset={name='stripes', resolution=32}", "model.base_channels=1", "train.iterations=1"]
-        assert (
-            ganlab.train(path, overrides=[*small, "train.batch_size=8", "observers.terminal.mode=off"]).iterations == 1
-        )
-    finally:
-        if added:
-            registry.remove("loss", "hinge")
+        run = ganlab.train(path, overrides=[*small, "train.batch_size=8", "observers.terminal.mode=off"])
+        assert run.iterations == 1
 
 
 def test_importing_the_model_and_checking_a_size_imports_no_torch() -> None:

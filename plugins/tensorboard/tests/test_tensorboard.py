@@ -7,77 +7,38 @@ import json
 import shutil
 import threading
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from ganlab_tensorboard import TensorBoard, toml_lines
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 import ganlab
-from ganlab import Dataset, ImageSpec, RunInfo, Snapshot, Source, Tick
+from ganlab import ImageSpec, RunInfo, Snapshot, Tick
 from ganlab.recipe.recipe import parse_recipe
-from ganlab.registry import registry
-from ganlab.testing import contract
+from ganlab.testing import contract, isolated, tiny_recipe
 
 SCALARS = {"loss_generator", "loss_discriminator", "D(x)", "D(G(z))", "images_per_second", "epoch"}
 
 
-class Ramps(Dataset):
-    """Pictures that brighten from top to bottom."""
-
-    api = 1
-
-    def sources(self) -> Iterable[Path]:
-        return []
-
-    def open(self) -> Source:
-        return _Ramps()
-
-
-class _Ramps(Source):
-    def __len__(self) -> int:
-        return 20
-
-    def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        return np.tile(np.arange(0, 240, 30)[:, None] + index % 15, (1, 8)).astype(np.uint8)
-
-    def name(self, index: int) -> str:
-        return f"ramp {index}"
-
-
 def recipe(iterations: int = 8, **observers: Any) -> dict[str, Any]:
-    return {
-        "model": {"name": "dcgan", "base_channels": 2, "latent_dim": 4},
-        "dataset": {"name": "ramps", "resolution": 8, "channels": 1},
-        "train": {"batch_size": 5, "iterations": iterations, "device": "cpu", "tick_seconds": 1e-6},
-        "moving_average": {"statistics_batches": 1},
-        "snapshot": {"every_iterations": 4, "samples": 4, "keep": 5},
-        "observers": {"terminal": False, "plot": False, "gif": False, "tensorboard": True} | observers,
+    base = {
+        "train": {"iterations": iterations, "tick_seconds": 1e-6},
+        "snapshot": {"keep": 5},
+        "observers": {"plot": False, "gif": False, "tensorboard": True},
     }
+    return tiny_recipe(base, {"observers": observers})
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    offered = "tensorboard" in registry.names("observer")  # where this distribution is installed
-    if not offered:
-        registry.add("observer", "tensorboard", TensorBoard)
-    registry.add("dataset", "ramps", Ramps)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.chdir(tmp_path_factory.mktemp("place"))
-        monkeypatch.setenv("GANLAB_CACHE", "cache")
+def _place() -> Iterator[None]:
+    with isolated({"tensorboard": TensorBoard}):
         yield
-    registry.remove("dataset", "ramps")
-    if not offered:
-        registry.remove("observer", "tensorboard")
-    torch.set_num_threads(threads)
 
 
 def read(run: Path) -> EventAccumulator:
