@@ -6,12 +6,18 @@ import gzip
 import io
 import struct
 import tarfile
+import threading
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ganlab import Dataset
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -89,6 +95,63 @@ def jpeg_bytes(pixels: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=92)
     return file.getvalue()
+
+
+def png_bytes(pixels: Pixels, **options: Any) -> bytes:
+    """Return a picture `(H, W)` or `(H, W, C)` as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def write_files(root: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files below `root` by their relative paths, and return it."""
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def write_zip(path: Path, files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    """Write a zip with these members, and return it."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve a folder's files over HTTP on this machine; yield the address of the folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with serving_with(partial(Quiet, directory=str(folder))) as url:
+        yield url
+
+
+@contextmanager
+def serving_with(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer HTTP requests on this machine with a handler; yield the address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}"
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+def holds(dataset: Dataset, expected: Pixels, numbers: Sequence[int]) -> bool:
+    """Tell whether a dataset has exactly these pictures with these labels."""
+    source = dataset.open()
+    images = np.stack([np.asarray(source.image(index)) for index in range(len(source))])
+    return np.array_equal(images, expected) and [source.label(index) for index in range(len(source))] == list(numbers)
 
 
 def _idx_family(root: Path, family: str, count: int) -> Path:
