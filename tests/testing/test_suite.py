@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import torch
 from breaking import Good
 from torch import Tensor, nn
 
-from ganlab import Augmentation, ImageSpec, Loss, PluginError
+from ganlab import Augmentation, ImageSpec, Loss, PluginError, Update
 from ganlab.registry.loading import BASES
 from ganlab.testing import ContractError, Result, Subject, checks_of, contract, run_checks
 
@@ -173,6 +173,22 @@ def test_loss_and_model_may_be_given_as_classes() -> None:
     contract(Good, loss=loss)("iteration")
     contract(Good, loss=loss(discriminator_steps=2))("iteration")
     contract(loss, model=Good)("updates")
+
+
+def test_a_class_that_needs_options_is_refused_in_a_sentence() -> None:
+    class Needing(Loss):
+        """Needs to be told how much."""
+
+        api = 1
+        share: float
+        """How much."""
+
+        def updates(self, networks: object, batches: object, iteration: object) -> Iterator[Update]:
+            yield from ()
+
+    with pytest.raises(PluginError) as caught:
+        contract(Good, loss=Needing)
+    assert str(caught.value) == "Needing needs options: give Needing(...): share: Field required"
 
 
 def test_checks_leave_random_states_and_modes_as_they_were() -> None:
