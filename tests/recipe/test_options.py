@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,8 +11,11 @@ import pytest
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from ganlab.interfaces import Colour, Dataset, Options, Size
-from ganlab.recipe.options import REQUIRED, UNSET, Option, choices, default_text, describe, options_of
-from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
+from ganlab.recipe.options import REQUIRED, UNSET, Option, choices, default_text, describe, options_of, snippet
+from ganlab.recipe.recipe import make_component, parse_recipe
+from ganlab.recipe.toml import parse
+from ganlab.registry import registry
+from ganlab.registry.entry_points import Provider
 
 
 class Inner(Options):
@@ -128,8 +132,24 @@ def test_options_come_with_their_documentation_on_one_line() -> None:
     assert "\n" not in found["crop"].doc
 
 
-@pytest.mark.parametrize("cls", [Settings, Optimizer, Train, MovingAverage, Snapshots])
-def test_every_option_of_ours_is_documented_and_described(cls: type[Options]) -> None:
-    for option in options_of(cls):
-        assert option.doc.endswith("."), option.name
-        assert option.accepted != "any value", option.name
+@pytest.mark.parametrize("provider", [who for who in registry.providers() if who.distribution == "ganlab"], ids=str)
+def test_a_snippet_gives_the_defaults(provider: Provider) -> None:
+    kind, name = provider[:2]
+    cls = registry.get(kind, name)
+    text = snippet(provider, cls, name)
+    if kind == "exporter":
+        settings = [word.strip("'") for word in text.split(" ") if word.startswith("'")]
+        assert text.startswith(f"ganlab export --to {name}")
+        assert make_component(kind, name, settings) == cls()
+        return
+    required = {option.name: "somewhere" for option in options_of(cls) if option.default == REQUIRED}
+    expected = cls.model_validate_json(json.dumps(required))
+    table = parse(text).table
+    if kind == "observer":
+        assert parse_recipe({"dataset": {"name": "stripes"}, **table}).observers[name] == expected
+        return
+    table[kind] |= required
+    recipe = parse_recipe({"dataset": {"name": "stripes"}, **table})
+    assert {"model": recipe.model, "dataset": recipe.dataset, "loss": recipe.loss}[kind] == expected
+    written = {option.name for option in options_of(cls) if option.default not in (REQUIRED, UNSET)}
+    assert table[kind].keys() == {"name", *required, *written}

@@ -122,11 +122,8 @@ def project(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.mark.parametrize("place", ["checked_toy.py", "checked_toy/__init__.py", "src/checked_toy/__init__.py"])
-def test_a_folder_is_checked_without_being_installed(
-    command: Command, project: Callable[..., Path], place: str
-) -> None:
-    folder = project(place=place)
+def test_a_folder_is_checked_without_being_installed(command: Command, project: Callable[..., Path]) -> None:
+    folder = project(place="src/checked_toy/__init__.py")
     ended = command(folder)
     assert ended.code == 0, ended
     assert ended.out.splitlines()[0] == 'observer "counter" (ganlab-toy 1.2)'
@@ -186,18 +183,12 @@ def test_a_model_is_tried_with_the_loss_beside_it(command: Command, project: Cal
 @pytest.mark.parametrize(
     ("pyproject", "sentence"),
     [
-        (
-            "[project",
-            "pyproject.toml: is not TOML: Expected ']' at the end of a table declaration (at end of document)",
-        ),
-        ("[project]\nversion = '1'", 'pyproject.toml has no [project] with a name: write name = "ganlab-..."'),
         ("[project]\nname = 'toy'", "pyproject.toml offers no component: name each under its kind"),
         (
             PYPROJECT.replace("observers", "observer"),
             "entry points [ganlab.observer]; did you mean ganlab.observers?",
         ),
         (PYPROJECT.replace("checked_toy:Counter", "checked_toy"), '"counter = checked_toy" is not of the form name ='),
-        (PYPROJECT.replace("checked_toy:", "checked_it:"), 'observer "counter" is checked_it:Counter, but there is no'),
     ],
 )
 def test_a_pyproject_that_offers_nothing_says_why(
@@ -206,13 +197,6 @@ def test_a_pyproject_that_offers_nothing_says_why(
     ended = command(project(pyproject))
     assert ended.code == 2
     assert sentence in ended.message
-
-
-def test_a_folder_without_a_pyproject_is_refused(command: Command, tmp_path: Path) -> None:
-    assert command(tmp_path).message == (
-        f"{tmp_path}/pyproject.toml cannot be read: No such file or directory; name the folder of a plugin, or a "
-        "component"
-    )
 
 
 def test_an_installed_component_is_checked_by_its_name(command: Command) -> None:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-import torch
 from broken_plugins import AUGMENTATION, LOSS, Plugin, install
+from commands import Command, Ended
 
-from ganlab.cli import main
-from ganlab.errors import GanlabError
-from ganlab.recipe.options import REQUIRED, UNSET, options_of, snippet
-from ganlab.recipe.recipe import make_component, parse_recipe
 from ganlab.recipe.toml import parse
 from ganlab.registry import registry
 from ganlab.registry.disabled import disabled, path
-from ganlab.registry.entry_points import Provider
 
 PICKY = '''
     from pathlib import Path
@@ -44,15 +36,6 @@ PICKY = '''
 '''
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
 @pytest.fixture(autouse=True)
 def _strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two distributions beside ganlab and whatever else this machine has."""
@@ -67,23 +50,18 @@ def _strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     yield
     monkeypatch.undo()
     registry.scan(lambda distribution: True)
-    for plugin in ("Mild_Plugin", "Mild_Plugin_extra", "picky_plugin", "seeder_one", "seeder_two"):
+    for plugin in ("Mild_Plugin", "Mild_Plugin_extra", "picky_plugin"):
         sys.modules.pop(plugin, None)
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Return a function that runs `ganlab plugins` with arguments, as a new process would."""
+def command(command: Command) -> Command:
+    """Return a function that runs `ganlab` with arguments, and looks at the distributions anew as a process would."""
 
     def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["ganlab", *arguments])
         if "--no-plugins" not in arguments:
             registry.scan()
-        try:
-            main()
-        except SystemExit as error:
-            return Ended(int(error.code or 0), *capsys.readouterr())
-        return Ended(0, *capsys.readouterr())
+        return command(*arguments)
 
     return run
 
@@ -125,29 +103,6 @@ def test_show_prints_every_option_with_type_bounds_default_and_meaning(command: 
     ended = command("plugins", "show", "loss", "pickky")
     assert ended.code == 2
     assert "did you mean picky?" in ended.err
-
-
-@pytest.mark.parametrize("provider", [who for who in registry.providers() if who.distribution == "ganlab"], ids=str)
-def test_a_snippet_gives_the_defaults(provider: Provider) -> None:
-    kind, name = provider[:2]
-    cls = registry.get(kind, name)
-    text = snippet(provider, cls, name)
-    if kind == "exporter":
-        settings = [word.strip("'") for word in text.split(" ") if word.startswith("'")]
-        assert text.startswith(f"ganlab export --to {name}")
-        assert make_component(kind, name, settings) == cls()
-        return
-    required = {option.name: "somewhere" for option in options_of(cls) if option.default == REQUIRED}
-    expected = cls.model_validate_json(json.dumps(required))
-    table = parse(text).table
-    if kind == "observer":
-        assert parse_recipe({"dataset": {"name": "stripes"}, **table}).observers[name] == expected
-        return
-    table[kind] |= required
-    recipe = parse_recipe({"dataset": {"name": "stripes"}, **table})
-    assert {"model": recipe.model, "dataset": recipe.dataset, "loss": recipe.loss}[kind] == expected
-    written = {option.name for option in options_of(cls) if option.default not in (REQUIRED, UNSET)}
-    assert table[kind].keys() == {"name", *required, *written}
 
 
 def test_a_disabled_distribution_is_left_out_until_it_is_enabled(command: Command) -> None:
@@ -210,82 +165,3 @@ def test_a_name_that_is_none_is_refused(command: Command, arguments: list[str], 
     assert ended.code == 2
     assert sentence in ended.err
     assert not Path("config").exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("disabled = [", "correct it or delete it"),
-        ("disabled = 3", 'must hold nothing but disabled = ["name", ...]; correct it or delete it'),
-        ("disabled = [3]", 'must hold nothing but disabled = ["name", ...]'),
-        ("other = 3", 'must hold nothing but disabled = ["name", ...]'),
-    ],
-)
-def test_settings_that_are_no_settings_are_named_and_kept(command: Command, text: str, sentence: str) -> None:
-    file = Path("config/plugins.toml")
-    file.parent.mkdir()
-    file.write_text(text)
-    with pytest.raises(GanlabError, match="correct it or delete it") as caught:
-        registry.scan()
-    assert str(caught.value).startswith(f"{file.absolute()}: ")
-    assert sentence in str(caught.value)
-    file.unlink()
-    registry.scan()
-
-
-def test_settings_lie_where_others_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("GANLAB_CONFIG")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
-    assert path() == tmp_path / "home" / ".config" / "ganlab" / "plugins.toml"
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
-    assert path() == tmp_path / "xdg" / "ganlab" / "plugins.toml"
-    assert disabled() == frozenset()
-    (tmp_path / "xdg").write_text("a file where a folder belongs")
-    assert disabled() == frozenset()
-
-
-SEEDER = f"    import torch\n    torch.manual_seed(7)\n{AUGMENTATION}"
-
-
-def test_seeding_at_the_import_is_undone_and_said(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install(tmp_path / "site", Plugin("seeder-one", "augmentation", "one", SEEDER))
-    install(tmp_path / "site", Plugin("seeder-two", "augmentation", "two", SEEDER))
-    torch.manual_seed(123)
-    torch.rand(3)
-    expected = torch.default_generator.get_state()
-    registry.scan()
-    registry.get("augmentation", "one")
-    assert torch.equal(torch.default_generator.get_state(), expected)
-    assert torch.initial_seed() == 123
-    assert registry.warnings() == [
-        'augmentation "one" (seeder-one 1.0) seeds torch\'s random numbers at its import; that was undone'
-    ]
-    monkeypatch.setenv("GANLAB_STRICT_PLUGINS", "1")
-    ended = command("plugins", "show", "augmentation", "two")
-    assert ended.code == 2
-    assert ended.err.endswith(
-        'augmentation "two" (seeder-two 1.0) seeds torch\'s random numbers at its import; '
-        "leave that to whoever runs it (GANLAB_STRICT_PLUGINS is set)\n"
-    )
-
-
-def test_help_and_checks_stay_fast_and_without_torch(tmp_path: Path) -> None:
-    """The bounds are those of a quiet machine, so what counts is which modules are there."""
-    code = (
-        "import sys\n"
-        "sys.argv[0] = 'ganlab'\n"
-        "from ganlab.cli import main\n"
-        "try: main()\n"
-        "except SystemExit as error: assert not error.code, error.code\n"
-        "import json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
-    )
-    for arguments, absent in (
-        (["--help"], {"pydantic", "importlib.metadata", "ganlab.registry.lookup", "torch"}),
-        (["plugins", "--help"], {"pydantic", "ganlab.registry.lookup", "torch"}),
-        (["recipes", "check", "dcgan_mnist"], {"torch", "rich", "numpy", "onnx", "ganlab.recipe.json_schema"}),
-    ):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-        assert not absent & set(json.loads(done.stderr)), arguments

@@ -1,0 +1,129 @@
+"""`ganlab sample`: which pictures, of which seeds, into which files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import Command
+from graphs import graph, shipped_graph
+from PIL import Image
+from shipping import registered, ship_labelled
+
+import ganlab
+from ganlab.cli.sample import parse_seeds
+from ganlab.interfaces import ImageSpec
+
+
+def size(path: Path | str) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_a_grid_of_the_newest_run_lies_beside_its_generator(command: Command, trained: Path) -> None:
+    ended = command("sample", "--count", 6, "--seed", 7)
+    assert ended.out == f"{trained}/sample.png\n"
+    assert ended.err.startswith(f"newest run: {trained} (toy, saved ")
+    grid = np.asarray(Image.open(trained / "sample.png"))
+    assert grid.shape == (2 * 10 + 2, 3 * 10 + 2)
+    picture = ganlab.load_generator(trained).sample([8])[0, :, :, 0]
+    assert np.abs(grid[2:10, 12:20].astype(int) - picture.astype(int)).max() <= 1
+    assert command("sample", "--count", 6, "--columns", 2, "--out", "narrow.png").code == 0
+    assert size("narrow.png") == (2 * 10 + 2, 3 * 10 + 2)
+    assert command("sample", trained / "generator.safetensors", "--out", "usual.png").code == 0
+    assert size("usual.png") == (8 * 10 + 2, 8 * 10 + 2), "64 pictures, as many rows as columns"
+
+
+def test_seeds_are_the_same_pictures_one_by_one_and_as_an_array(command: Command, trained: Path) -> None:
+    ended = command("sample", "--seeds", "7-8,12", "--separate", "--out", "single")
+    assert ended.out == "3 pictures in single\n"
+    assert sorted(os.listdir("single")) == ["seed00000007.png", "seed00000008.png", "seed00000012.png"]
+    ended = command("sample", "--seeds", "7-8,12", "--out", "pixels.npy")
+    assert ended.out == "3 pictures in pixels.npy\n"
+    pixels = np.load("pixels.npy")
+    assert pixels.shape == (3, 8, 8, 1)
+    for picture, seed in zip(pixels, (7, 8, 12), strict=True):
+        assert np.array_equal(picture[:, :, 0], np.asarray(Image.open(f"single/seed{seed:08d}.png")))
+    assert command("sample", "--count", 70, "--separate").out == f"70 pictures in {trained}/seeds\n"
+    assert len(os.listdir(trained / "seeds")) == 70, "more than one batch"
+
+
+def test_a_label_is_the_class_of_every_picture(command: Command, tmp_path: Path) -> None:
+    with registered():
+        ship_labelled(tmp_path / "l.safetensors")
+        for label in (2, 3):
+            assert (
+                command("sample", "l.safetensors", "--label", label, "--seeds", "0-3", "--out", f"{label}.npy").code
+                == 0
+            )
+        generator = ganlab.load_generator(tmp_path / "l.safetensors", device="cpu")
+        assert np.array_equal(np.load("3.npy"), generator.sample(range(4), label=3))
+        assert not np.array_equal(np.load("2.npy"), np.load("3.npy"))
+        ended = command("sample", "l.safetensors", "--label", 5)
+        assert (ended.code, ended.err) == (2, "ganlab: l.safetensors: label 5 is none of its classes, 0 to 4\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("7", [range(7, 8)]),
+        ("0-63", [range(64)]),
+        ("3,14,15-17", [range(3, 4), range(14, 15), range(15, 18)]),
+        (" 1 - 2 , 0 ", [range(1, 3), range(1)]),
+        ("4294967295", [range(4294967295, 4294967296)]),
+    ],
+)
+def test_a_list_of_seeds_is_read_as_it_stands(text: str, seeds: list[range]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+MISTAKES = [
+    (["toy.toml"], "toy.toml: is neither a safetensors nor an ONNX file"),
+    (["--seeds", "3-1"], '--seeds "3-1": the range 3-1 runs backwards'),
+    (["--seeds", "a"], '--seeds "a": "a" is neither a seed nor a range; write 0-63 or 3,14,15-17'),
+    (["--seeds", "1,,2"], '--seeds "1,,2": "" is neither a seed nor a range'),
+    (["--seeds", "1", "--count", "2"], "--seeds says which pictures to draw; leave --count and --seed away"),
+    (["--seeds", "1", "--seed", "0"], "--seeds says which pictures to draw; leave --count and --seed away"),
+    (["--seeds", "0-4294967296"], "4294967296 is not a seed: seeds are whole numbers from 0 to 4294967295"),
+    (["--seed", "4294967295", "--count", "2"], "4294967296 is not a seed"),
+    (["g.onnx", "--count", "10001"], "10,001 pictures do not fit one grid; use --separate, or --out FILE.npy"),
+    (["g.onnx", "--device", "tpu"], 'device "tpu" is none of auto, cpu, cuda, cuda:N and mps'),
+    (["g.onnx", "--label", "1"], "g.onnx: takes no labels"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), MISTAKES, ids=[" ".join(row[0]) for row in MISTAKES])
+def test_a_mistake_ends_in_one_message_and_exit_2(
+    command: Command, recipe: Path, arguments: list[str], sentence: str
+) -> None:
+    with registered():
+        shipped_graph(Path("g.onnx"), graph())
+    before = set(os.listdir())
+    ended = command("sample", *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"ganlab: {sentence}")
+    assert len(ended.err.splitlines()) == 1
+    assert set(os.listdir()) == before
+
+
+def test_ten_thousand_pictures_need_no_more_memory_than_a_thousand() -> None:
+    # Of 64 x 64, so that the pictures themselves would be seen: 10,000 are 41 MB.
+    with registered():
+        shipped_graph(Path("g.onnx"), graph(ImageSpec(1, 64, 64)), ImageSpec(1, 64, 64))
+    code = (
+        "import resource, sys; from ganlab.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for count in (1_000, 10_000):
+        arguments = ["sample", "g.onnx", "--count", str(count), "--out", f"{count}.npy"]
+        ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        peaks.append(int(ended.stdout.splitlines()[-1]))
+    assert np.load("10000.npy", mmap_mode="r").shape == (10_000, 64, 64, 1)
+    assert peaks[1] < peaks[0] + 20_000, "in KiB: ten times the pictures, the same memory"

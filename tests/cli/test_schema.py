@@ -1,0 +1,23 @@
+"""`ganlab schema`: the same schema on the terminal and in a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from commands import Command
+
+from ganlab.recipe.json_schema import DIRECTIVE, FILE, recipe_schema
+
+
+def test_the_schema_is_written_to_stdout_or_to_a_file(command: Command) -> None:
+    expected = recipe_schema().schema
+    printed = command("schema")
+    assert printed.code == 0
+    assert json.loads(printed.out) == expected
+    assert command("schema", "--out", FILE).out == f"{FILE}: begin a recipe beside it with {DIRECTIVE}\n"
+    assert Path(FILE).read_text() == printed.out
+    Path("folder").mkdir()
+    ended = command("schema", "--out", "folder")
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1].startswith("ganlab: cannot write folder: folder exists and is not a file")
