@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from broken_plugins import LOSS, Plugin, install
 from jsonschema import Draft7Validator
 from pydantic import Field, ValidationError
 from toys import Stripes
@@ -18,8 +20,7 @@ from ganlab.errors import RecipeError
 from ganlab.interfaces import Component, Options
 from ganlab.recipe.json_schema import DIRECTIVE, FILE, recipe_schema
 from ganlab.recipe.recipe import TABLES, parse_recipe
-from ganlab.recipe.toml import dumps, parse
-from ganlab.registry import Registry, registry
+from ganlab.registry import Registry
 from ganlab.registry.entry_points import HOST
 
 ROOT = Path(__file__).parents[2]
@@ -261,39 +262,17 @@ def test_a_component_that_cannot_be_described_is_left_open_and_named() -> None:
     assert mistakes(schema, BASE.replace("stripes", "mnist") + '[loss]\nname = "bce"\njunk = 3') != []
 
 
-def test_names_from_two_distributions_need_the_distribution() -> None:
-    from ganlab.registry.entry_points import Provider
-
+def test_names_from_two_distributions_need_the_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    twins = [Plugin(f"twin-{number}", "loss", "twin", LOSS) for number in ("one", "two")]
+    monkeypatch.syspath_prepend(install(tmp_path / "site", *twins))
     found = Registry()
-    found.scan(lambda distribution: False)
-    for distribution in ("one", "two"):
-        provider = Provider("loss", "twin", distribution, "1.0", "toys:Strange")
-        found._providers.append(provider)
-        found._loaded[provider] = Strange
+    found.scan(lambda distribution: distribution in ("twin-one", "twin-two"))
     schema, left_open = recipe_schema(found)
     assert left_open == []
     definitions = schema["definitions"]
     assert {name: table["properties"]["name"]["enum"] for name, table in definitions.items() if "." in name} == {
-        "loss.one:twin": ["one:twin"],
-        "loss.two:twin": ["two:twin"],
+        "loss.twin-one:twin": ["twin-one:twin"],
+        "loss.twin-two:twin": ["twin-two:twin"],
     }
-
-
-def test_a_recipe_that_was_copied_leads_to_a_schema_only_where_there_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from ganlab.cli import ganlab
-
-    def verb(*arguments: str) -> str:
-        ganlab.main(list(arguments), standalone_mode=False)
-        return capsys.readouterr().out
-
-    verb("recipes", "copy", "dcgan_mnist", "without.toml")
-    assert DIRECTIVE not in Path("without.toml").read_text()
-    assert verb("schema", "--out", FILE) == f"{FILE}: begin a recipe beside it with {DIRECTIVE}\n"
-    assert json.loads(Path(FILE).read_text()) == json.loads(verb("schema")) == recipe_schema().schema
-    verb("recipes", "copy", "dcgan_mnist", "with.toml")
-    assert Path("with.toml").read_text() == f"{DIRECTIVE}\n{Path('without.toml').read_text()}"
-    assert parse(Path("with.toml").read_bytes()) is not None
-    assert dumps(parse(Path("with.toml").read_bytes()).table) == dumps(parse(Path("without.toml").read_bytes()).table)
-    assert registry.names("dataset")
+    for twin in twins:
+        del sys.modules[twin.module]
