@@ -13,6 +13,7 @@ from ganlab import DataError, ImageSpec
 from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
+from ganlab.distributed.share import Share
 
 CPU = torch.device("cpu")
 
@@ -113,3 +114,28 @@ def test_the_mapping_of_the_cache_is_never_written() -> None:
     for _ in range(8):
         next(source).real.zero_()
     assert np.array_equal(data.images, before)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 5])
+def test_the_shares_of_all_processes_are_the_batches_of_one(ranks: int) -> None:
+    options: dict[str, Any] = {"conditional": True, "flip": True, "batch_size": 10}
+    whole = batches(packed(classes=7), **options)
+    shares = [batches(packed(classes=7), share=Share(rank, ranks), **options) for rank in range(ranks)]
+    for _ in range(5):  # over the end of an epoch
+        batch, parts = next(whole), [next(source) for source in shares]
+        assert torch.equal(torch.cat([part.real for part in parts]), batch.real)
+        assert torch.equal(torch.cat([part.z for part in parts]), batch.z)
+        assert torch.equal(torch.cat([part.condition[0] for part in parts]), batch.condition[0])
+
+
+def test_what_was_drawn_is_made_into_the_same_batch_in_other_memory() -> None:
+    source = batches(packed(classes=7), conditional=True, flip=True)
+    kept = source.draw().copy()  # as a captured graph reads it: always from the same memory
+    for _ in range(6):
+        kept.overwrite(source.draw())
+    expected, made = batches(packed(classes=7), conditional=True, flip=True), source.made_of(kept)
+    expected.move_to(0, 6)
+    batch = next(expected)
+    assert source.drawn == 7
+    for one, two in zip((made.real, made.z, *made.condition), (batch.real, batch.z, *batch.condition), strict=True):
+        assert torch.equal(one, two)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 from stand_ins import pictures
 
-from ganlab.data.decode import Target, UnfitError, crop_box, decode
+from ganlab.data.decode import Target, UnfitError, crop_box, decode, target_of
+from ganlab.standard.datasets.image_folder import ImageFolder
 
 WHITE, BLUE = "#ffffff", "#0000ff"
 
@@ -47,6 +49,20 @@ def _resampled(lines: np.ndarray[Any, Any], begin: int, end: int, count: int) ->
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
     return np.clip(np.rint(np.tensordot(weights / weights.sum(1, keepdims=True), lines, 1)), 0, 255)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, target(64, 64, max_pixels=64_000_000)),
+        ({"resolution": (48, 64), "channels": 1}, target(48, 64, 1, max_pixels=64_000_000)),
+        ({"crop": "none", "background": BLUE}, target(64, 64, crop="none", background=BLUE, max_pixels=64_000_000)),
+        ({"crop": 108, "max_pixels": 9}, target(64, 64, crop=(108, 108), max_pixels=9)),
+        ({"crop": (100, 108)}, target(64, 64, crop=(100, 108), max_pixels=64_000_000)),
+    ],
+)
+def test_a_dataset_says_what_its_pictures_become(options: dict[str, Any], expected: Target) -> None:
+    assert target_of(ImageFolder(root=Path("x"), **options)) == expected
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])

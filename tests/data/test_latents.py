@@ -1,3 +1,5 @@
+"""Latents for sampling: a seed is the same latent for ever."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,0 +1,138 @@
+"""Packed pictures as a file: what is written is mapped again, and nothing that is damaged is taken for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors
+from stand_ins import pictures
+
+from ganlab.data.storage import MOST_CLASSES, NotPackedError, Packed, UnusableError, Writer, read, size_bytes
+from ganlab.interfaces import ImageSpec
+
+IMAGES = ImageSpec(3, 8, 8, 11)
+ASKED = ImageSpec(3, 8, 8)
+"""What is known before the file is read: the classes are not."""
+PIXELS = np.ascontiguousarray(pictures(70, 8, 8).transpose(0, 3, 1, 2))
+LABELS = [index % 11 for index in range(70)]
+SKIPPED = [("picture 3", "black as night")]
+
+
+def write(path: Path, images: ImageSpec = IMAGES, skipped: Sequence[tuple[str, str]] = ()) -> None:
+    with path.open("wb") as file:
+        writer = Writer(file, images)
+        for part in (slice(0, 32), slice(32, 70)):
+            writer.add(PIXELS[part], LABELS[part] if images.classes else [])
+        writer.finish(skipped, "their state")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write(tmp_path / "packed")
+    return tmp_path / "packed"
+
+
+def again(path: Path, images: ImageSpec = ASKED, sources: str = "their state") -> Packed:
+    return read(path, images, sources)
+
+
+def test_what_is_written_is_mapped_again(path: Path) -> None:
+    write(path, skipped=SKIPPED)
+    packed = again(path)
+    assert np.array_equal(packed.images, PIXELS)
+    assert packed.labels is not None
+    assert packed.labels.dtype == np.int64
+    assert packed.labels.tolist() == LABELS
+    assert (packed.spec, packed.skipped) == (IMAGES, tuple(SKIPPED))
+    content = PIXELS.tobytes() + np.array(LABELS, "<i8").tobytes() + b"(70, 3, 8, 8, 11)"
+    assert packed.fingerprint == hashlib.sha256(content).hexdigest()
+    assert isinstance(packed.images, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        packed.images[0] = 0
+
+
+def test_data_without_classes_has_no_labels(tmp_path: Path) -> None:
+    write(tmp_path / "packed", IMAGES._replace(classes=0))
+    packed = again(tmp_path / "packed")
+    assert packed.labels is None
+    assert packed.spec.classes == 0
+
+
+def test_it_is_a_safetensors_file(path: Path) -> None:
+    write(path, skipped=SKIPPED)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        assert np.array_equal(file.get_tensor("images"), PIXELS)
+        assert file.get_tensor("labels").tolist() == LABELS
+        assert file.metadata()["fingerprint"] == again(path).fingerprint
+        assert json.loads(file.get_tensor("skipped").tobytes()) == [["picture 3", "black as night"]]
+
+
+@pytest.mark.parametrize("classes", [0, 11])
+def test_pixels_begin_on_a_page_and_the_size_is_known_before(tmp_path: Path, classes: int) -> None:
+    images = IMAGES._replace(classes=classes)
+    write(tmp_path / "packed", images)
+    data = (tmp_path / "packed").read_bytes()
+    assert struct.unpack("<Q", data[:8]) == (4088,)
+    assert data[4096 : 4096 + PIXELS.nbytes] == PIXELS.tobytes()
+    assert len(data) == size_bytes(70, images) + len("[]")
+
+
+def _rewritten(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    header = json.loads(data[8:4096])
+    change(header)
+    return data[:8] + json.dumps(header).encode().ljust(4088) + data[4096:]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "cut in the header": lambda data: data[:100],
+    "cut in the pixels": lambda data: data[:-500],
+    "longer": lambda data: data + b"x",
+    "text": lambda data: b"<html>" * 2000,
+    "zeros": lambda data: bytes(len(data)),
+    "not utf-8": lambda data: data[:8] + b"\xff" * 4088 + data[4096:],
+    "deep": lambda data: data[:8] + b"[" * 4088 + data[4096:],
+    "a list": lambda data: data[:8] + b"[]".ljust(4088) + data[4096:],
+    "no metadata": lambda data: _rewritten(data, lambda header: header.pop("__metadata__") and None),
+    "huge shape": lambda data: _rewritten(data, lambda header: header["images"].update(shape=[10**30, 3, 8, 8])),
+    "negative shape": lambda data: _rewritten(data, lambda header: header["images"].update(shape=[-1, 3, 8, 8])),
+    "empty shape": lambda data: _rewritten(data, lambda header: header["images"].update(shape=[])),
+    "text shape": lambda data: _rewritten(data, lambda header: header["images"].update(shape="70")),
+    "other shape": lambda data: _rewritten(data, lambda header: header["images"].update(shape=[70, 3, 4, 16])),
+    "negative skipped": lambda data: _rewritten(data, lambda header: header["skipped"].update(shape=[-2])),
+    "long classes": lambda data: _rewritten(data, lambda header: header["__metadata__"].update(classes="9" * 3000)),
+    "labels out of range": lambda data: data[:-10] + b"\x7f" + data[-9:],
+    "too many classes": lambda data: _rewritten(
+        data, lambda header: header["__metadata__"].update(classes=str(MOST_CLASSES + 1))
+    ),
+    "fewer labels": lambda data: _rewritten(data, lambda header: header["labels"].update(shape=[69])),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_not_used(path: Path, damage: str) -> None:
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    with pytest.raises(UnusableError, match=r"^cache damaged$"):
+        again(path)
+
+
+def test_what_is_not_there_or_of_something_else_says_so(path: Path) -> None:
+    with pytest.raises(NotPackedError, match=r"^not packed yet$"):
+        again(path.with_name("nothing"))
+    with pytest.raises(UnusableError, match=r"^cache cannot be read: Is a directory$"):
+        again(path.parent)
+    with pytest.raises(UnusableError, match=r"^pictures changed$"):
+        again(path, sources="another state")
+    with pytest.raises(UnusableError, match=r"^cache damaged$"):
+        again(path, ImageSpec(3, 8, 9))
+    old = _rewritten(path.read_bytes(), lambda header: header["__metadata__"].update(format="ganlab 0"))
+    path.write_bytes(old)
+    with pytest.raises(UnusableError, match=r"^cache of another version$"):
+        again(path)

@@ -1,0 +1,148 @@
+"""A dataset from a .npy file that notes what is read of it, and processes that pack it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stand_ins import pictures
+
+from ganlab import Dataset, Source
+from ganlab.data import cache
+
+ROOT = Path(__file__).parents[1]
+
+
+class Sheet(Dataset):
+    """Pictures from a .npy file, each a line in a log when it is read."""
+
+    api = 1
+
+    file: Path
+    """The array `(N, H, W, C)`."""
+    resolution: int = 8
+    """Height and width."""
+    classes: int = 0
+    """Number of classes."""
+    log: Path | None = None
+    """Where reading a picture is noted."""
+    seconds: float = 0.0
+    """How long reading a picture takes."""
+    gate: Path | None = None
+    """From the hundredth picture on, reading waits until this file is there."""
+
+    def sources(self) -> Iterable[Path]:
+        return [self.file]
+
+    def open(self) -> Source:
+        return SheetSource(self)
+
+
+class SheetSource(Source):
+    def __init__(self, options: Sheet) -> None:
+        self.options, self.classes = options, options.classes
+        self.pixels = np.load(options.file)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        if self.options.log is not None:
+            with self.options.log.open("a") as log:
+                log.write(f"{index}\n")
+        time.sleep(self.options.seconds * (index % 3))
+        for _ in range(60_000):
+            if self.options.gate is None or index < 100 or self.options.gate.exists():
+                break
+            time.sleep(0.01)
+        picture: np.ndarray[Any, np.dtype[np.uint8]] = self.pixels[index]
+        if picture.max() == 0:
+            raise OSError(f"black as night ({index})")
+        return picture
+
+    def name(self, index: int) -> str:
+        return f"picture {index}"
+
+    def label(self, index: int) -> int:
+        return index % 11
+
+
+class Reports(list[tuple[str, int, int]]):
+    """Notes what packing reports."""
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        self.append((name, done, total))
+
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(name for name, _, _ in self))
+
+
+def sheet(path: Path, count: int = 70, black: Iterable[int] = ()) -> Path:
+    """Write the file of a sheet."""
+    pixels = pictures(count, 8, 8)
+    pixels[list(black)] = 0
+    np.save(path, pixels)
+    return path.with_suffix(".npy")
+
+
+def reads(log: Path) -> int:
+    """Return how many pictures were read."""
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def cache_file() -> Path:
+    """Return the one file of the cache."""
+    (path,) = cache.directory().glob("*.safetensors")
+    return path
+
+
+def left() -> list[str]:
+    """Return the endings of what lies in the cache."""
+    return sorted(path.suffix for path in cache.directory().iterdir())
+
+
+def child(body: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a program that has `pack` and what this module holds at hand."""
+    begin = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # whatever this process does
+        "from pathlib import Path\nfrom ganlab.data.packing import pack\nfrom sheets import Reports, Sheet\n"
+    )
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])
+    return subprocess.Popen(
+        [sys.executable, "-c", begin + textwrap.dedent(body)],
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def packing(file: Path, log: Path, gate: Path) -> str:
+    """Return a program that packs a sheet and prints the fingerprint and what was reported.
+
+    Once it waits for another, it opens the gate.
+    """
+    return f"""
+        dataset = Sheet(file=Path({str(file)!r}), log=Path({str(log)!r}), gate=Path({str(gate)!r}))
+        reports = Reports()
+        def report(name, done, total):
+            reports(name, done, total)
+            if name.startswith("waiting"):
+                dataset.gate.touch()
+        packed = pack(dataset, "sheet", report)
+        print(packed.fingerprint, *reports.names(), sep="|")
+    """
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until it is so, as long as the process lives."""
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
