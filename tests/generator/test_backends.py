@@ -1,5 +1,9 @@
+"""What computes a generator: its settings, its devices, and the graphs that are refused."""
+
 from __future__ import annotations
 
+import math
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,15 +12,20 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from shipping import registered, ship
+import torch
+from graphs import DIM, graph, shipped_graph
+from onnx import TensorProto, numpy_helper
+from shipping import IMAGES, registered, ship
 
 from ganlab import GanlabError, load_generator
+from ganlab.errors import ArtefactError
 from ganlab.generator.backends import _providers, session_options
 from ganlab.generator.export import export
 from ganlab.generator.file import Artefact, read_artefact
 from ganlab.hardware.cores import physical_cores
 
 CUDA = "CUDAExecutionProvider"
+PIXELS = math.prod(IMAGES[:3])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -27,9 +36,7 @@ def _models() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
-    run = tmp_path_factory.mktemp("tiny")
-    ship(run / "generator.safetensors")
-    return read_artefact(export(run, "onnx").path)
+    return read_artefact(shipped_graph(tmp_path_factory.mktemp("tiny") / "g.onnx", graph()))
 
 
 def test_the_session_suits_the_process(artefact: Artefact) -> None:
@@ -113,3 +120,124 @@ def test_cuda_computes_the_pictures_of_the_cpu(tmp_path: Path, exporter: str, di
 def test_a_cuda_device_that_is_not_there_is_refused(artefact: Artefact) -> None:
     with pytest.raises(GanlabError, match=r"\.onnx: (onnxruntime cannot use cuda:99 here|onnxruntime refuses it)"):
         load_generator(artefact.path, device="cuda:99")
+
+
+# Devices that are not there
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has the device")
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    ship(tmp_path / "g.safetensors")
+    with pytest.raises(GanlabError, match="device = cuda:3: this machine has no usable CUDA device; use cpu or auto"):
+        load_generator(tmp_path / "g.safetensors", device="cuda:3")
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has the device")
+def test_a_device_that_onnxruntime_does_not_have_is_refused(tmp_path: Path) -> None:
+    path = shipped_graph(tmp_path / "g.onnx", graph())
+    with pytest.raises(GanlabError, match="this onnxruntime has no CUDA: pip install onnxruntime-gpu, or use cpu"):
+        load_generator(path, device="cuda")
+    with pytest.raises(GanlabError, match="an ONNX file is computed on cpu or cuda"):
+        load_generator(path, device="mps")
+
+
+# Graphs that are not what they claim
+
+
+SIGNATURES = {
+    "input": {"input": "noise"},
+    "output": {"output": "rgb"},
+    "latent_dim": {"dim": 5},
+    "fixed batch": {"size": 4},
+    "an input more": {"labels": True},
+}
+
+
+@pytest.mark.parametrize("changes", SIGNATURES.values(), ids=SIGNATURES.keys())
+def test_a_graph_with_other_inputs_or_outputs_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = shipped_graph(tmp_path / "g.onnx", graph(**changes))
+    with pytest.raises(ArtefactError, match=r"g\.onnx: its graph is not what its metadata promises"):
+        load_generator(path)
+
+
+def test_a_graph_that_cannot_be_run_is_one_sentence(tmp_path: Path) -> None:
+    model = graph()
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.array([-1, 3, 8, 7]), "shape"))
+    generator = load_generator(shipped_graph(tmp_path / "g.onnx", model))
+    with pytest.raises(ArtefactError, match=r"g\.onnx: onnxruntime cannot run it: .*Reshape"):
+        generator.sample([0])
+
+
+@pytest.mark.parametrize("place", ["weights.bin", "../weights.bin", "/etc/hostname", "link.bin", "g.onnx"])
+def test_weights_in_another_file_are_never_read(tmp_path: Path, place: str, capfd: pytest.CaptureFixture[str]) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    for path in (inside / "weights.bin", tmp_path / "weights.bin"):
+        path.write_bytes(np.zeros((DIM, PIXELS), np.float32).tobytes())
+    (inside / "link.bin").symlink_to(tmp_path / "weights.bin")
+    os.chdir(inside)  # where onnxruntime looks for them if it is let
+    weights = TensorProto(name="w", dims=[DIM, PIXELS], data_type=TensorProto.FLOAT)
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=place)
+    path = shipped_graph(inside / "g.onnx", graph(weights=weights))
+    with pytest.raises(ArtefactError, match=r"g\.onnx: onnxruntime refuses it: "):
+        load_generator(path)
+    assert capfd.readouterr().err == ""
+
+
+HOSTILE = {
+    "claims 4 TB of weights": TensorProto(name="w", dims=[DIM, 2**40], data_type=TensorProto.FLOAT),
+    "claims negative sizes": TensorProto(name="w", dims=[-1, -4], data_type=TensorProto.FLOAT, raw_data=b"1234"),
+    "unknown type": TensorProto(name="w", dims=[1], data_type=99, raw_data=b"1234"),
+}
+
+
+@pytest.mark.parametrize("weights", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_graph_is_one_sentence(
+    tmp_path: Path, weights: TensorProto, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ArtefactError, match=r"g\.onnx: onnxruntime refuses it: ") as caught:
+        load_generator(shipped_graph(tmp_path / "g.onnx", graph(weights=weights)))
+    assert len(str(caught.value)) < 500
+    assert capfd.readouterr().err == ""
+
+
+# Without torch
+
+
+BLOCKED = """
+import sys
+
+BLOCKED = "torch torchvision onnx onnxscript safetensors PIL pluggy rich click".split()
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+from ganlab import load_generator, read_metadata
+generator = load_generator("g.onnx")
+np.save("pictures.npy", generator.sample(range(4)))
+print(generator.metadata.model.name, read_metadata("g.safetensors").model.name)
+try:
+    load_generator("g.safetensors")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_onnx_needs_numpy_pydantic_and_onnxruntime_only(tmp_path: Path) -> None:
+    path = shipped_graph(tmp_path / "g.onnx", graph())
+    ship(tmp_path / "g.safetensors")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert np.array_equal(np.load(tmp_path / "pictures.npy"), load_generator(path).sample(range(4)))
+    assert done.stdout.splitlines() == [
+        "tiny tiny",
+        "GanlabError g.safetensors: needs torch; an exported .onnx file does without it",
+    ]
+    assert done.stderr == ""

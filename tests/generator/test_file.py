@@ -1,3 +1,5 @@
+"""Generator files: written whole and sealed, and read without believing them."""
+
 from __future__ import annotations
 
 import io
@@ -8,17 +10,18 @@ import random
 import resource
 import signal
 import struct
-import time
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 import safetensors
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, resealed, ship, ship_labelled, trained
+from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, ship, ship_labelled, trained
 from torch import nn
 
 from ganlab.errors import ArtefactError, GanlabError, PluginError, RunError
@@ -234,20 +237,9 @@ PROBES = {
     "no metadata": (header({"w": tensor(0, 8)}, bytes(8)), 'without "ganlab" in its metadata: ganlab did not write it'),
     "other metadata": (header({"__metadata__": {"format": "pt"}}), 'without "ganlab" in its metadata'),
     "metadata is a number": (header({"__metadata__": {"ganlab": 3}}), 'without "ganlab" in its metadata'),
-    "metadata not JSON": (header({"__metadata__": {"ganlab": "x"}}), "its metadata is not valid JSON"),
-    "metadata an array": (header({"__metadata__": {"ganlab": "[1]"}}), "its metadata is not a JSON object"),
-    "metadata empty": (header({"__metadata__": {"ganlab": "{}"}}), "model: Field required"),
-    "newer format": (
-        header({"__metadata__": {"ganlab": '{"format":2}'}}),
-        "is of format 2; this ganlab reads format 1",
-    ),
     "10,001 tensors": (
         header({str(i): tensor(0, 0) for i in range(10_001)}),
         "holds 10001 tensors, the limit is 10000",
-    ),
-    "300,000 tensors": (
-        header({str(i): tensor(0, 0) for i in range(300_000)}),
-        "the limit is 1000000: not a generator",
     ),
     "ONNX cut": (b"\x08\x0a\x12\x7f", "is a damaged ONNX file, or none: a field of 127 bytes ends behind the end"),
     "ONNX noise": (b"\x08" + random.Random(2).randbytes(3000), "is a damaged ONNX file, or none"),
@@ -258,22 +250,48 @@ PROBES = {
 }
 
 
+def refused(path: Path) -> tuple[str, int, int]:
+    """Read a file; return the message, and how many calls and how much memory it took to come to it."""
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    tracemalloc.start()
+    sys.setprofile(count)
+    try:
+        with pytest.raises(ArtefactError) as caught:
+            read_artefact(path)
+    finally:
+        sys.setprofile(None)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return str(caught.value), calls, peak
+
+
 @pytest.mark.parametrize(("data", "sentence"), PROBES.values(), ids=PROBES.keys())
-def test_a_hostile_file_is_one_sentence_soon_and_in_little_memory(tmp_path: Path, data: bytes, sentence: str) -> None:
+def test_a_hostile_file_is_one_sentence_after_little_work_in_little_memory(
+    tmp_path: Path, data: bytes, sentence: str
+) -> None:
     path = tmp_path / "g.safetensors"
     path.write_bytes(data)
-    tracemalloc.start()
-    started = time.perf_counter()
-    with pytest.raises(ArtefactError) as caught:
-        read_artefact(path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert sentence in str(caught.value)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert len(str(caught.value)) < 1500
-    assert "\n" not in str(caught.value)
-    assert time.perf_counter() - started < 2  # traced: several times slower than in use
+    said, calls, peak = refused(path)
+    assert sentence in said
+    assert said.startswith(f"{path}: ")
+    assert len(said) < 1500
+    assert "\n" not in said
+    assert calls < 100_000
     assert peak < 50e6
+
+
+def test_a_table_of_300_000_tensors_is_not_even_parsed(tmp_path: Path) -> None:
+    entries = b",".join(b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}' % index for index in range(300_000))
+    (tmp_path / "g").write_bytes(header(b"{" + entries + b"}"))
+    said, calls, peak = refused(tmp_path / "g")
+    assert "the limit is 1000000: not a generator" in said
+    assert calls < 500
+    assert peak < 2e6
 
 
 TABLES = {
@@ -293,37 +311,6 @@ def test_a_table_of_tensors_that_does_not_add_up_is_refused(tmp_path: Path, tabl
     (tmp_path / "g").write_bytes(seal(header({"__metadata__": {"ganlab": about().to_json()}} | table, data)))
     with pytest.raises(ArtefactError, match=r"is not a valid safetensors file|holds weights that are not finite: a"):
         read_tensors(read_artefact(tmp_path / "g"))
-
-
-CHANGES = {
-    "dotted path": ('\\"name\\":\\"tiny\\"', '\\"name\\":\\"os:system\\"', "model.name: String should match pattern"),
-    "path": ('\\"name\\":\\"tiny\\"', '\\"name\\":\\"../x\\"', "model.name: String should match pattern"),
-    "long name": ('\\"name\\":\\"tiny\\"', f'\\"name\\":\\"{"x" * 500_000}\\"', "model.name: String should match"),
-    "text for number": ('\\"dim\\":6', '\\"dim\\":\\"6\\"', "latent.dim: Input should be a valid integer, not '6'"),
-    "true for number": ('\\"dim\\":6', '\\"dim\\":true', "latent.dim: Input should be a valid integer, not True"),
-    "no size": ('\\"height\\":8', '\\"height\\":0', "height must be from 1 to 1000000"),
-    "infinite": ('\\"epochs\\":2.5', '\\"epochs\\":Infinity', "training.epochs: Input should be a finite number"),
-    "escape codes": ('\\"pictures\\"', '\\"\\\\u001b[31m\\"', "data.fingerprint: String should match pattern"),
-    "no classes": ('\\"conditional\\":false', '\\"conditional\\":true', "a conditional generator has at least 1 class"),
-    "key twice": ('\\"format\\":1', '\\"format\\":1,\\"format\\":1', "a key appears twice"),
-}
-
-
-@pytest.mark.parametrize(("old", "new", "sentence"), CHANGES.values(), ids=CHANGES.keys())
-def test_metadata_that_is_not_right_names_the_key(
-    tmp_path: Path, shipped: bytes, old: str, new: str, sentence: str
-) -> None:
-    (tmp_path / "g").write_bytes(resealed(shipped, old, new))
-    with pytest.raises(ArtefactError) as caught:
-        read_metadata(tmp_path / "g")
-    assert sentence in str(caught.value)
-    assert "\x1b" not in str(caught.value)
-    assert len(str(caught.value)) < 500
-
-
-def test_keys_of_a_later_version_are_ignored(tmp_path: Path, shipped: bytes) -> None:
-    (tmp_path / "g").write_bytes(resealed(shipped, '\\"format\\":1', '\\"format\\":1,\\"fid\\":3.5'))
-    assert read_metadata(tmp_path / "g").model.name == "tiny"
 
 
 def test_a_directory_needs_a_generator_in_it(tmp_path: Path) -> None:

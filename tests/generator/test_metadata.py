@@ -1,0 +1,107 @@
+"""What a generator file says about itself: written canonically, read with distrust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from shipping import CLASSES, IMAGES, Labelled, about, registered
+
+from ganlab.errors import ArtefactError
+from ganlab.generator.metadata import UNSEALED, Metadata, parse_object
+from ganlab.interfaces import ImageSpec
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _models() -> Iterator[None]:
+    with registered():
+        yield
+
+
+def reason(text: str | bytes) -> str:
+    with pytest.raises(ArtefactError) as caught:
+        Metadata.from_json(text, "g")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("images", [IMAGES, CLASSES])
+def test_what_is_written_is_read_again(images: ImageSpec) -> None:
+    model = Labelled(latent="uniform") if images.classes else None
+    metadata = about("labelled", model, images) if model else about()
+    text = metadata.to_json()
+    assert text.isascii()
+    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    assert Metadata.from_json(text, "g") == Metadata.from_json(text.encode(), "g") == metadata
+    assert metadata.images == images
+    assert metadata.digest == UNSEALED
+    assert metadata.precision == "fp32"
+
+
+CHANGES = {
+    "dotted path": ('"name":"tiny"', '"name":"os:system"', "model.name: String should match pattern"),
+    "path": ('"name":"tiny"', '"name":"../x"', "model.name: String should match pattern"),
+    "long name": ('"name":"tiny"', f'"name":"{"x" * 500_000}"', "model.name: String should match"),
+    "text for number": ('"dim":6', '"dim":"6"', "latent.dim: Input should be a valid integer, not '6'"),
+    "true for number": ('"dim":6', '"dim":true', "latent.dim: Input should be a valid integer, not True"),
+    "no size": ('"height":8', '"height":0', "height must be from 1 to 1000000"),
+    "huge": ('"width":8', '"width":1000001', "width must be from 1 to 1000000"),
+    "infinite": ('"epochs":2.5', '"epochs":Infinity', "training.epochs: Input should be a finite number"),
+    "escape codes": ('"pictures"', '"\\u001b[31m"', "data.fingerprint: String should match pattern"),
+    "no classes": ('"conditional":false', '"conditional":true', "a conditional generator has at least 1 class"),
+    "unknown precision": ('"precision":"fp32"', '"precision":"fp8"', "precision: Input should be 'fp32', 'fp16' or"),
+    "key twice": ('"format":1', '"format":1,"format":1', "a key appears twice"),
+    "format of text": ('"format":1', '"format":"2"', "format: Input should be 1, not '2'"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), CHANGES.values(), ids=CHANGES.keys())
+def test_what_is_not_right_names_the_key(old: str, new: str, sentence: str) -> None:
+    text = about().to_json()
+    assert old in text
+    said = reason(text.replace(old, new))
+    assert said.startswith("g: ")
+    assert sentence in said
+    assert "\x1b" not in said
+    assert len(said) < 500
+
+
+def test_a_key_of_a_stranger_is_printable() -> None:
+    table: dict[str, Any] = json.loads(about().to_json())
+    table["model"]["options"] = {"\x1b[31m\n" * 50: {1: 2}, "a": float("nan")}
+    said = reason(json.dumps(table))
+    assert said.isprintable()
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("x", "g: its metadata is not valid JSON ("),
+        (b'{"\xff": 1}', "g: its metadata is not valid JSON ("),
+        ("[" * 100_000, "g: its metadata is not valid JSON ("),
+        ("[1]", "g: its metadata is not a JSON object: damaged, or not written by ganlab"),
+        ("{}", "g: its metadata is not what ganlab writes: model: Field required"),
+        ('{"format":2}', "g: is of format 2; this ganlab reads format 1: upgrade ganlab"),
+    ],
+)
+def test_what_is_no_metadata_says_so(text: str | bytes, sentence: str) -> None:
+    assert reason(text).startswith(sentence)
+
+
+def test_keys_of_a_later_version_are_ignored() -> None:
+    text = about().to_json().replace('"format":1', '"format":1,"fid":3.5')
+    assert Metadata.from_json(text, "g") == about()
+
+
+def test_a_recipe_may_be_called_anything() -> None:
+    assert about(recipe_name="fa\nces\x1b[31m\udcff é").recipe.name == "fa?ces?[31m? é"
+    assert len(about(recipe_name="x" * 255).recipe.name) == 200
+
+
+def test_one_object_is_parsed_and_no_key_twice() -> None:
+    assert parse_object('{"a": {"b": 1}, "c": {"b": 2}}', "it") == {"a": {"b": 1}, "c": {"b": 2}}
+    for text in ('{"a": 1, "a": 1}', '{"x": {"a": 1, "a": 2}}'):
+        with pytest.raises(ArtefactError, match=r"^it is not valid JSON \(a key appears twice\): damaged, or not"):
+            parse_object(text, "it")
