@@ -1,4 +1,4 @@
-"""The name that someone probably meant."""
+"""Words for people: the name that someone probably meant, lists, and text of strangers made safe to print."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Dataset, Model
-from ganlab.messages import did_you_mean, distance, nearest
+from ganlab.messages import did_you_mean, distance, listed, nearest, quoted, shown, told, with_article
 from ganlab.recipe.recipe import TABLES
 from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 from ganlab.registry import registry
@@ -54,11 +54,12 @@ def test_at_least_95_of_100_misspelt_options_are_recognised(slips: int) -> None:
     assert len(long) > 30
     right = total = 0
     for name in long:
-        for _ in range(40):
+        for _ in range(10):
             typo = misspelt(name, slips, dice)
             if typo not in names:
                 total += 1
                 right += nearest(typo, names) == name
+    assert total > 300
     assert right / total >= 0.95
 
 
@@ -96,3 +97,60 @@ def test_a_hint_is_a_clause_or_nothing() -> None:
 )
 def test_distance_against_published_values(first: str, second: str, slips: int) -> None:
     assert distance(first, second) == distance(second, first) == slips
+
+
+def test_a_list_is_cut_and_the_others_counted() -> None:
+    assert listed([]) == ""
+    assert listed(["a", "b"]) == "a; b"
+    assert listed(list("abcde")) == "a; b; c; d; e"
+    assert listed(list("abcdefg")) == "a; b; c; d; e; and 2 more"
+    assert listed(list("abc"), limit=1) == "a; and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (6, "6"),
+        ("6", "'6'"),
+        ("a\x1b[2J\né", "'a\\x1b[2J\\n\\xe9'"),
+        ("x" * 58, f"'{'x' * 58}'"),
+        ("x" * 59, f"'{'x' * 56}..."),
+        (["\u202e"], "['\\u202e']"),
+    ],
+)
+def test_a_value_is_shown_on_one_short_printable_line(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_a_name_is_quoted_and_cut_where_it_is_long() -> None:
+    assert quoted("a b") == '"a b"'
+    assert quoted("x" * 80) == f'"{"x" * 80}"'
+    assert quoted("x" * 1_000_000) == f'"{"x" * 77}..."'
+
+
+class Mean(Exception):  # noqa: N818  # a stranger's
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("it  is\n\tTuesday"), "ValueError: it is Tuesday"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (KeyError("a"), "KeyError: 'a'"),
+        (Mean(), "Mean"),
+        (ValueError("\x1b[2J\x00\u202e"), "ValueError: \ufffd[2J\ufffd\ufffd"),
+        (ValueError("x" * 100_000), f"ValueError: {'x' * 285}..."),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_stranger_raises_is_told_on_one_printable_line(error: BaseException, text: str) -> None:
+    assert told(error) == text
+    assert text.isprintable()
+    assert len(text) <= 300
+
+
+@pytest.mark.parametrize("word", ["a model", "an exporter", "an int", "an augmentation", "an observer", "a loss"])
+def test_words_get_their_article(word: str) -> None:
+    assert with_article(word.split()[1]) == word

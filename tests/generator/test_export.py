@@ -1,3 +1,5 @@
+"""Exports: written, run, compared with torch, and only then kept."""
+
 from __future__ import annotations
 
 import os
@@ -60,6 +62,8 @@ class Plain(Exporter):
                 images[-1, 0, 0, 0] += 1.1e-5
             case "off by 2.1e-5":
                 images[-1, 0, 0, 0] += 2.1e-5
+            case "brighter":
+                images *= 1 + 4e-6
             case "off by 0.9e-5":
                 images[-1, 0, 0, 0] += 0.9e-5
             case "wrong at batch 7" if len(images) == 7:
@@ -140,6 +144,13 @@ def test_the_files_mode_follows_the_umask(run: Path) -> None:
 def test_a_small_difference_is_reported_and_allowed(run: Path) -> None:
     exported = export(run, "plain", {"way": "off by 0.9e-5"})
     assert exported.max_difference == pytest.approx(0.9e-5, rel=0.02)
+
+
+def test_the_difference_on_the_whole_is_relative(run: Path) -> None:
+    exported = export(run, "plain", {"way": "brighter"})
+    assert exported.relative_difference == pytest.approx(4e-6, rel=0.05)  # every pixel by the same part of it
+    assert exported.max_difference < 5e-6
+    assert export(run, "plain").relative_difference == 0
 
 
 class Coarse(Plain):

@@ -1,3 +1,5 @@
+"""How many cores: affinity, hardware threads and quotas, on machines made of files."""
+
 from __future__ import annotations
 
 import os
@@ -53,3 +55,11 @@ def test_a_machine_that_tells_nothing_has_the_cores_of_the_affinity(
 
 def test_this_machine_has_some() -> None:
     assert 1 <= physical_cores() <= (os.cpu_count() or 1)
+
+
+def test_elsewhere_it_is_what_python_counts(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(os, "cpu_count", lambda: 10)
+    assert physical_cores(machine) == 10
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert physical_cores(machine) == 1
