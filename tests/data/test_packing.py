@@ -17,7 +17,7 @@ import pytest
 from sheets import ROOT, Reports, Sheet, SheetSource, cache_file, child, left, packing, reads, sheet, wait_for
 from stand_ins import pictures
 
-from ganlab import DataError, Dataset, Source
+from ganlab import DataError, Dataset, RunError, Source
 from ganlab.data import cache
 from ganlab.data.packing import pack
 
@@ -189,6 +189,14 @@ def test_an_empty_source_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Odd, "opens", Claim(0))
     with pytest.raises(DataError, match=r'^dataset "nothing" has no pictures$'):
         pack(Odd(), "nothing", print)
+
+
+def test_what_does_not_fit_on_the_disk_is_refused_before_the_first_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Odd, "opens", Claim(10**12))
+    with pytest.raises(RunError) as caught:
+        pack(Odd(), "all faces", print)
+    assert f"need {10**12 * 3 * 64 * 64 + 4096:,} bytes in {cache.directory()}, where " in str(caught.value)
+    assert str(caught.value).endswith("set GANLAB_CACHE to a folder on another disk")
 
 
 def test_other_errors_are_named_by_their_kind(monkeypatch: pytest.MonkeyPatch) -> None:
