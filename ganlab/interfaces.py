@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
@@ -142,6 +142,8 @@ class Source(ABC):
 
     classes: int = 0
     """Number of class labels; 0 where the data has none."""
+    remarks: Sequence[str] = ()
+    """What its user should be told of the pictures, a sentence each, such as which files were left out."""
 
     @abstractmethod
     def __len__(self) -> int:

@@ -105,7 +105,7 @@ def cache_file() -> Path:
 
 def left() -> list[str]:
     """Return the endings of what lies in the cache."""
-    return sorted(path.suffix for path in cache.directory().iterdir())
+    return sorted(path.suffix for path in cache.directory().iterdir() if path.name != "CACHEDIR.TAG")
 
 
 def child(body: str, **environment: str) -> subprocess.Popen[str]:

@@ -13,18 +13,20 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 from weakref import WeakKeyDictionary
 
-from ganlab.data.folders import walk_folder
+from ganlab.data.folders import CACHE_SIGNATURE, CACHE_TAG, walk_folder
 from ganlab.durable import TEMPORARY
 from ganlab.errors import DataError, RunError
 from ganlab.interfaces import Dataset
 
 WITHOUT_EFFECT = {"flip"}
 """Options of every dataset that change nothing in the packed pixels."""
+OF_CACHE = (".lock", ".safetensors", CACHE_TAG)
+"""How the names of the cache's own files end."""
 _UNFILED: WeakKeyDictionary[type[Dataset], str] = WeakKeyDictionary()
 """A state for each class that was typed into a notebook: what it makes is never taken for another's."""
 
@@ -73,6 +75,7 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[bool]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _tag(path.parent)
         # The lock file stays: deleting it would let a third process lock a file that a second one still waits for.
         lock = path.with_suffix(".lock").open("a")
     except OSError as error:
@@ -87,6 +90,12 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[bool]:
             waiting()
             time.sleep(0.2)
         yield waited
+
+
+def _tag(folder: Path) -> None:
+    """Mark the cache as one: backups leave it out, and so do datasets in whose folder it lies."""
+    with suppress(FileExistsError), (folder / CACHE_TAG).open("xb") as file:
+        file.write(CACHE_SIGNATURE + b"\n# Packed pictures of ganlab, which makes them again where they are deleted.\n")
 
 
 def prepare(path: Path, needed: int, name: str) -> None:
@@ -136,8 +145,11 @@ def _state(roots: Iterable[Path]) -> str:
 
 def _files(root: Path) -> Iterator[str]:
     """Yield the files below `root` in a fixed order."""
+    cache = directory()
     for folder, _, files in walk_folder(root, skip_unreadable=True):
-        yield from (f"{folder}/{name}" for name in files)
+        # A cache in the very folder of the pictures must not be a change in them.
+        own = OF_CACHE if Path(folder) == cache else ()
+        yield from (f"{folder}/{name}" for name in files if not name.endswith(own) or not own)
 
 
 def _line(file: str) -> str:

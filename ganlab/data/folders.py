@@ -6,17 +6,28 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ganlab.durable import MARKER
 from ganlab.errors import DataError
 
 UNLISTED = "__MACOSX"
 """The folder that macOS adds to archives."""
 
 
-def walk_folder(root: Path | str, *, skip_unreadable: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+CACHE_TAG = "CACHEDIR.TAG"
+"""The file by which programs know a folder for a cache."""
+CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
+"""How it begins (bford.info/cachedir)."""
+
+
+def walk_folder(
+    root: Path | str, *, skip_unreadable: bool = False, passed_over: list[str] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield for `root` and each folder below it what `os.walk` does: path, names of folders, names of files.
 
-    The order is fixed: names are sorted. What `is_listed` leaves out is passed over, and linked folders are followed,
-    but no folder comes twice. Raises `DataError` for a folder that cannot be read, unless such are to be skipped.
+    The order is fixed: names are sorted. What `is_listed` leaves out is passed over, and so are ganlab's own runs and
+    caches below `root`, whose paths `passed_over` gets: what was drawn is not to be trained on. Linked folders are
+    followed, but no folder comes twice. Raises `DataError` for a folder that cannot be read, unless such are to be
+    skipped.
     """
     seen = set()
     for folder, subfolders, files in os.walk(root, onerror=None if skip_unreadable else _refuse, followlinks=True):
@@ -25,13 +36,27 @@ def walk_folder(root: Path | str, *, skip_unreadable: bool = False) -> Iterator[
             subfolders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(filter(is_listed, subfolders))
+        listed = sorted(filter(is_listed, subfolders))
+        subfolders[:] = [name for name in listed if not _is_own(f"{folder}/{name}")]
+        if passed_over is not None:
+            passed_over += [f"{folder}/{name}" for name in listed if name not in subfolders]
         yield folder, subfolders, sorted(name for name in files if not name.startswith("."))
 
 
 def is_listed(name: str) -> bool:
     """Whether a folder of this name counts: hidden ones do not, nor what macOS adds to archives."""
     return not name.startswith(".") and name != UNLISTED
+
+
+def _is_own(folder: str) -> bool:
+    """Tell whether a folder is a run of ganlab's, or a cache, by the marker that lies in it."""
+    if os.path.isfile(f"{folder}/{MARKER}"):
+        return True
+    try:
+        with open(f"{folder}/{CACHE_TAG}", "rb") as file:
+            return file.read(len(CACHE_SIGNATURE)) == CACHE_SIGNATURE
+    except OSError:
+        return False
 
 
 def _refuse(error: OSError) -> None:

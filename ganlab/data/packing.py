@@ -121,7 +121,7 @@ def _build(
                 progress.advance(chunk.taken)
     if len(bad) == len(source) or (bad and dataset.on_bad == "error"):
         raise DataError(_bad_pictures(bad, len(source), name))
-    writer.finish(bad, sources)
+    writer.finish(bad, list(source.remarks), sources)
 
 
 def _decode_chunk(source: Source, target: Target, name: str, span: range) -> Chunk:
@@ -156,8 +156,8 @@ def _reason(error: Exception) -> str:
     """Return on one line why a picture is bad."""
     if isinstance(error, UnfitError | GanlabError):
         return one_line(str(error))
-    if isinstance(error, OSError) and error.strerror:
-        return one_line(error.strerror)
+    if isinstance(error, OSError):
+        return one_line(error.strerror or str(error))
     return told(error)
 
 

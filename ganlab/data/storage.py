@@ -8,10 +8,12 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from ganlab.errors import DataError
 from ganlab.interfaces import ImageSpec
 
 FORMAT = "ganlab packed pictures 1"
@@ -21,6 +23,8 @@ HEADER_BYTES = PIXELS_AT - 8
 
 MOST_CLASSES = 1 << 20
 """More are a damaged file."""
+VERIFIED_BYTES = 1 << 20
+"""How much is verified at once: other threads have their turn after each."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Packed:
     """Name and reason of each picture that was left out."""
     fingerprint: str
     """sha256 of pixels, labels and shape, in hex, computed when they were packed: the same data, wherever it lies."""
+    remarks: tuple[str, ...] = ()
+    """What its user should be told of the pictures, a sentence each."""
 
 
 class UnusableError(Exception):
@@ -70,11 +76,11 @@ class Writer:
         self._count += len(pixels)
         self._labels.extend(labels)
 
-    def finish(self, skipped: Sequence[tuple[str, str]], sources: str) -> None:
+    def finish(self, skipped: Sequence[tuple[str, str]], remarks: Sequence[str], sources: str) -> None:
         """Write the rest. `sources` is the state of what the pictures were made from."""
         labels = np.array(self._labels, "<i8").tobytes()
-        self._digest.update(labels + repr((self._count, *self._images)).encode())
-        names = json.dumps(skipped).encode()
+        self._digest.update(labels + _shape_bytes(self._count, self._images))
+        names = json.dumps({"skipped": skipped, "remarks": remarks}).encode()
         self._file.write(labels + names)
         metadata = {
             "format": FORMAT,
@@ -123,11 +129,54 @@ def _read(file: BinaryIO, images: ImageSpec, sources: str) -> Packed:
         raise ValueError(f"{file.tell()} bytes instead of {size}")
     file.seek(size - skipped_bytes - 8 * label_count)
     labels = np.frombuffer(_exactly(file, 8 * label_count), "<i8").astype(np.int64)
-    skipped = tuple((str(name), str(reason)) for name, reason in json.loads(_exactly(file, skipped_bytes)))
+    told = json.loads(_exactly(file, skipped_bytes))
+    if isinstance(told, list):  # of an older ganlab
+        told = {"skipped": told, "remarks": []}
+    skipped = tuple((str(name), str(reason)) for name, reason in told["skipped"])
+    remarks = tuple(map(str, told["remarks"]))
     if label_count and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError("labels out of range")
     pixels = np.memmap(file, np.uint8, "r", PIXELS_AT, (count, *images[:3]))
-    return Packed(pixels, labels if classes else None, spec, skipped, str(metadata["fingerprint"]))
+    return Packed(pixels, labels if classes else None, spec, skipped, str(metadata["fingerprint"]), remarks)
+
+
+class Verification:
+    """Reads packed pictures whole, beside other work, and compares them with their checksum.
+
+    When they are mapped only the header is looked at, which knows nothing of changed pixels; to read all of them first
+    would delay every run's start.
+    """
+
+    def __init__(self, packed: Packed) -> None:
+        """Begin."""
+        self._packed = packed
+        self._sound = False
+        self._thread = Thread(target=self._compare, name="ganlab-verification", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for its end. Raise `DataError` where the pictures are not those that were packed."""
+        self._thread.join()
+        images = self._packed.images
+        if not self._sound:
+            where = images.filename if isinstance(images, np.memmap) else "memory"
+            raise DataError(
+                f"the packed pictures in {where} are not those that were packed: the file was "
+                "changed or damaged since; delete it and start again. Nothing trained on them was saved"
+            )
+
+    def _compare(self) -> None:
+        packed, digest = self._packed, hashlib.sha256()
+        pixels = packed.images.reshape(-1)
+        for start in range(0, len(pixels), VERIFIED_BYTES):
+            digest.update(pixels[start : start + VERIFIED_BYTES].data)
+        labels = b"" if packed.labels is None else packed.labels.astype("<i8").tobytes()
+        digest.update(labels + _shape_bytes(len(packed.images), packed.spec))
+        self._sound = digest.hexdigest() == packed.fingerprint
+
+
+def _shape_bytes(count: int, images: ImageSpec) -> bytes:
+    return repr((count, *images)).encode()
 
 
 def _header(metadata: Mapping[str, str], shape: tuple[int, ...], label_count: int, skipped_bytes: int) -> bytes:

@@ -72,7 +72,10 @@ class Session:
                 self._write_description()
                 with suppress(OSError):
                     directory.error.unlink()  # of an attempt before this one
+        from ganlab.data.storage import Verification
+
         self.info = self._info()
+        self._pictures = Verification(self.packed)
         reason: Reason = "failed"
         self.interruption.defer()
         self.observers.run_start(self.info, self._reals())
@@ -184,6 +187,8 @@ class Session:
         from ganlab.training.state import buffer_rows
 
         recipe, state, images = self.recipe, self.state, self.packed.spec
+        if state.iteration:  # the first one shows weights that have seen no picture
+            self._pictures.wait()
         state.refuse_non_finite(self.ranks)
         rows = buffer_rows(state, self.ranks)
         with self.ranks.work_of_first() as mine:
@@ -213,6 +218,7 @@ class Session:
     def _save(self) -> None:
         from ganlab.training.state import buffer_rows
 
+        self._pictures.wait()
         rows = buffer_rows(self.state, self.ranks)
         with self.ranks.work_of_first() as mine:
             if mine:

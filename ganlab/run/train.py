@@ -75,6 +75,8 @@ def train(
         for warning in registry.warnings():
             observers.note(warning, "warning")
         packed = _packed(recipe, observers, heartbeat)
+        for remark in packed.remarks:
+            observers.note(remark)
         for name, reason in packed.skipped[:10]:
             observers.note(f"left out {name}: {reason}", "warning")
         if len(packed.skipped) > 10:

@@ -6,11 +6,16 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from stand_ins import pictures, png_bytes, write_files
+from toys import tiny
 
+import ganlab
 from ganlab import DataError, is_listed, walk_folder
 from ganlab.data import cache
+from ganlab.data.packing import pack
 from ganlab.standard.datasets.image_folder import ImageFolder
 
 FILES = (
@@ -74,3 +79,40 @@ def test_what_is_packed_already_stays_valid(folder: Path) -> None:
             lines.append(f"{path}\0{path.stat().st_size}\x00123456789\n")
     expected = hashlib.sha256("".join(lines).encode()).hexdigest()
     assert cache.place(ImageFolder(root=folder), "image_folder").sources == expected
+
+
+def picture_folder(root: Path, count: int = 12) -> Path:
+    write_files(root, {f"{index:02d}.png": png_bytes(picture) for index, picture in enumerate(pictures(count, 8, 8))})
+    return root
+
+
+def recipe_of(root: Path) -> dict[str, Any]:
+    dataset = {"name": "image_folder", "root": str(root), "resolution": 8}
+    return tiny(dataset=dataset, model={"name": "dcgan", "base_channels": 4, "latent_dim": 6})
+
+
+def test_a_run_among_the_pictures_is_no_part_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run, its samples, and even the cache lie in the very folder that is trained on."""
+    pics = picture_folder(tmp_path / "pics")
+    monkeypatch.setenv("GANLAB_CACHE", str(pics / "packed"))
+    first = ganlab.train(recipe_of(pics), overrides=["train.iterations=4"], out=pics / "run")
+    longer = ganlab.train(recipe_of(pics), overrides=["train.iterations=8"], out=pics / "run")
+    assert (first.iterations, longer.iterations) == (4, 8)
+    assert len(ImageFolder(root=pics).open()) == 12
+    assert "packing image_folder again" not in (pics / "run/log.txt").read_text()
+    (remark,) = ImageFolder(root=pics).open().remarks[-1:]
+    assert remark == f"left out {pics}/run: a run or a cache of ganlab's own"
+
+
+def test_a_cache_in_the_folder_of_the_pictures_is_no_change_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pics = picture_folder(tmp_path / "pics")
+    monkeypatch.setenv("GANLAB_CACHE", str(pics))
+    dataset, said = ImageFolder(root=pics, resolution=8), list[str]()
+    for _ in range(2):
+        pack(dataset, "image_folder", lambda work, done, total: said.append(work))
+    assert said.count("packing image_folder") == len([work for work in said if "packing" in work]) > 0
+    before = len(said)
+    pack(dataset, "image_folder", lambda work, done, total: said.append(work))
+    assert len(said) == before, "the third time it is there already"

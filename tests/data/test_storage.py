@@ -13,8 +13,20 @@ import numpy as np
 import pytest
 import safetensors
 from stand_ins import pictures
+from toys import tiny
 
-from ganlab.data.storage import MOST_CLASSES, NotPackedError, Packed, UnusableError, Writer, read, size_bytes
+import ganlab
+from ganlab import DataError
+from ganlab.data.storage import (
+    MOST_CLASSES,
+    NotPackedError,
+    Packed,
+    UnusableError,
+    Verification,
+    Writer,
+    read,
+    size_bytes,
+)
 from ganlab.interfaces import ImageSpec
 
 IMAGES = ImageSpec(3, 8, 8, 11)
@@ -30,7 +42,7 @@ def write(path: Path, images: ImageSpec = IMAGES, skipped: Sequence[tuple[str, s
         writer = Writer(file, images)
         for part in (slice(0, 32), slice(32, 70)):
             writer.add(PIXELS[part], LABELS[part] if images.classes else [])
-        writer.finish(skipped, "their state")
+        writer.finish(skipped, (), "their state")
 
 
 @pytest.fixture
@@ -71,7 +83,10 @@ def test_it_is_a_safetensors_file(path: Path) -> None:
         assert np.array_equal(file.get_tensor("images"), PIXELS)
         assert file.get_tensor("labels").tolist() == LABELS
         assert file.metadata()["fingerprint"] == again(path).fingerprint
-        assert json.loads(file.get_tensor("skipped").tobytes()) == [["picture 3", "black as night"]]
+        assert json.loads(file.get_tensor("skipped").tobytes()) == {
+            "skipped": [["picture 3", "black as night"]],
+            "remarks": [],
+        }
 
 
 @pytest.mark.parametrize("classes", [0, 11])
@@ -81,7 +96,7 @@ def test_pixels_begin_on_a_page_and_the_size_is_known_before(tmp_path: Path, cla
     data = (tmp_path / "packed").read_bytes()
     assert struct.unpack("<Q", data[:8]) == (4088,)
     assert data[4096 : 4096 + PIXELS.nbytes] == PIXELS.tobytes()
-    assert len(data) == size_bytes(70, images) + len("[]")
+    assert len(data) == size_bytes(70, images) + len('{"skipped": [], "remarks": []}')
 
 
 def _rewritten(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
@@ -136,3 +151,45 @@ def test_what_is_not_there_or_of_something_else_says_so(path: Path) -> None:
     path.write_bytes(old)
     with pytest.raises(UnusableError, match=r"^cache of another version$"):
         again(path)
+
+
+@pytest.mark.parametrize("where", ["first pixel", "last pixel", "label"])
+def test_a_byte_that_was_changed_after_the_header_is_found(path: Path, where: str) -> None:
+    packed = again(path)
+    Verification(packed).wait()
+    data = bytearray(path.read_bytes())
+    end = 4096 + packed.images.nbytes
+    data[{"first pixel": 4096, "last pixel": end - 1, "label": end + 8}[where]] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=f"the packed pictures in {path} are not those that were packed"):
+        Verification(again(path)).wait()
+
+
+def test_nothing_that_was_trained_on_changed_pictures_is_saved(tmp_path: Path) -> None:
+    recipe = tiny()
+    generator = ganlab.train(recipe, out="sound").generator.read_bytes()
+    (cached,) = (tmp_path / "cache").glob("*.safetensors")
+    data = bytearray(cached.read_bytes())
+    data[4096] ^= 0x80
+    cached.write_bytes(data)
+    with pytest.raises(DataError, match="delete it and start again"):
+        ganlab.train(recipe, out="changed")
+    assert [path.name for path in Path("changed/checkpoints").iterdir()] == ["00000000"]
+    cached.unlink()
+    assert ganlab.train(recipe, out="again").generator.read_bytes() == generator
+
+
+def test_remarks_are_kept_and_an_older_file_without_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "packed.safetensors"
+    with file.open("wb") as opened:
+        writer = Writer(opened, ImageSpec(1, 2, 2))
+        writer.add(np.zeros((1, 1, 2, 2), np.uint8), [])
+        writer.finish([("a.png", "is empty")], ["left out as no pictures: 3 .txt"], "state")
+    found = read(file, ImageSpec(1, 2, 2), "state")
+    assert (found.skipped, found.remarks) == ((("a.png", "is empty"),), ("left out as no pictures: 3 .txt",))
+    old = b'[["a.png", "is empty"]]'
+    header = json.loads(file.read_bytes()[8:4096])
+    header["skipped"] = {"dtype": "U8", "shape": [len(old)], "data_offsets": [4, 4 + len(old)]}
+    text = json.dumps(header).encode().ljust(4088)
+    file.write_bytes(struct.pack("<Q", 4088) + text + bytes(4) + old)
+    assert read(file, ImageSpec(1, 2, 2), "state").skipped == (("a.png", "is empty"),)

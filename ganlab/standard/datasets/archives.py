@@ -9,6 +9,8 @@ import weakref
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from ganlab import DataError, is_listed, walk_folder
@@ -27,6 +29,8 @@ class FileStore(ABC):
     """The folder or archive."""
     names: list[str]
     """Relative paths of the files whose names end like a picture's, sorted; hidden ones are left out."""
+    remarks: list[str]
+    """What was left out, a sentence each."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -38,7 +42,7 @@ class Folder(FileStore):
 
     def __init__(self, path: Path, limit: int) -> None:
         self.path, self._limit = path, limit
-        self.names = _pictures_below(path)
+        self.names, self.remarks = _pictures_below(path)
 
     def read(self, name: str) -> bytes:
         path = self.path / name
@@ -54,7 +58,7 @@ class Archive(FileStore):
 
     def __init__(self, path: Path, limit: int) -> None:
         self.path, self._limit = path, limit
-        self._members = _members(path)
+        self._members, self.remarks = _members(path)
         self.names = sorted(self._members)
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
@@ -96,31 +100,45 @@ def web_page(data: bytes) -> bool:
     )
 
 
-def _pictures_below(root: Path) -> list[str]:
-    names, suspects = [], []
-    for folder, subfolders, files in walk_folder(root):
+def _pictures_below(root: Path) -> tuple[list[str], list[str]]:
+    names, suspects, others = [], [], []
+    own: list[str] = []
+    for folder, subfolders, files in walk_folder(root, passed_over=own):
         below = os.path.relpath(folder, root)
         prefix = "" if below == "." else f"{below}/"
         names += [prefix + name for name in files if _is_picture(name)]
+        others += [name for name in files if not _is_picture(name)]
         suspects += [prefix + name for name in subfolders if _is_picture(name)]
     # A folder called x.jpg that holds no pictures is a bad picture, which is to be named and not passed over.
     names += [suspect for suspect in suspects if not any(name.startswith(f"{suspect}/") for name in names)]
-    return sorted(names)
+    return sorted(names), _left_out(others) + [f"left out {folder}: a run or a cache of ganlab's own" for folder in own]
 
 
-def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
+def _left_out(names: Iterable[str]) -> list[str]:
+    """Say in one sentence which files do not count, with their numbers by ending."""
+    counts = Counter(os.path.splitext(name)[1].lower() or "no ending" for name in names)
+    if not counts:
+        return []
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kinds = ", ".join(f"{count:,} {ending}" for ending, count in ordered[:5])
+    rest = sum(count for _, count in ordered[5:])
+    return [f"left out as no pictures: {kinds}{f' and {rest:,} others' if rest else ''}"]
+
+
+def _members(path: Path) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
         raise DataError(f"{path} {_what_it_is(path)}") from error
-    members = {info.filename: info for info in infos if not info.is_dir() and _is_picture(info.filename)}
-    members = {name: info for name, info in members.items() if all(map(is_listed, folders(name, whole=True)))}
+    files = {info.filename: info for info in infos if not info.is_dir()}
+    listed = {name: info for name, info in files.items() if all(map(is_listed, folders(name, whole=True)))}
+    members = {name: info for name, info in listed.items() if _is_picture(name)}
     if locked := next((name for name, info in members.items() if info.flag_bits & ENCRYPTED), None):
         raise DataError(
             f"{path} is encrypted ({locked}); unpack it with its password and set dataset.root to the folder"
         )
-    return members
+    return members, _left_out(name for name in listed if not _is_picture(name))
 
 
 def folders(name: str, *, whole: bool = False) -> list[str]:

@@ -52,6 +52,7 @@ class Files(Source):
 
     def __init__(self, store: FileStore, class_names: list[str] | None) -> None:
         self._store = store
+        self.remarks = store.remarks
         self._labels: list[int] = []
         if class_names is not None:
             numbers = {name: number for number, name in enumerate(sorted(set(class_names)))}
