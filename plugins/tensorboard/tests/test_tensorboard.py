@@ -17,6 +17,7 @@ from ganlab_tensorboard import TensorBoard, toml_lines
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 import ganlab
 from ganlab import ImageSpec, RunInfo, Snapshot, Tick
@@ -38,6 +39,9 @@ def recipe(iterations: int = 8, **observers: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True, scope="module")
 def _place() -> Iterator[None]:
     with isolated({"tensorboard": TensorBoard}):
+        # TensorBoard reads the files of one second in the order of their names, which end in a count: 9 after 10.
+        for _ in range(10):
+            SummaryWriter("counted").close()
         yield
 
 
