@@ -33,7 +33,7 @@ def serve() -> None:
     import ganlab.run.session  # noqa: F401
     from ganlab.data import batches, packing  # noqa: F401
     from ganlab.recipe.recipe import parse_recipe
-    from ganlab.training import loop, sampling  # noqa: F401
+    from ganlab.training import sampling, trainer  # noqa: F401
 
     parse_recipe(tomllib.loads(rank_parts.RECIPE))
     print(json.dumps(run(json.load(sys.stdin))))
