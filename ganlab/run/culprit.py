@@ -37,6 +37,10 @@ class _Suspect(NamedTuple):
         """Tell whether the code that runs in `frame` lies in the component's package."""
         return _package(frame.f_globals.get("__name__")) == _package(type(self.component).__module__)
 
+    def runs(self, frame: FrameType) -> bool:
+        """Tell whether a method of the component runs in `frame`."""
+        return type(frame.f_locals.get("self")) is type(self.component)
+
 
 @contextmanager
 def naming_culprit(
@@ -67,10 +71,10 @@ def culprit(recipe: Recipe, error: BaseException) -> Provider | None:
     """Return the plugin whose code has raised `error`, or None where it was ganlab's own."""
     suspects = _suspects(recipe)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
-    for frame in frames:
+    for place, frame in enumerate(frames):
         found = [suspect for suspect in suspects if suspect.wrote(frame)]
         if found:
-            return max(found, key=lambda suspect: _closeness(suspect, frame)).provider
+            return _closest(found, frames[place:]).provider
     # No code of theirs was running, but what they had built or asked for: a network of torch's own layers, a gradient.
     modules = {frame.f_globals.get("__name__") for frame in frames}
     order: tuple[Kind, ...] = ("model",) if _MODULE_CALL in modules else ("loss", "augmentation", "model")
@@ -94,10 +98,18 @@ def _suspects(recipe: Recipe) -> list[_Suspect]:
     return [suspect for suspect in found if normalized(suspect.provider.distribution) not in (HOST, normalized(HERE))]
 
 
-def _closeness(suspect: _Suspect, frame: FrameType) -> tuple[bool, bool]:
-    """Order the components of one package by how certainly the code in `frame` is theirs."""
-    itself = type(frame.f_locals.get("self")) is type(suspect.component)
-    return itself, frame.f_globals.get("__name__") == type(suspect.component).__module__
+def _closest(suspects: list[_Suspect], frames: list[FrameType]) -> _Suspect:
+    """Return whose the code in the first of `frames` is, of the components of one package; the others called it."""
+    module = frames[0].f_globals.get("__name__")
+    near = [suspect for suspect in suspects if suspect.runs(frames[0])]
+    near = near or [suspect for suspect in suspects if type(suspect.component).__module__ == module] or suspects
+    # A function that several of them could call is the nearest caller's; layers of a network are the model's.
+    for frame in frames:
+        layer = frame.f_globals.get("__name__") == _MODULE_CALL
+        for suspect in near:
+            if suspect.runs(frame) or (layer and suspect.provider.kind == "model"):
+                return suspect
+    return near[0]
 
 
 def _kept(head: str, error: BaseException, run: RunDirectory | None) -> Iterator[str]:

@@ -63,12 +63,49 @@ INPLACE = LOSS.replace(
     '            yield Update("discriminator", y.mean())',
 )
 EXITING = LOSS.replace("batch = next", "raise SystemExit(0)\n            batch = next")
+ALL_IN_ONE = """
+    from ganlab import Loss, Model
+    from ganlab_dcgan import DCGAN
+
+    def fail():
+        raise ZeroDivisionError("in a function")
+
+    class Networks(Model):
+        api = 1
+        where: str = ""
+
+        def check(self, images):
+            pass
+
+        def build(self, images):
+            if self.where == "build":
+                fail()
+            networks = DCGAN(base_channels=4, latent_dim=self.latent_dim).build(images)
+            if self.where == "forward":
+                networks["generator"].register_forward_hook(lambda *_: fail())
+            return networks
+
+    class Steps(Loss):
+        api = 1
+
+        def updates(self, networks, batches, iteration):
+            networks["generator"](next(batches).z)
+            fail()
+            yield
+"""
+OFFERS = """
+[ganlab.models]
+one = all_in_one:Networks
+[ganlab.losses]
+one = all_in_one:Steps
+"""
 PLUGINS = [
     Plugin("data-plugin", "dataset", "theirs", DATASET),
     Plugin("model-plugin", "model", "theirs", MODEL),
     Plugin("loss-inplace", "loss", "inplace", INPLACE),
     Plugin("loss-exiting", "loss", "exiting", EXITING),
     Plugin("change-plugin", "augmentation", "theirs", AUGMENTATION.replace("return images", "return images.blur()")),
+    Plugin("all-in-one", "model", "one", ALL_IN_ONE, entry_points=OFFERS),
 ]
 
 
@@ -134,6 +171,17 @@ def test_the_plugin_whose_code_raised_is_named(tables: dict[str, Any], sentence:
             .read_text()
             .startswith(f"{text.splitlines()[0]}\n\nTraceback (most recent call last):")
         )
+
+
+@pytest.mark.parametrize(("where", "kind"), [("build", "model"), ("forward", "model"), ("", "loss")])
+def test_a_function_of_a_package_with_several_components_is_that_of_the_one_that_called_it(
+    where: str, kind: str
+) -> None:
+    one = {"name": "one"}
+    tables: dict[str, Any] = tiny(loss=one) | {"model": one | {"latent_dim": 6, "where": where}}
+    with pytest.raises(PluginError, match=rf'^{kind} "one" \(all-in-one 1\.0\) broke down') as caught:
+        ganlab.train(tables, out="run")
+    assert "ZeroDivisionError: in a function" in str(caught.value)
 
 
 def test_what_keeps_a_dry_run_from_building_is_named_too() -> None:
