@@ -19,13 +19,8 @@ from documents import DOCS, blocks, section
 from rank_parts import PICTURES, PLAIN, RECIPE
 from safetensors.torch import load_file
 
-from ganlab import DataError, ImageSpec, RunError
-from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
-from ganlab.data.packing import Packed
-from ganlab.distributed.launch import exit_code
-from ganlab.distributed.lost_ranks import named
-from ganlab.distributed.share import Share
+from ganlab import GanlabError
+from ganlab.distributed.ranks import Place, Ranks, joined, place
 from ganlab.registry.kinds import GROUPS
 from ganlab.training.checkpoint import RANK_BUFFERS
 
@@ -37,49 +32,56 @@ PROGRESS = (
 )  # fmt: skip
 
 
-# The shares
+# A process that is alone
 
 
-def test_every_place_of_a_batch_belongs_to_exactly_one_of_1_to_4096_ranks() -> None:
-    for ranks in range(1, 4097):
-        for size in (ranks, 3 * ranks):
-            shares = Share(np.arange(ranks), ranks).of(size)  # type: ignore[arg-type]  # all ranks at once
-            assert np.array_equal(shares.start[1:], shares.stop[:-1])
-            assert (shares.start[0], shares.stop[-1]) == (0, size)
-            assert (shares.stop - shares.start == size // ranks).all()
+ALONE = Ranks(Place(0, 1, 0), torch.device("cpu"))
 
 
-def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
-    for size, ranks in ((7, 2), (8, 3), (64, 4096)):
-        sentence = f"train.batch_size = {size} cannot be shared evenly by {ranks} processes; set it to a multiple of "
-        with pytest.raises(DataError, match=re.escape(f"{sentence}{ranks}")):
-            Share(0, ranks).of(size)
+def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert place() == Place(rank=0, world=1, local=0, launched=False)
+    with joined(place(), torch.device("cpu"), 1.0) as ranks:
+        assert ranks.alone
+        assert ranks.first
+        assert not torch.distributed.is_initialized()
 
 
-@pytest.mark.parametrize("ranks", [2, 3, 4, 12])
-def test_the_shares_of_all_ranks_are_the_batch_of_one(ranks: int) -> None:
-    images = np.random.RandomState(0).randint(0, 256, (40, 1, 4, 4)).astype(np.uint8)
-    labels = np.arange(40, dtype=np.int64) % 7
-    packed = Packed(images, labels, ImageSpec(1, 4, 4, 7), (), "fingerprint")
-
-    def batches(share: Share) -> Batches:
-        device = torch.device("cpu")
-        return Batches(
-            packed, Latent(5, "normal"), batch_size=12, conditional=True, flip=True, seed=1, device=device, share=share
-        )
-
-    whole, parts = batches(Share(0, 1)), [batches(Share(number, ranks)) for number in range(ranks)]
-    for _ in range(7):  # more than two epochs
-        batch, shares = next(whole), [next(part) for part in parts]
-        assert torch.equal(batch.real, torch.cat([share.real for share in shares]))
-        assert torch.equal(batch.z, torch.cat([share.z for share in shares]))
-        assert torch.equal(batch.condition[0], torch.cat([share.condition[0] for share in shares]))
+def test_torchrun_says_where_a_process_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "TORCHELASTIC_RUN_ID": "x"}
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert place() == Place(rank=5, world=8, local=1, launched=True)
+    monkeypatch.setenv("RANK", "8")
+    with pytest.raises(GanlabError, match="RANK = 8 is not below WORLD_SIZE = 8; start ganlab with --nproc or torchr"):
+        place()
+    monkeypatch.setenv("RANK", "first")
+    with pytest.raises(GanlabError, match="RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers, as torchrun sets"):
+        place()
 
 
-def test_ranks_are_named_in_words() -> None:
-    assert named([3]) == "rank 3"
-    assert named([0, 1, 5]) == "ranks 0, 1 and 5"
-    assert named(range(1024)) == "ranks 0, 1, 2, 3, 4, 5, 6, 7 and 1016 more"
+def test_one_alone_agrees_with_itself() -> None:
+    values = [torch.tensor([1.0, -2.0]), torch.tensor(3.0)]
+    ALONE.average(values)
+    ALONE.adopt(values)
+    assert [value.tolist() for value in values] == [[1.0, -2.0], 3.0]
+    assert ALONE.mean({"loss": 0.3}) == {"loss": 0.3}
+    assert (ALONE.smallest(2.5), ALONE.largest(2.5)) == (2.5, 2.5)
+    assert (ALONE.any(True), ALONE.any(False)) == (True, False)
+    assert ALONE.text_of_first("runs/faces/0001") == "runs/faces/0001"
+    rows = ALONE.rows(torch.tensor([0.1, 7.0]))
+    assert (rows.dtype, rows.tolist()) == (torch.float64, [[pytest.approx(0.1, rel=1e-7), 7.0]])
+    ALONE.same("digest", "another recipe than rank 0")
+
+
+def test_the_work_of_one_alone_fails_as_it_would_without_ranks() -> None:
+    error = OSError("the disk is full")
+    with pytest.raises(OSError, match="the disk is full") as caught, ALONE.work_of_first():
+        raise error
+    assert caught.value is error
+    with ALONE.work_of_first() as mine:
+        assert mine
 
 
 # Runs whose ranks are forked from one process, which stands in for torchrun
@@ -94,7 +96,7 @@ class Job(NamedTuple):
     recipe: str = RECIPE
     goes_on: str = ""
     """The job whose run it goes on with, a copy of it."""
-    grace: float = 15.0
+    grace: float = 60.0
     """How many seconds the others have when one has ended, before they are killed."""
     rank_1_options: str = ""
     rank_1_environment: Mapping[str, str] = {}
@@ -110,8 +112,6 @@ class Ended(NamedTuple):
 
     folder: Path
     codes: list[int]
-    seconds: list[float]
-    """By rank, how long each has taken."""
     out: list[str]
     err: list[str]
 
@@ -130,17 +130,7 @@ class Ended(NamedTuple):
 
     def said(self) -> list[str]:
         """Return what was said beside the progress, by all ranks."""
-        progress = (
-            "looking for",
-            "packing",
-            "waiting for",
-            "r in ",
-            f"{PICTURES} pictures",
-            "parameters",
-            "epoch ",
-            "continues",
-        )
-        return [line for text in self.err for line in text.splitlines() if line and not line.startswith(progress)]
+        return [line for text in self.err for line in text.splitlines() if line and not line.startswith(PROGRESS)]
 
 
 def newest(run: Path) -> Path:
@@ -163,7 +153,6 @@ JOBS = {
     "one": Job(1),
     "one of one": Job(1, grouped=True),
     "two": Job(2),
-    "two again": Job(2),
     "plain one": Job(1, "--set train.iterations=1", recipe=PLAIN),
     "plain two": Job(2, "--set train.iterations=1", recipe=PLAIN),
     "shipped": Job(2, "--set moving_average.enabled=false --set train.iterations=3"),
@@ -209,10 +198,10 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
         check=True,
     )
     ended = {}
-    for name, result in json.loads(server.stdout).items():
+    for name, codes in json.loads(server.stdout).items():
         logs = [place / name / "logs" / str(rank) for rank in range(JOBS[name].ranks)]
         said = {kind: [(log / kind).read_text() for log in logs] for kind in ("out", "err")}
-        ended[name] = Ended(place / name, **result, **said)
+        ended[name] = Ended(place / name, codes, **said)
     return ended
 
 
@@ -313,13 +302,7 @@ def test_without_batchnorm_two_ranks_have_the_gradients_and_weights_of_one(jobs:
     for name in moments:  # after one step Adam's first moment is half of the gradient: betas[0] is 0.5
         assert one[name].abs().max() > 1e-4
     for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
-
-
-def test_two_runs_on_two_ranks_are_identical(jobs: dict[str, Ended]) -> None:
-    assert jobs["two"].state() == jobs["two again"].state()
-    assert jobs["two"].state() != jobs["one"].state()
-    assert same_files(jobs["two"], jobs["two again"])
+        np.testing.assert_allclose(two[name], tensor, atol=1e-5, rtol=1e-5, err_msg=name)
 
 
 def same_files(one: Ended, other: Ended) -> bool:
@@ -360,7 +343,7 @@ def test_what_is_shipped_holds_the_average_of_the_ranks_statistics(jobs: dict[st
     layers = sorted((name.partition(".")[0] for name in shipped if name.endswith("running_mean")), key=int)
     names = [f"{layer}.{name}" for layer in layers for name in ("running_mean", "running_var", "num_batches_tracked")]
     for name, part in zip(names, parts, strict=True):
-        torch.testing.assert_close(shipped[name].double().reshape(-1), part, atol=1e-7, rtol=1e-6, msg=name)
+        np.testing.assert_allclose(shipped[name].reshape(-1), part, atol=1e-7, rtol=1e-6, err_msg=name)
 
 
 GOES_ON = "the same command with --out goes on from the last checkpoint"
@@ -398,7 +381,6 @@ def test_when_a_rank_breaks_all_end_and_one_says_why(
 ) -> None:
     ended, (codes, sentence) = jobs[job], BROKEN[job]
     assert ended.codes == codes
-    assert max(ended.seconds) < 30
     spoken = [line for line in ended.said() if line.startswith(("ganlab: ", "Error: ", "Traceback"))]
     assert len(spoken) == 1, ended.err
     assert re.fullmatch(f"(ganlab|Error): {sentence}", spoken[0]), spoken[0]
@@ -425,7 +407,6 @@ def test_nproc_ends_when_a_rank_is_killed(jobs: dict[str, Ended]) -> None:
     ended = jobs["killed"]
     assert ended.codes == [1]
     assert ended.said() == [f"ganlab: rank 1 was ended by SIGKILL, as the system does where memory runs out; {GOES_ON}"]
-    assert (ended.folder / "logs/0/err").stat().st_mtime - (ended.folder / "notes/done-1-4").stat().st_mtime < 30
 
 
 def test_a_signal_to_ranks_and_launcher_saves_once(jobs: dict[str, Ended]) -> None:
@@ -461,27 +442,6 @@ def test_the_launcher_passes_on_how_the_ranks_end(jobs: dict[str, Ended]) -> Non
     assert mistake.codes == [2]
     assert mistake.err[0].count("ganlab: ") == 1
     assert "Traceback" not in mistake.err[0]
-
-
-class Failure(NamedTuple):
-    """As much of torch's report on a process as is read."""
-
-    exitcode: int
-
-
-@pytest.mark.parametrize(
-    ("codes", "spoken", "code"), [((2, -15), True, 2), ((1, 1), True, 1), ((-9, 1), True, 1), ((-15, -15), False, 143)]
-)
-def test_the_exit_code_is_that_of_the_first_to_end(codes: tuple[int, int], spoken: bool, code: int) -> None:
-    failures = {number: Failure(exitcode) for number, exitcode in enumerate(codes)}
-    assert exit_code(failures, spoken) == code
-
-
-def test_a_rank_that_ends_without_a_word_is_named() -> None:
-    with pytest.raises(RunError, match="rank 1 was ended by SIGSEGV; the same command"):
-        exit_code({1: Failure(-11), 0: Failure(1)}, spoken=False)
-    with pytest.raises(RunError, match="rank 3 ended with exit code 7 and without a word; the same command"):
-        exit_code({3: Failure(7)}, spoken=False)
 
 
 # What a machine with a GPU tries out: one rank, which exchanges with itself through NCCL
