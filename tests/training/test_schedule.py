@@ -1,0 +1,64 @@
+"""How long a run trains and how its learning rate falls, against exact fractions."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from toys import tiny
+
+from ganlab.recipe.recipe import parse_recipe
+from ganlab.recipe.settings import Optimizer
+from ganlab.training.schedule import Schedule, learning_rate
+from ganlab.training.state import State
+
+
+def schedule(per_epoch: int, **tables: Any) -> Schedule:
+    recipe = tiny() | {"train": {"batch_size": 8}, "snapshot": {}} | tables
+    return Schedule(parse_recipe(recipe), per_epoch)
+
+
+def at(iteration: int, drawn: int) -> State:
+    return State({}, {}, None, {}, iteration=iteration, drawn=drawn)
+
+
+def test_iterations_are_counted_whatever_each_draws() -> None:
+    course = schedule(5, train={"batch_size": 8, "iterations": 16})
+    place = at(iteration=4, drawn=12)
+    assert (course.images(place), course.epoch(place), course.progress(place)) == (96, 2.4, 0.25)
+    assert [course.done(at(iteration, 999)) for iteration in (15, 16, 17)] == [False, True, True]
+    assert course.progress(at(20, 0)) == 1.0, "of a run that was made shorter"
+
+
+def test_epochs_are_counted_by_what_was_drawn() -> None:
+    course = schedule(5, train={"batch_size": 8, "epochs": 2.5})
+    # Two epochs and a half are twelve batches and a half: thirteen, since none is drawn in part.
+    assert [course.progress(at(0, drawn)) for drawn in (0, 12, 13, 14)] == [0.0, 12 / 13, 1.0, 1.0]
+    assert schedule(5, train={"batch_size": 8, "epochs": 0.01}).progress(at(1, 1)) == 1.0
+
+
+@pytest.mark.parametrize("tenths", [1, 3, 7, 11, 23, 29, 57])
+def test_tenths_of_an_epoch_end_where_exact_ones_do(tenths: int) -> None:
+    """1.1 * 10 is more than 11 in floating point, and 0.3 / 0.1 less than 3."""
+    train, snapshot = {"batch_size": 8, "epochs": tenths / 10}, {"every_epochs": tenths / 10}
+    recipe = parse_recipe(tiny() | {"train": train, "snapshot": snapshot})
+    for per_epoch in range(1, 101):
+        course, exact = Schedule(recipe, per_epoch), Fraction(tenths, 10) * per_epoch
+        last = max(1, math.ceil(exact))
+        assert [course.done(at(0, drawn)) for drawn in (last - 1, last)] == [False, True]
+        for drawn in (last - 1, last, 3 * last, 10 * per_epoch):
+            assert course.snapshots_due(at(0, drawn)) == math.floor(drawn / exact)
+
+
+def test_snapshots_come_every_so_many_iterations() -> None:
+    course = schedule(5, snapshot={"every_iterations": 6})
+    assert [course.snapshots_due(at(iteration, 100)) for iteration in (0, 5, 6, 11, 12)] == [0, 0, 1, 1, 2]
+
+
+def test_the_learning_rate_is_constant_and_then_falls_to_nothing() -> None:
+    options = Optimizer(lr=0.01, decay_from=0.25)
+    rates = [learning_rate(options, progress) for progress in (0.0, 0.25, 0.4, 0.625, 0.7, 1.0)]
+    assert rates == pytest.approx([0.01, 0.01, 0.008, 0.005, 0.004, 0.0])
+    assert learning_rate(Optimizer(lr=0.01), 0.9) == 0.01
