@@ -123,13 +123,15 @@ class RunDirectory(NamedTuple):
 
         The lock is of who trains. Others may be at work, such as an export: what a living process writes is left.
         """
-        for entry in sorted((self.path / WORKPLACE).iterdir()):
+        workplace = self.path / WORKPLACE
+        try:
             # Checkpoints are written by whoever holds the lock: a process number among them was given out again.
-            if "-checkpoints-" in entry.name or not _is_written(entry.name):
-                try:
+            for name in sorted(os.listdir(workplace)):
+                if "-checkpoints-" in name or not _is_written(name):
+                    entry = workplace / name
                     shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-                except OSError as error:
-                    report(f"cannot delete {entry}: {error.strerror or error}")
+        except OSError as error:
+            report(f"cannot clear {workplace}: {error.strerror or error}")
 
 
 class Held(NamedTuple):
@@ -140,10 +142,15 @@ class Held(NamedTuple):
     def moved_from(self, path: Path) -> Path | None:
         """Return where the directory is now, or None where it still is at `path`. Raise `RunError` where it is gone."""
         mine = os.fstat(self.descriptor)
-        if _is_same(path, mine):
-            return None
+        try:
+            if os.path.samestat(os.stat(path), mine):
+                return None
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError:
+            return None  # the disk does not answer: whoever writes next is told
         now = _path_of(self.descriptor)
-        if now is None or not _is_same(now, mine):
+        if now is None or not now.exists() or not os.path.samestat(now.stat(), mine):
             raise RunError(
                 f"the run's directory {path} is gone: it was deleted or moved while the run was on; "
                 "what was trained since its last checkpoint is lost"
@@ -234,13 +241,6 @@ def _folder_name(recipe: str) -> str:
     """Return a recipe's name, which is that of a file or a program's choice, as the name of one folder."""
     plain = "".join(letter if letter.isprintable() and letter not in "/\\" else "_" for letter in recipe)
     return plain.lstrip(".")[:60] or "recipe"
-
-
-def _is_same(path: Path, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), status)
-    except OSError:
-        return False
 
 
 def _path_of(descriptor: int) -> Path | None:

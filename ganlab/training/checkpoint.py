@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 import stat
 from collections.abc import Callable, Mapping
@@ -273,9 +274,11 @@ def _remove(path: Path, report: Report) -> None:
 
 def _delete(path: Path) -> None:
     """Delete a checkpoint, which is two files and nothing else; what else somebody has put there stays."""
-    for name in (MANIFEST, STATE):
-        (path / name).unlink(missing_ok=True)
-    path.rmdir()
+    files = [path / name for name in (MANIFEST, STATE) if os.path.lexists(path / name)]
+    for file in files:
+        file.unlink()
+    if files:
+        path.rmdir()
 
 
 def _directories(directory: Path) -> list[Path]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from toys import tiny
 
+import ganlab
+from ganlab import Observer, RunInfo, Tick, hookimpl
 from ganlab.errors import GanlabError, RunError
+from ganlab.registry import registry
 from ganlab.run.directory import INDEX, RunDirectory, enter_in_index, indexed_runs, new_directory, newest_run
 
 
@@ -57,16 +62,110 @@ def test_a_directory_without_permission_is_named(tmp_path: Path) -> None:
 def test_a_run_in_use_is_refused_and_a_killed_one_is_free(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     hold = "import sys, time; from pathlib import Path; from ganlab.run.directory import RunDirectory\n"
-    hold += "with RunDirectory(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)"
+    hold += "with RunDirectory(Path(sys.argv[1])).locked('faces'): print('held', flush=True); time.sleep(60)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     holder = subprocess.Popen([sys.executable, "-c", hold, str(run.path)], stdout=subprocess.PIPE, env=environment)
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(GanlabError, match=f"is in use by pid {holder.pid} on "), run.locked():
+    with pytest.raises(GanlabError, match=f"is in use by pid {holder.pid} on "), run.locked("faces"):
         pass
     holder.kill()
     holder.wait()
     holder.stdout.close()
-    deadline = time.monotonic() + 10
-    with run.locked():
-        assert time.monotonic() < deadline
+    with run.locked("faces"):
+        pass
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    paths = sorted(folder.rglob("*"))
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+def test_a_folder_with_files_of_a_run_s_names_is_no_run(tmp_path: Path) -> None:
+    """A user's own files are neither overwritten nor deleted, whatever they are called."""
+    mine = tmp_path / "mine"
+    for name in ("recipe.toml", ".tmp-mystuff/a.txt", ".tmp-4711-recipe.toml", "samples/20240131.png", ".lock"):
+        (mine / name).parent.mkdir(parents=True, exist_ok=True)
+        (mine / name).write_text(f"my {name}")
+    (mine / "checkpoints/20240131").mkdir(parents=True)
+    before = contents(mine)
+    with pytest.raises(GanlabError, match="is not empty and holds no run of ganlab; name a new directory"):
+        ganlab.train(tiny(), out=mine)
+    assert contents(mine) == before
+
+
+def test_what_a_user_puts_into_a_run_stays(tmp_path: Path) -> None:
+    run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
+    mine = ("samples/20240131.png", ".tmp-mystuff/a", ".tmp-1-x", "checkpoints/00000004/notes.txt", "notes.txt")
+    for name in mine:
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text(f"my {name}")
+    ganlab.train(tiny(), out="run")
+    assert {name: (run / name).read_text() for name in mine} == {name: f"my {name}" for name in mine}
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"00000004", "00000008", "00000012"}
+    assert [path.name for path in (run / "checkpoints/00000004").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["log.txt", "samples", "checkpoints", "metrics.jsonl", ".ganlab"])
+def test_a_link_in_a_run_leads_nowhere(tmp_path: Path, name: str) -> None:
+    run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
+    elsewhere = tmp_path / "elsewhere"
+    (run / name).rename(elsewhere)
+    (run / name).symlink_to(elsewhere)
+    before = contents(tmp_path)
+    with pytest.raises(GanlabError, match=f"run/{name} is a link; ganlab writes only into a run's own files"):
+        ganlab.train(tiny(), out="run")
+    assert contents(tmp_path) == before
+
+
+def test_a_run_of_an_older_ganlab_is_known_by_its_checkpoint(tmp_path: Path) -> None:
+    run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
+    shutil.rmtree(run / ".ganlab")
+    (run / ".lock").write_text("pid 1 on nowhere")
+    assert ganlab.train(tiny(), out="run").iterations == 12
+
+
+def test_a_run_that_was_killed_before_its_marker_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "run/.ganlab/tmp").mkdir(parents=True)
+    (tmp_path / "run/.ganlab/tmp/.tmp-99999999-.ganlab-run.json").write_text("{")
+    assert ganlab.train(tiny(), out="run").iterations == 12
+    assert not list((tmp_path / "run/.ganlab/tmp").iterdir())
+
+
+class Mover(Observer):
+    """Moves or deletes the run's directory at its first tick."""
+
+    api = 1
+    to: str = ""
+    """Where to; nowhere: it is deleted."""
+
+    @hookimpl
+    def tick(self, run: RunInfo, tick: Tick) -> None:
+        if tick.iteration == 5:
+            shutil.move(run.directory, self.to) if self.to else shutil.rmtree(run.directory)
+
+
+@pytest.fixture
+def _mover() -> Iterator[None]:
+    registry.add("observer", "mover", Mover)
+    yield
+    registry.remove("observer", "mover")
+
+
+@pytest.mark.usefixtures("_mover")
+def test_a_directory_that_is_moved_is_followed() -> None:
+    plain = ganlab.train(tiny(), out="plain")
+    run = ganlab.train(tiny(observers={"terminal": {"mode": "off"}, "mover": {"to": "new"}}), out="old")
+    assert run.directory == Path("new").resolve()
+    assert not Path("old").exists()
+    assert run.generator.read_bytes() == plain.generator.read_bytes()
+    left = {path for path in contents(run.directory) if "tmp" not in path}
+    assert left == {path for path in contents(plain.directory) if "tmp" not in path}
+    assert f"the run's directory was moved from old to {run.directory}" in (run.directory / "log.txt").read_text()
+    assert ganlab.train(tiny(), out="new").already_done
+
+
+@pytest.mark.usefixtures("_mover")
+def test_a_directory_that_is_deleted_is_said_to_be_gone() -> None:
+    with pytest.raises(RunError, match="the run's directory gone is gone: it was deleted or moved while"):
+        ganlab.train(tiny(observers={"terminal": {"mode": "off"}, "mover": True}), out="gone")

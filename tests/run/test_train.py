@@ -66,7 +66,8 @@ def test_a_run_leaves_what_the_documentation_says(tmp_path: Path) -> None:
     assert (run.iterations, run.images, run.already_done) == (12, 96, False)
     left = {str(path.relative_to(run.directory)) for path in run.directory.rglob("*") if path.is_file()}
     assert left == {
-        ".lock",
+        ".ganlab/lock",
+        ".ganlab/run.json",
         "recipe.toml",
         "environment.json",
         "log.txt",
