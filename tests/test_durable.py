@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ganlab.durable import replacing_directory, replacing_file
+from ganlab.durable import TEMPORARY, WORKPLACE, append_text, replacing_directory, replacing_file, temporary_path
 from ganlab.errors import RunError
 
 
@@ -165,6 +165,32 @@ def test_a_folder_that_cannot_be_flushed_is_told(tmp_path: Path, monkeypatch: py
     with pytest.raises(RunError, match=sentence):
         write(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "all of it"
+
+
+def test_what_is_half_written_lies_beside_its_place_or_in_the_runs_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "run/samples").mkdir(parents=True)
+    picture = tmp_path / "run/samples/a.png"
+    beside = temporary_path(picture)
+    assert (beside.parent, beside.name) == (picture.parent, f"{TEMPORARY}{os.getpid()}-a.png")
+    (tmp_path / "run" / WORKPLACE).mkdir(parents=True)
+    own = temporary_path(picture)
+    assert own.parent == tmp_path / "run" / WORKPLACE
+    assert own != temporary_path(tmp_path / "run/a.png") != beside
+    with replacing_file(picture) as temporary:
+        temporary.write_text("a")
+        assert temporary == own
+    assert os.listdir(picture.parent) == ["a.png"]
+    assert os.listdir(own.parent) == []
+
+
+def test_text_is_added_at_the_end_and_never_through_a_link(tmp_path: Path) -> None:
+    for text in ("first\n", "é \udcff\n"):
+        append_text(tmp_path / "log.txt", text)
+    assert (tmp_path / "log.txt").read_bytes() == "first\né ?\n".encode()
+    (tmp_path / "link").symlink_to(tmp_path / "log.txt")
+    with pytest.raises(OSError, match="symbolic links"):
+        append_text(tmp_path / "link", "no")
+    assert (tmp_path / "log.txt").read_text().endswith("é ?\n")
 
 
 def test_a_file_in_the_place_of_a_parent_is_named(tmp_path: Path) -> None:

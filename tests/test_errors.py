@@ -9,7 +9,16 @@ import pytest
 
 import ganlab
 from ganlab import errors
-from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RankError, RecipeError, RunError
+from ganlab.errors import (
+    GanlabError,
+    Interrupted,
+    LostRankError,
+    NonFiniteError,
+    RankError,
+    RecipeError,
+    RunError,
+    printable,
+)
 
 CODES = {
     "GanlabError": 2,
@@ -42,6 +51,11 @@ def test_the_mistakes_of_a_recipe_are_lines_that_cannot_steer_a_terminal() -> No
     error = RecipeError(["r.toml:1: seed = 'ä'", "r.toml:2: \x1b[2J\nr.toml:3: \u202e"])
     assert error.problems == ["r.toml:1: seed = 'ä'", "r.toml:2: \\x1b[2J\\nr.toml:3: \\u202e"]
     assert str(error) == "\n".join(error.problems)
+
+
+def test_what_cannot_be_printed_is_escaped() -> None:
+    assert printable("plain é ▶") == "plain é ▶"
+    assert printable("a\x00\x9b\n\t\u202e\ud800") == r"a\x00\x9b\n\t\u202e\ud800"
 
 
 def test_numbers_that_are_none_come_with_what_to_try() -> None:

@@ -9,7 +9,19 @@ import pytest
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Dataset, Model
-from ganlab.messages import did_you_mean, distance, listed, nearest, quoted, shown, told, with_article
+from ganlab.messages import (
+    did_you_mean,
+    distance,
+    in_words,
+    listed,
+    nearest,
+    one_line,
+    quoted,
+    short,
+    shown,
+    told,
+    with_article,
+)
 from ganlab.recipe.recipe import TABLES
 from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
 from ganlab.registry import registry
@@ -105,6 +117,27 @@ def test_a_list_is_cut_and_the_others_counted() -> None:
     assert listed(list("abcde")) == "a; b; c; d; e"
     assert listed(list("abcdefg")) == "a; b; c; d; e; and 2 more"
     assert listed(list("abc"), limit=1) == "a; and 2 more"
+    assert listed(["a" * 1000]) == "a" * 197 + "..."
+
+
+def test_a_few_words_are_joined_as_a_sentence_has_them() -> None:
+    assert in_words([]) == ""
+    assert in_words(["a"]) == "a"
+    assert in_words(["a", "b"]) == "a and b"
+    assert in_words(["a", "b", "c"], "or") == "a, b or c"
+
+
+@pytest.mark.parametrize(("length", "limit"), [(0, 60), (60, 60), (61, 60), (1_000_000, 60), (11, 10)])
+def test_a_text_is_cut_to_its_limit(length: int, limit: int) -> None:
+    text = short("x" * length, limit)
+    assert len(text) == min(length, limit)
+    assert text.endswith("...") == (length > limit)
+
+
+def test_a_text_of_a_stranger_becomes_one_printable_line() -> None:
+    assert one_line("a\n\tb  \x1b[2J ") == r"a b \x1b[2J"
+    assert len(one_line("\x1b" * 1_000_000)) == 200
+    assert one_line("x" * 300, 250) == "x" * 247 + "..."
 
 
 @pytest.mark.parametrize(
@@ -140,7 +173,7 @@ class Mean(Exception):  # noqa: N818  # a stranger's
         (KeyboardInterrupt(), "KeyboardInterrupt"),
         (KeyError("a"), "KeyError: 'a'"),
         (Mean(), "Mean"),
-        (ValueError("\x1b[2J\x00\u202e"), "ValueError: \ufffd[2J\ufffd\ufffd"),
+        (ValueError("\x1b[2J\x00\u202e"), r"ValueError: \x1b[2J\x00\u202e"),
         (ValueError("x" * 100_000), f"ValueError: {'x' * 285}..."),
     ],
     ids=lambda value: type(value).__name__,

@@ -6,8 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
+from ganlab_dcgan import DCGAN
 
 from ganlab.data.latents import Latent
+from ganlab.interfaces import Distribution
 
 
 def test_a_seed_is_the_published_stream_of_randomstate() -> None:
@@ -44,6 +47,18 @@ def test_uniform_latents_fill_minus_one_to_one() -> None:
     assert drawn.min() == pytest.approx(-1, abs=1e-3)
     assert drawn.max() == pytest.approx(1, abs=1e-3)
     assert abs(drawn.mean()) < 0.02
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+def test_training_draws_from_the_same_distribution(distribution: Distribution) -> None:
+    latent = Latent.of(DCGAN(latent_dim=5, latent=distribution))
+    assert latent == (5, distribution)
+    z, again = (latent.draw(4000, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert (z.shape, z.dtype, z.device.type) == ((4000, 5), torch.float32, "cpu")
+    assert torch.equal(z, again)
+    assert np.quantile(z, [0.1, 0.5, 0.9]) == pytest.approx(
+        np.quantile(latent.of_seeds(range(4000)), [0.1, 0.5, 0.9]), abs=0.05
+    )
 
 
 def test_no_seeds_are_no_latents() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlab.hardware.cores import physical_cores
+from ganlab.hardware.cores import available_cores, physical_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /sys")
 
@@ -28,6 +28,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_hardware_threads_of_a_core_count_once(machine: Path) -> None:
+    assert physical_cores(machine) == 4
+
+
+def test_for_other_work_than_arithmetic_they_count_each(machine: Path) -> None:
+    assert available_cores(machine) == 8
+    (machine / "sys/fs/cgroup/jobs/cpu.max").write_text("650000 100000\n")
+    assert available_cores(machine) == 6
     assert physical_cores(machine) == 4
 
 
@@ -60,6 +67,6 @@ def test_this_machine_has_some() -> None:
 def test_elsewhere_it_is_what_python_counts(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(os, "cpu_count", lambda: 10)
-    assert physical_cores(machine) == 10
+    assert physical_cores(machine / "nothing") == 10
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert physical_cores(machine) == 1
+    assert physical_cores(machine / "nothing") == 1

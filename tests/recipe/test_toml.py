@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganlab.recipe.toml import MAX_BYTES, MAX_DEPTH, TOMLError, dump_value, dumps, parse, parse_key, parse_value
+from ganlab.recipe.toml import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    TOMLError,
+    dump_value,
+    dumps,
+    in_toml,
+    parse,
+    parse_key,
+    parse_value,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 scalars = st.one_of(
@@ -50,6 +60,14 @@ def test_what_is_written_is_read_back_with_the_line_that_it_stands_in(table: dic
 def test_a_value_is_written_as_people_write_it(value: object, text: str) -> None:
     assert dump_value(value) == text
     assert parse_value(text) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("a b", '"a b"'), ([1, {}], "[1, {}]"), (None, "None"), ({1, 2}, "{1, 2}"), ("x" * 100, f'"{"x" * 56}...')],
+)
+def test_any_value_is_shown_as_in_a_recipe(value: object, text: str) -> None:
+    assert in_toml(value) == text
 
 
 def test_empty_tables_survive() -> None:

@@ -14,15 +14,17 @@ import torch
 from broken_plugins import AUGMENTATION, OBSERVER
 from distributions import MODEL, only, put, refusal
 
+from ganlab.errors import GanlabError, PluginError
 from ganlab.interfaces import Dataset, Loss, Model
 from ganlab.registry import Registry
-from ganlab.registry.entry_points import GROUPS, Broken
-from ganlab.registry.loading import KINDS
+from ganlab.registry.entry_points import Broken, Provider
+from ganlab.registry.kinds import GROUPS
+from ganlab.registry.loading import BASES, blaming
 
 
 def test_every_kind_has_its_group_and_class() -> None:
-    assert list(GROUPS.values()) == list(KINDS)
-    assert (KINDS["model"], KINDS["dataset"], KINDS["loss"]) == (Model, Dataset, Loss)
+    assert list(GROUPS.values()) == list(BASES)
+    assert (BASES["model"], BASES["dataset"], BASES["loss"]) == (Model, Dataset, Loss)
 
 
 # What an import does
@@ -119,6 +121,35 @@ def test_for_authors_seeding_is_an_error(site: Path, monkeypatch: pytest.MonkeyP
         'augmentation "one" (seeder 1.0) seeds torch\'s random numbers at its import; '
         "leave that to whoever runs it (GANLAB_STRICT_PLUGINS is set)"
     )
+
+
+# What is raised later
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ZeroDivisionError("by their\nleave"), "ZeroDivisionError: by their leave"),
+        (SystemExit(3), "SystemExit: 3"),
+        (ValueError("\x1b[2J"), r"ValueError: \x1b[2J"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_component_that_breaks_down_is_blamed_by_its_provider(error: BaseException, sentence: str) -> None:
+    for who in (Provider("loss", "toy", "toys", "1.0", "toys:Toy"), 'loss "toy" (toys 1.0)'):
+        with pytest.raises(PluginError) as caught, blaming(who, "broke down"):
+            raise error
+        assert str(caught.value) == f'loss "toy" (toys 1.0) broke down: {sentence}'
+        assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error", [GanlabError("a mistake"), KeyboardInterrupt()], ids=lambda value: type(value).__name__
+)
+def test_what_is_no_fault_of_the_component_comes_through(error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught, blaming("toy", "broke down"):
+        raise error
+    assert caught.value is error
 
 
 # What a class must be

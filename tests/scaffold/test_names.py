@@ -7,7 +7,8 @@ import keyword
 import pytest
 
 from ganlab.errors import GanlabError
-from ganlab.registry.entry_points import GROUPS, NAME, normalized
+from ganlab.registry.entry_points import NAME, normalized
+from ganlab.registry.kinds import GROUPS
 from ganlab.scaffold.names import Names, names_of
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlab.registry.entry_points import GROUPS, Kind
+from ganlab.registry.kinds import GROUPS, Kind
 from ganlab.scaffold.names import names_of
 from ganlab.scaffold.texts import TEMPLATES, texts
 
