@@ -89,9 +89,10 @@ def main() -> None:
             click.echo("ganlab: stopped by Ctrl-C", err=True)
         sys.exit(130)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in DEPENDENCIES:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in DEPENDENCIES:
             raise
-        click.echo(f"ganlab: this needs the package {error.name}, which is not installed: pip install ganlab", err=True)
+        click.echo(f"ganlab: this needs the package {missing}, which is not installed: pip install ganlab", err=True)
         sys.exit(2)
     except Exception as error:
         if _output_is_lost(error):

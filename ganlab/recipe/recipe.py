@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec
-from ganlab.messages import did_you_mean
+from ganlab.messages import did_you_mean, with_article
 from ganlab.recipe.compose import ALTERNATIVES, Written, read_layers, read_overrides, read_tables
 from ganlab.recipe.compose import find_recipe as find_recipe
 from ganlab.recipe.compose import shipped_recipes as shipped_recipes
@@ -78,8 +79,6 @@ class Recipe:
     @property
     def sha256(self) -> str:
         """The digest of what decides the result: the resolved recipe without what only watches."""
-        import hashlib  # loads OpenSSL, which a check does without
-
         decisive = {key: value for key, value in self.table.items() if key != "observers"}
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -170,7 +169,7 @@ class _Reader:
             return None
         name = table.get("name", KINDS[kind].default)
         if not isinstance(name, str):
-            what = f"must be text, the name of a {kind}: {', '.join(self._components.names(kind))}"
+            what = f"must be text, the name of {with_article(kind)}: {', '.join(self._components.names(kind))}"
             if name is None:
                 self._mistakes.key((kind, "name"), f"is missing; it {what}")
             else:

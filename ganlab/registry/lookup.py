@@ -117,7 +117,7 @@ class Registry:
         match = _QUALIFIED.fullmatch(name)
         if match is None:
             raise PluginError(
-                f"{quoted(name)} is not the name of a {kind}: that is {NAME_RULE}, "
+                f"{quoted(name)} is not the name of {with_article(kind)}: that is {NAME_RULE}, "
                 "where needed with the distribution in front (distribution:name)"
             )
         distribution, short = match.groups()
