@@ -134,13 +134,13 @@ class Drawing(Good):
         return super().run(path, inputs)
 
 
-class Stopping(Good):
-    """Switches gradients off."""
+class Hurrying(Good):
+    """Has torch compute with another number of threads from then on."""
 
     api = 1
 
     def run(self, path: Path, inputs: Arrays) -> Floats:
-        torch.set_grad_enabled(False)
+        torch.set_num_threads(torch.get_num_threads() + 1)
         return super().run(path, inputs)
 
 
@@ -155,7 +155,7 @@ BREAKS = [
     Break("labels", Unlabelled, "it wrote a file that differs from torch by"),
     Break("random", Seeding, "an export changes the seed of torch: leave all of it as it was"),
     Break("random", Drawing, "an export changes numpy.random"),
-    Break("random", Stopping, "an export changes torch's modes"),
+    Break("random", Hurrying, "an export changes torch's modes"),
 ]
 
 
