@@ -96,8 +96,8 @@ class Job(NamedTuple):
     recipe: str = RECIPE
     goes_on: str = ""
     """The job whose run it goes on with, a copy of it."""
-    grace: float = 60.0
-    """How many seconds the others have when one has ended, before they are killed."""
+    grace: float = 30.0
+    """How many seconds the others have when one has ended, as promised, before they are killed."""
     rank_1_options: str = ""
     rank_1_environment: Mapping[str, str] = {}
     grouped: bool = False

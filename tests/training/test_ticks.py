@@ -10,11 +10,14 @@ from torch import Tensor
 from toys import tiny
 
 from ganlab.data.packing import pack
+from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.recipe.recipe import parse_recipe
+from ganlab.training.schedule import Schedule
+from ganlab.training.state import State
 from ganlab.training.statistics import Reading
-from ganlab.training.ticks import Callbacks
+from ganlab.training.ticks import Callbacks, Stopwatch
 from ganlab.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -100,3 +103,42 @@ def test_a_late_answer_names_the_iteration_that_broke(monkeypatch: pytest.Monkey
     with pytest.raises(NonFiniteError) as caught:
         train(spoil=True)
     assert (caught.value.what, caught.value.iteration) == ("the loss of the discriminator", 0)
+
+
+def test_nobody_need_be_told() -> None:
+    callbacks = Callbacks()
+    callbacks.tick(Tick(1, 8, 0.2, 0.1, stats={}, seconds=1.0, images_per_second=8.0, seconds_left=9.0))
+    callbacks.snapshot()
+    callbacks.note("something")
+    assert not callbacks.stop_requested()
+
+
+class Wall:
+    """A clock that goes only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_a_lap_tells_the_speed_since_the_last_and_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run that goes on at half of its way: only what this process has done says how long the rest takes."""
+    wall = Wall()
+    monkeypatch.setattr("ganlab.training.ticks.time", wall)
+    recipe, state = parse_recipe(tiny(train={"iterations": 100, "tick_seconds": 5.0})), State({}, {}, None, {})
+    state.iteration = state.drawn = 50
+    stopwatch = Stopwatch(5.0, state, Schedule(recipe, per_epoch=10), Ranks(Place(0, 1, 0), CPU))
+    for due, seconds, images, progress, expected in (
+        (False, 4.0, 480, 0.6, (4.0, (480 - 400) / 4, 4.0 * 0.4 / 0.1)),
+        (True, 16.0, 720, 0.9, (20.0, (720 - 480) / 16, 20.0 * 0.1 / 0.4)),
+        (True, 5.0, 800, 1.0, (25.0, (800 - 720) / 5, 0.0)),
+    ):
+        wall.now += seconds
+        assert stopwatch.tick_due(1) == due
+        lap = stopwatch.lap(1, images, progress)
+        assert (lap["seconds"], lap["images_per_second"]) == expected[:2]
+        assert lap["seconds_left"] == pytest.approx(expected[2])
+    assert not stopwatch.tick_due(1), "the lap has begun anew"
+    assert stopwatch.lap(1, 800, 1.0)["images_per_second"] == 0.0, "no time at all has passed"

@@ -1,0 +1,244 @@
+"""Checkpoints: written whole, read whole once, believed as long as they look the same, and given back bit for bit."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ganlab.distributed.ranks import Place, Ranks
+from ganlab.errors import ArtefactError
+from ganlab.recipe.settings import MovingAverage as AverageOptions
+from ganlab.recipe.settings import Optimizer
+from ganlab.training.average import MovingAverage
+from ganlab.training.checkpoint import (
+    MANIFEST,
+    STATE,
+    Checkpoints,
+    Provenance,
+    begun_with,
+    read_checkpoint,
+)
+from ganlab.training.optimizer import Adam
+from ganlab.training.state import State, buffer_rows
+
+CPU = torch.device("cpu")
+ALONE = Ranks(Place(0, 1, 0), CPU)
+BEGUN = Provenance({"seed": 0}, data="0" * 64, versions={"ganlab": "0.1.0"}, ranks=1, threads=1, device="cpu")
+
+
+def small_state(seed: int = 0) -> State:
+    torch.manual_seed(seed)
+    generator = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).to(memory_format=torch.channels_last)
+    adam = Adam(list(generator.parameters()), Optimizer(), CPU)
+    average = MovingAverage(generator, AverageOptions())
+    state = State({"generator": generator}, {"generator": adam}, average, {"generator": generator})
+    with torch.no_grad():
+        for number, (_, tensor) in enumerate(state.tensors()):
+            tensor.copy_(torch.randn(tensor.shape).mul(10) + 100 * number)
+    return state
+
+
+def save(checkpoints: Checkpoints, state: State, iteration: int) -> Path:
+    state.iteration = iteration
+    return checkpoints.save(state, buffer_rows(state, ALONE), BEGUN)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_a_state_comes_back_bit_for_bit_in_the_strides_that_it_had(tmp_path: Path) -> None:
+    saved, fresh = small_state(), small_state(seed=1)
+    saved.drawn, saved.rollbacks = 17, 2
+    save(Checkpoints(tmp_path, 2, pytest.fail), saved, 9)
+    strides = [tensor.stride() for _, tensor in fresh.tensors()]
+    found = Checkpoints(tmp_path, 2, pytest.fail).newest()
+    assert found is not None
+    found.restore(fresh, ALONE)
+    assert (fresh.iteration, fresh.drawn, fresh.rollbacks) == (9, 17, 2)
+    for (name, tensor), (_, expected) in zip(fresh.tensors(), saved.tensors(), strict=True):
+        assert torch.equal(tensor, expected), name
+    assert [tensor.stride() for _, tensor in fresh.tensors()] == strides
+    assert found.manifest.provenance == BEGUN
+
+
+def test_each_rank_gets_its_own_buffers_back_and_another_number_their_mean(tmp_path: Path) -> None:
+    state = small_state()
+    rows = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0], [3.0, 2.0, 1.0, 8.0, 7.0, 6.0, 14.0]]).double()
+    state.iteration = 1
+    two = Provenance(**{**vars(BEGUN), "ranks": 2})
+    Checkpoints(tmp_path, 2, pytest.fail).save(state, rows, two)
+    for place, expected in ((Place(1, 2, 1), rows[1]), (Place(0, 1, 0), rows.mean(0))):
+        read_checkpoint(tmp_path / "00000001").restore(state, Ranks(place, CPU))
+        assert torch.equal(buffer_rows(state, ALONE)[0], expected)
+
+
+READS: list[str] = []
+_audited: list[bool] = []
+
+
+@pytest.fixture
+def reads() -> list[str]:
+    """Return the state files that are opened to be read, as they are."""
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).endswith(STATE) and "r" in str(arguments[1]):
+            READS.append(Path(arguments[0]).parent.name)
+
+    if not _audited:  # a hook stays for as long as the process does
+        sys.addaudithook(note)
+        _audited.append(True)
+    READS.clear()
+    return READS
+
+
+def test_a_state_is_read_once_and_not_again_at_the_saves_that_follow(tmp_path: Path, reads: list[str]) -> None:
+    before = Checkpoints(tmp_path, 3, pytest.fail)
+    for iteration in (1, 2, 3):
+        save(before, small_state(), iteration)
+    assert reads == [], "what it has written itself need not be read"
+
+    checkpoints = Checkpoints(tmp_path, 3, pytest.fail)
+    assert checkpoints.newest() is not None
+    assert reads == ["00000003"]
+    for _ in range(2):
+        checkpoints.newest()
+    for iteration in (4, 5, 6):
+        save(checkpoints, small_state(), iteration)
+        save(checkpoints, small_state(), iteration)
+    assert reads == ["00000003"]
+    assert names(tmp_path) == ["00000004", "00000005", "00000006"]
+
+
+def disturb(file: Path, data: bytes) -> None:
+    """Write a file as another process may, and put back the time at which it was modified."""
+    before = file.stat()
+    while file.stat().st_ctime_ns == before.st_ctime_ns:  # the clock of the file system goes in steps
+        file.write_bytes(data)
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def flipped(data: bytes) -> bytes:
+    return data[:-5] + bytes([data[-5] ^ 4]) + data[-4:]
+
+
+def replaced(file: Path, data: bytes) -> None:
+    """Put another file of the same size in the place of one."""
+    other = file.with_name("other")
+    other.write_bytes(data)
+    other.replace(file)
+
+
+@pytest.mark.parametrize("change", [disturb, replaced])
+def test_what_another_process_changes_between_two_saves_is_noticed(
+    tmp_path: Path, change: Callable[[Path, bytes], None]
+) -> None:
+    said: list[str] = []
+    checkpoints = Checkpoints(tmp_path, 2, said.append)
+    for iteration in (1, 2):
+        save(checkpoints, small_state(), iteration)
+    state = tmp_path / "00000002" / STATE
+    change(state, flipped(state.read_bytes()))
+    save(checkpoints, small_state(), 3)
+    assert names(tmp_path) == ["00000001", "00000002", "00000003"], "the last one to go back to is spared"
+    save(checkpoints, small_state(), 4)
+    assert names(tmp_path) == ["00000003", "00000004"]
+
+    newest = tmp_path / "00000004" / STATE
+    change(newest, flipped(newest.read_bytes()))
+    found = checkpoints.newest()
+    assert found is not None
+    assert found.manifest.iteration == 3
+    damage = f"is damaged: the checksum of {STATE} does not fit"
+    assert said == [f"checkpoint {newest.parent} {damage}; looking for the one before"]
+
+
+def test_a_file_that_was_touched_is_read_again_and_believed(tmp_path: Path, reads: list[str]) -> None:
+    checkpoints = Checkpoints(tmp_path, 2, pytest.fail)
+    path = save(checkpoints, small_state(), 1)
+    disturb(path / STATE, (path / STATE).read_bytes())
+    reads.clear()
+    for _ in range(2):
+        assert checkpoints.newest() is not None
+    assert reads == ["00000001"]
+
+
+def test_an_intact_one_of_the_same_iteration_stays_and_a_damaged_one_is_replaced(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, 2, pytest.fail)
+    path = save(checkpoints, small_state(), 1)
+    inode = (path / STATE).stat().st_ino
+    sound = (path / STATE).read_bytes()
+    save(checkpoints, small_state(seed=9), 1)
+    assert ((path / STATE).stat().st_ino, (path / STATE).read_bytes()) == (inode, sound)
+    (path / STATE).write_bytes(sound[:-1])
+    save(checkpoints, small_state(), 1)
+    assert (path / STATE).read_bytes() == sound
+
+
+def test_without_checkpoints_there_is_none(tmp_path: Path) -> None:
+    for directory in (tmp_path, tmp_path / "nowhere"):
+        assert Checkpoints(directory, 2, pytest.fail).newest() is None
+        assert begun_with(directory) is None
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "00000007").write_text("a file")
+    assert Checkpoints(tmp_path, 2, pytest.fail).newest() is None
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """A directory with checkpoints of the iterations 1, 2 and 10,000,000,000, of more digits than the others."""
+    for iteration in (1, 2, 10**10):
+        save(Checkpoints(tmp_path, 3, pytest.fail), small_state(), iteration)
+    return tmp_path
+
+
+@pytest.mark.parametrize("missing", [STATE, MANIFEST])
+def test_one_without_a_file_is_passed_over(three: Path, missing: str) -> None:
+    (three / "10000000000" / missing).unlink()
+    said: list[str] = []
+    found = Checkpoints(three, 2, said.append).newest()
+    assert found is not None
+    assert found.path == three / "00000002"
+    cause = "cannot be read: No such file or directory"
+    assert said == [f"checkpoint {three}/10000000000 {cause}; looking for the one before"]
+
+
+def test_where_none_is_intact_all_are_named(three: Path) -> None:
+    for path in three.iterdir():
+        (path / STATE).write_bytes(b"")
+    with pytest.raises(ArtefactError) as caught:
+        Checkpoints(three, 2, lambda _: None).newest()
+    size = begun_with(three)
+    assert size is not None
+    damage = f"is damaged: {STATE} has 0 bytes instead of {size.bytes}"
+    assert str(caught.value) == (
+        "no checkpoint of this run is intact: "
+        + "; ".join(f"{three}/{name} {damage}" for name in ("10000000000", "00000002", "00000001"))
+        + ". Start anew with another --out directory"
+    )
+
+
+def test_what_a_run_trains_is_read_from_its_newest_sound_manifest(three: Path) -> None:
+    found = begun_with(three)
+    assert found is not None
+    assert found.iteration == 10**10
+    (three / "10000000000" / MANIFEST).write_text("{")
+    (three / "00000002" / STATE).unlink()
+    found = begun_with(three)
+    assert found is not None
+    assert found.iteration == 2
+    assert found.provenance == BEGUN
+
+
+def test_one_that_another_rank_has_found_is_read_or_refused(three: Path) -> None:
+    assert read_checkpoint(three / "00000002").manifest.iteration == 2
+    (three / "00000002" / MANIFEST).unlink()
+    with pytest.raises(ArtefactError, match=r"00000002 cannot be read: No such file or directory"):
+        read_checkpoint(three / "00000002")

@@ -1,0 +1,119 @@
+"""The generator that is shipped, and its pictures: the same from the same weights, whatever goes on beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ganlab_conditional import ConditionalDCGAN
+from toys import tiny
+
+from ganlab import ImageSpec
+from ganlab.data.latents import Latent
+from ganlab.data.pictures import to_uint8
+from ganlab.distributed.ranks import Place, Ranks
+from ganlab.recipe.recipe import Recipe, parse_recipe
+from ganlab.registry import registry
+from ganlab.training.sampling import BATCH, draw_samples, sample_columns, shipped_generator
+from ganlab.training.state import State, buffer_rows, build_state
+
+CPU = torch.device("cpu")
+IMAGES = ImageSpec(1, 8, 8)
+LABELLED = ImageSpec(1, 16, 16, 3)
+
+
+def begun(**tables: Any) -> tuple[Recipe, State]:
+    """Return a state whose average and BatchNorm statistics are no longer those of its weights."""
+    recipe = parse_recipe(tiny(**tables))
+    state = build_state(recipe, IMAGES, CPU)
+    with torch.no_grad():
+        for parameter in state.networks["generator"].parameters():
+            parameter.mul_(1.5)
+        for buffer in state.buffers():
+            buffer.add_(3)
+    return recipe, state
+
+
+def shipped(recipe: Recipe, state: State) -> torch.nn.Module:
+    return shipped_generator(recipe, state, buffer_rows(state, Ranks(Place(0, 1, 0), CPU))[0], IMAGES, CPU)
+
+
+def test_without_an_average_it_has_the_weights_and_the_statistics_it_is_given() -> None:
+    recipe, state = begun(moving_average={"enabled": False})
+    state.networks = dict(reversed(state.networks.items()))  # the generator's buffers come last
+    rows = buffer_rows(state, Ranks(Place(0, 1, 0), CPU))[0] + 1.0  # as another rank's would differ
+    generator = shipped_generator(recipe, state, rows, IMAGES, CPU)
+    assert not any(module.training for module in generator.modules())
+    live = state.networks["generator"]
+    assert all(torch.equal(one, other) for one, other in zip(generator.parameters(), live.parameters(), strict=True))
+    for one, other in zip(generator.buffers(), live.buffers(), strict=True):
+        np.testing.assert_allclose(one, other + 1, rtol=1e-6)
+
+
+def test_with_an_average_it_has_statistics_that_fit_the_averaged_weights() -> None:
+    recipe, state = begun(moving_average={"statistics_batches": 3}, train={"batch_size": 8})
+    assert state.average is not None
+    generator = shipped(recipe, state)
+    averaged = dict(state.average.tensors())
+    assert all(torch.equal(value, averaged[name]) for name, value in generator.named_parameters())
+    counts = [value.item() for name, value in generator.named_buffers() if name.endswith("num_batches_tracked")]
+    assert counts
+    assert set(counts) == {3}
+    # The same numbers go into the first layer whatever the weights: their mean is near 0, and not the 3 of before.
+    mean = next(value for name, value in generator.named_buffers() if name.endswith("running_mean"))
+    assert mean.abs().max() < 1.0
+
+
+def test_it_is_a_pure_function_that_leaves_the_training_alone() -> None:
+    recipe, state = begun(model={"generator_dropout": 0.5})
+    before = {name: tensor.clone() for name, tensor in state.tensors()}
+    random = torch.get_rng_state()
+    one = shipped(recipe, state)
+    assert torch.equal(torch.get_rng_state(), random)
+    torch.rand(7)
+    other = shipped(recipe, state)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state.tensors())
+    assert state.networks["generator"].training
+
+
+def test_seed_i_makes_picture_i_whatever_else_is_drawn() -> None:
+    recipe, state = begun(snapshot={"samples": BATCH + 3})
+    generator = shipped(recipe, state)
+    samples = draw_samples(recipe, generator, IMAGES, CPU)
+    assert (samples.shape, samples.dtype) == ((BATCH + 3, 8, 8, 1), np.uint8)
+    for seed in (0, 1, BATCH, BATCH + 2):
+        z = torch.from_numpy(Latent.of(recipe.model).of_seeds([seed]))
+        with torch.no_grad():
+            alone = to_uint8(generator(z).numpy())[0]
+        assert np.abs(samples[seed].astype(int) - alone).max() <= 1, "convolutions may add in another order"
+    assert len({picture.tobytes() for picture in samples}) > BATCH
+
+
+@pytest.mark.parametrize(("samples", "columns", "labels"), [(6, 2, "001122"), (7, 3, "0001112"), (3, 1, "012")])
+def test_a_grid_with_labels_has_a_row_a_class(samples: int, columns: int, labels: str) -> None:
+    registry.add("model", "with_labels", ConditionalDCGAN)
+    try:
+        recipe = parse_recipe(
+            tiny(dataset={"classes": 3, "resolution": 16}, snapshot={"samples": samples})
+            | {"model": {"name": "with_labels"}}
+        )
+    finally:
+        registry.remove("model", "with_labels")
+    seen = []
+
+    class Labels(torch.nn.Module):
+        def forward(self, z: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+            seen.extend(label.tolist())
+            return torch.zeros(len(z), 1, 16, 16)
+
+    draw_samples(recipe, Labels(), LABELLED, CPU)
+    assert sample_columns(recipe, LABELLED) == columns
+    assert seen == [int(label) for label in labels]
+
+
+@pytest.mark.parametrize(("samples", "columns"), [(1, 1), (4, 2), (5, 3), (64, 8), (65, 9)])
+def test_a_grid_without_labels_is_nearly_square(samples: int, columns: int) -> None:
+    assert sample_columns(parse_recipe(tiny(snapshot={"samples": samples})), IMAGES) == columns
