@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import cache
 from typing import Any, ClassVar
 
 import pytest
@@ -15,9 +16,9 @@ from torch.utils._pytree import tree_leaves
 from toys import tiny
 
 from ganlab import Batch, Iteration, Loss, Update
-from ganlab.data.packing import pack
+from ganlab.data.packing import Packed, pack
 from ganlab.distributed.ranks import Place, Ranks
-from ganlab.recipe.recipe import parse_recipe
+from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.standard.losses.bce import BCE
 from ganlab.training.cuda_graphs import PROBES, PROOFS, Captured
 from ganlab.training.iteration import WholeIteration
@@ -37,6 +38,11 @@ class Tape(TorchDispatchMode):
         self._changed = changed
         self._calls: list[tuple[Any, Any, Any, Any]] = []
         self.replays = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Tell torch that its compiler need not be imported, as ganlab's own mode does."""
+        return False
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         results = function(*args, **(kwargs or {}))
@@ -61,14 +67,30 @@ class Tape(TorchDispatchMode):
                     place.copy_(value)
 
 
+HARD: dict[str, Any] = {
+    "model": {"base_channels": 2, "generator_dropout": 0.3, "discriminator_dropout": 0.2},
+    "dataset": {"flip": True},
+    "loss": {"discriminator_steps": 2, "real_label": 0.9},
+    "optimizer": {"decay_from": 0.1},
+    "train": {"iterations": 25},
+}
+"""Two discriminator steps, dropout, flips, falling learning rates, a warming average, several epochs."""
+
+
+@cache
+def hard() -> tuple[Recipe, Packed]:
+    recipe = parse_recipe(tiny(**HARD))
+    return recipe, pack(recipe.dataset, "stripes", lambda *_: None)
+
+
 class Run:
     """A short run in memory, eager or captured."""
 
-    def __init__(self, algorithm: Loss | None = None, graph: Callable[..., Tape] | None = None, **tables: Any) -> None:
-        recipe = parse_recipe(tiny(**tables))
+    def __init__(self, algorithm: Loss | None = None, graph: Callable[..., Tape] | None = None) -> None:
+        recipe, packed = hard()
         if algorithm is not None:
             recipe = dataclasses.replace(recipe, components={**recipe.components, "loss": algorithm})
-        self.trainer = Trainer(recipe, pack(recipe.dataset, "stripes", lambda *_: None), CPU, "fp32")
+        self.trainer = Trainer(recipe, packed, CPU, "fp32")
         self.recipe, self.state, self.batches = recipe, self.trainer.state, self.trainer.batches
         self.statistics = Statistics(CPU)
         self.iteration = WholeIteration(
@@ -109,36 +131,31 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
         assert same, name
 
 
-HARD: dict[str, Any] = {
-    "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},
-    "dataset": {"flip": True},
-    "loss": {"discriminator_steps": 2, "real_label": 0.9},
-    "optimizer": {"decay_from": 0.1},
-    "train": {"iterations": 25},
-}
+@cache
+def eager(iterations: int) -> dict[str, Any]:
+    """Return what so many eager iterations leave."""
+    return Run().train(iterations).outcome()
 
 
 def test_replayed_iterations_leave_what_eager_ones_leave() -> None:
-    """Two discriminator steps, dropout, flips, falling learning rates, a warming average, several epochs."""
-    captured, eager = Run(**HARD).capture().train(20), Run(**HARD).train(20)
+    captured = Run().capture().train(14)
     assert captured.notes == []
     (tape,) = captured.tapes
-    assert tape.replays == 20 - 1 - PROBES
-    assert captured.state.drawn == 40 > 2 * captured.batches.per_epoch
-    assert_same(captured.outcome(), eager.outcome())
+    assert tape.replays == 14 - 1 - PROBES
+    assert captured.state.drawn == 28 > 5 * captured.batches.per_epoch
+    assert_same(captured.outcome(), eager(14))
 
 
 @pytest.mark.parametrize("stop", range(1, 8))
 def test_a_run_continued_anywhere_is_as_if_it_had_never_stopped(stop: int) -> None:
-    first = Run(**HARD).capture().train(stop)
-    second = Run(**HARD)
+    first, second = Run().capture().train(stop), Run()
     for (_, there), (_, here) in zip(second.state.tensors(), first.state.tensors(), strict=True):
         there.copy_(here)
     second.state.iteration, second.state.drawn = first.state.iteration, first.state.drawn
     second.batches.move_to(second.recipe.seed, second.state.drawn)
-    second.capture().train(12 - stop)
-    states = [dict(run.state.tensors()) for run in (second, Run(**HARD).train(12))]
-    assert_same(*states)
+    second.capture().train(8 - stop)
+    undisturbed = eager(8)
+    assert_same(dict(second.state.tensors()), {name: undisturbed[name] for name, _ in second.state.tensors()})
 
 
 class Lazy(BCE):
@@ -159,10 +176,9 @@ class Lazy(BCE):
 
 
 def test_each_phase_has_a_graph_of_its_own() -> None:
-    captured, eager = Run(Lazy(), **HARD).capture().train(25), Run(Lazy(), **HARD).train(25)
+    captured, expected = Run(Lazy()).capture().train(19), Run(Lazy()).train(19).outcome()
     assert captured.notes == []
-    assert [tape.replays for tape in captured.tapes] == [8 - PROBES, 7 - PROBES, 7 - PROBES]
-    expected = eager.outcome()
+    assert [tape.replays for tape in captured.tapes] == [6 - PROBES, 5 - PROBES, 5 - PROBES]
     assert expected["phase"] == 1
     assert_same(captured.outcome(), expected)
 
@@ -184,15 +200,8 @@ class Fickle(BCE):
                 loss = loss * (1.0 if loss.item() > 0 else 2.0)
             elif self.kind == "draws" and turn:
                 next(batches)
-            elif self.kind == "operators":
-                loss = loss.exp().log() if turn else loss.abs()
             elif self.kind == "number":
                 loss = loss * (1.0 + turn)
-            elif self.kind == "operand":
-                weights = list(networks["generator"].parameters())
-                loss = loss + 0.0 * (weights[1] if turn else weights[3]).detach().flatten()[0]
-            elif self.kind == "more":
-                loss = loss + 0.0 * loss if turn else loss
             elif self.kind == "raises" and any(isinstance(mode, Tape) for mode in _modes()):
                 raise RuntimeError("operation not permitted when stream is capturing\nand more")
             yield Update(update.networks, loss, {"turn": loss} if self.kind == "layout" and turn else {})
@@ -209,10 +218,7 @@ def _modes() -> list[TorchDispatchMode]:
     [
         ("reads", "the host reads the device within an iteration (_local_scalar_dense)"),
         ("draws", "iterations draw different numbers of batches"),
-        ("operators", "iterations run different operators"),
         ("number", "iterations give aten::mul.Tensor different arguments (1.0 and then 2.0)"),
-        ("operand", "different arguments"),
-        ("more", "iterations run different operators"),
         ("layout", "iterations report different statistics"),
         ("raises", "an iteration cannot be captured (operation not permitted when stream is capturing)"),
     ],
@@ -221,8 +227,8 @@ def test_an_iteration_that_a_graph_would_falsify_is_computed_eagerly(kind: str, 
     outcomes = []
     for captured in (False, True):
         Fickle.calls[0] = 0
-        run = Run(Fickle(kind=kind), **HARD)
-        outcomes.append((run.capture() if captured else run).train(8).outcome())
+        run = Run(Fickle(kind=kind))
+        outcomes.append((run.capture() if captured else run).train(6).outcome())
     (note,) = run.notes
     assert note.startswith("iterations are computed eagerly, not as CUDA graphs: ")
     assert reason in note
@@ -254,12 +260,12 @@ class Stale(Tape):
 )
 def test_a_replay_that_leaves_something_else_is_not_believed(operator: str, what: str) -> None:
     Stale.forgotten = operator
-    captured, eager = Run(graph=Stale, **HARD).capture().train(8), Run(**HARD).train(8)
+    captured = Run(graph=Stale).capture().train(8)
     (note,) = captured.notes
     assert "a captured iteration leaves another " in note
     assert what in note
     assert 1 <= captured.tapes[0].replays <= PROOFS
-    assert_same(captured.outcome(), eager.outcome())
+    assert_same(captured.outcome(), eager(8))
 
 
 def test_what_is_too_large_to_be_proven_is_computed_eagerly() -> None:
@@ -268,16 +274,16 @@ def test_what_is_too_large_to_be_proven_is_computed_eagerly() -> None:
             super().replay()
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    captured, eager = Run(graph=Large, **HARD).capture().train(8), Run(**HARD).train(8)
+    captured = Run(graph=Large).capture().train(8)
     assert captured.notes == [
         "iterations are computed eagerly, not as CUDA graphs: "
         "there is not enough memory for a captured iteration beside an eager one"
     ]
-    assert_same(captured.outcome(), eager.outcome())
+    assert_same(captured.outcome(), eager(8))
 
 
 def test_a_nan_is_found_in_replayed_iterations_too() -> None:
-    run = Run(**HARD).capture().train(1 + PROBES + PROOFS + 2)
+    run = Run().capture().train(1 + PROBES + PROOFS + 2)
     state: State = run.state
     with torch.no_grad():
         next(state.networks["discriminator"].parameters()).fill_(float("nan"))
