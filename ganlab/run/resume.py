@@ -83,9 +83,12 @@ def note_of_extension(recipe: Recipe, manifest: Manifest, per_epoch: int) -> str
     """
     falling = [options.decay_from for options in recipe.optimizer.values() if options.decay_from is not None]
     old, new = _begun_with(recipe, manifest), _flat(recipe.table)
-    for key, done in zip(_LENGTHS, (manifest.drawn / per_epoch, manifest.iteration), strict=True):
+    # An iteration's rate is that of the place where it begins; the last one that is done began here.
+    last = max(0, manifest.iteration - 1)
+    drawn = manifest.drawn * last / max(1, manifest.iteration)
+    for key, begun in zip(_LENGTHS, (drawn / per_epoch, last), strict=True):
         before, after = old.get(key, 0), new.get(key)
-        if falling and before != after and _extends(key, before, after) and done > min(falling) * before:
+        if falling and before != after and _extends(key, before, after) and begun / before > min(falling):
             return (
                 f"the run was begun with {key} = {before} and goes on with {after}: since {min(falling):.0%} of the "
                 f"shorter one its learning rate had been falling, so it will not have the same bits as a run that "
