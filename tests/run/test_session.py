@@ -1,0 +1,253 @@
+"""A session: what one process does in a run's directory, in which order, and how it goes on after trouble."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import signal
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+from torch import nn
+from toys import tiny
+
+from ganlab import (
+    Batch,
+    GanlabError,
+    Interrupted,
+    Iteration,
+    Observer,
+    RunError,
+    RunInfo,
+    Snapshot,
+    Tick,
+    Update,
+    hookimpl,
+)
+from ganlab.data.packing import pack
+from ganlab.generator.file import read_metadata
+from ganlab.recipe.recipe import parse_recipe
+from ganlab.registry import registry
+from ganlab.run.directory import RunDirectory, indexed_runs
+from ganlab.run.observers import Observers
+from ganlab.run.session import Session
+from ganlab.run.signals import Interruption
+from ganlab.standard.losses.bce import BCE
+from ganlab.training.trainer import Trainer
+
+RUN = RunDirectory(Path("run"))
+EVENTS: list[tuple[Any, ...]] = []
+
+
+class Diary(Observer):
+    """Writes down what it is told, with the checkpoints that are there at a snapshot; asks to stop at one tick."""
+
+    api = 1
+    stop_at: int = -1
+
+    @hookimpl
+    def run_start(self, run: RunInfo) -> None:
+        EVENTS.append(("start", run.first_iteration))
+
+    @hookimpl
+    def tick(self, tick: Tick) -> None:
+        if tick.iteration == self.stop_at:
+            INTERRUPTION[0].handle(signal.SIGTERM, None)
+
+    @hookimpl
+    def snapshot(self, run: RunInfo, snapshot: Snapshot) -> None:
+        trained = read_metadata(run.directory / "generator.safetensors").training
+        assert trained is not None
+        EVENTS.append(("snapshot", snapshot.iteration, trained.iterations, checkpoints(run.directory)))
+
+    @hookimpl
+    def note(self, text: str) -> None:
+        EVENTS.append(("note", text))
+
+    @hookimpl
+    def run_end(self, reason: str) -> None:
+        EVENTS.append(("end", reason))
+
+
+INTERRUPTION: list[Interruption] = []
+
+
+def checkpoints(run: Path) -> list[int]:
+    folder = run / "checkpoints"
+    return sorted(int(path.name) for path in folder.iterdir()) if folder.exists() else []
+
+
+def begun(stop_at: int = -1, **tables: Any) -> Session:
+    """Return a session that nobody watches but the diary, which begins anew."""
+    recipe = parse_recipe(tiny(**tables))
+    trainer = Trainer(recipe, pack(recipe.dataset, "stripes", lambda *_: None), torch.device("cpu"), "fp32")
+    observers = Observers()
+    observers.register(Diary(stop_at=stop_at), "diary", "these tests")
+    INTERRUPTION[:] = [Interruption()]
+    EVENTS.clear()
+    return Session(trainer, observers, INTERRUPTION[0])
+
+
+def state_bytes(run: RunDirectory) -> bytes:
+    return (max(run.checkpoints.iterdir()) / "state.safetensors").read_bytes()
+
+
+def test_a_checkpoint_comes_when_everything_else_of_its_moment_is_there() -> None:
+    session = begun()
+    assert session.work == "iteration 1"
+    assert session.run(RUN) is True
+    assert EVENTS == [
+        ("start", 0),
+        ("snapshot", 0, 0, []),
+        ("snapshot", 4, 4, [0]),
+        ("snapshot", 8, 8, [0, 4]),
+        ("snapshot", 12, 12, [4, 8]),
+        ("end", "finished"),
+    ]
+    assert checkpoints(RUN.path) == [8, 12]
+    assert [entry.directory.path for entry in indexed_runs()] == [RUN.path]
+    environment = json.loads(RUN.environment.read_text())
+    assert environment["packages"]["torch"] == version("torch")
+    assert (environment["device"], environment["precision"], environment["ranks"]) == ("cpu", "fp32", 1)
+    assert parse_recipe(tomllib.loads(RUN.recipe.read_text())).table == session.recipe.table
+
+
+def test_a_run_that_has_ended_is_restored_and_left_alone() -> None:
+    first = begun(train={"iterations": 4})
+    first.run(RUN)
+    left = {path: path.stat().st_mtime_ns for path in RUN.path.rglob("*")}
+    again = begun(train={"iterations": 4})
+    assert again.run(RUN) is False
+    assert EVENTS == []
+    assert again.state.iteration == 4
+    for (name, tensor), (_, expected) in zip(again.state.tensors(), first.state.tensors(), strict=True):
+        assert torch.equal(tensor, expected), name
+    assert {path: path.stat().st_mtime_ns for path in RUN.path.rglob("*")} == left
+
+
+def test_a_run_that_was_stopped_is_saved_and_goes_on_to_the_same_bits() -> None:
+    dropout = {"generator_dropout": 0.3, "discriminator_dropout": 0.2}
+    undisturbed = RunDirectory(Path("undisturbed"))
+    begun(model=dropout).run(undisturbed)
+    with pytest.raises(Interrupted, match="stopped by SIGTERM at iteration 6; everything is saved in run") as caught:
+        begun(stop_at=6, model=dropout).run(RUN)
+    assert (caught.value.exit_code, caught.value.directory) == (143, RUN.path)
+    assert EVENTS[-1] == ("end", "interrupted")
+    assert checkpoints(RUN.path) == [4, 6]
+    assert begun(model=dropout).run(RUN) is True
+    assert EVENTS[0] == ("start", 6)
+    assert len(indexed_runs()) == 2, "one that goes on is no new run"
+    assert state_bytes(RUN) == state_bytes(undisturbed)
+
+
+def test_other_pictures_than_the_run_was_begun_with_are_refused() -> None:
+    begun(train={"iterations": 1}).run(RUN)
+    session = begun(train={"iterations": 2})
+    session.packed = dataclasses.replace(session.packed, fingerprint="0" * 64)
+    with pytest.raises(
+        GanlabError, match="the pictures have changed since run was begun; put them back, or start a new"
+    ):
+        session.run(RUN)
+
+
+def test_what_keeps_a_run_from_the_same_bits_is_said() -> None:
+    begun(train={"iterations": 2}, optimizer={"decay_from": 0.25}).run(RUN)
+    torch.set_num_threads(2)
+    try:
+        begun(train={"iterations": 4}, optimizer={"decay_from": 0.25}).run(RUN)
+    finally:
+        torch.set_num_threads(1)
+    notes = [event[1] for event in EVENTS if event[0] == "note"]
+    assert notes[0] == "the run was begun with threads 1 and goes on with 2: same data and order, but not the same bits"
+    assert notes[1].startswith(
+        "the run was begun with train.iterations = 2 and goes on with 4: since 25% of the shorter"
+    )
+    assert len(notes) == 2
+
+
+class Explosive(BCE):
+    """Breaks at one iteration, so many times, in one of several ways."""
+
+    api = 1
+    at: int = 5
+    way: Literal["loss", "device memory", "memory"] = "loss"
+    tries: int = 100
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        TRIED.append(round(float(iteration.progress) * 12))
+        if TRIED[-1] != self.at or TRIED.count(self.at) > self.tries:
+            yield from super().updates(networks, batches, iteration)
+        elif self.way == "device memory":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        elif self.way == "memory":
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried"
+            )
+        else:
+            for update in super().updates(networks, batches, iteration):
+                yield Update(update.networks, update.loss * float("nan"))
+
+
+TRIED: list[int] = []
+
+
+@pytest.fixture
+def _explosive() -> Iterator[None]:
+    TRIED.clear()
+    registry.add("loss", "explosive", Explosive)
+    yield
+    registry.remove("loss", "explosive")
+
+
+@pytest.mark.usefixtures("_explosive")
+def test_a_rollback_goes_on_from_the_last_checkpoint_with_other_random_numbers() -> None:
+    train = {"on_nonfinite": "rollback"}
+    assert begun(loss={"name": "explosive", "tries": 1}, train=train).run(RUN) is True
+    assert EVENTS[2:6] == [
+        ("snapshot", 4, 4, [0]),
+        (
+            "note",
+            "the loss of the discriminator became NaN or infinite at iteration 5; going on from iteration 4 with other "
+            "random numbers (rollback 1 of 3)",
+        ),
+        ("start", 4),
+        ("snapshot", 8, 8, [0, 4]),
+    ]
+    assert TRIED[4:8] == [4, 5, 4, 5]
+    assert json.loads((RUN.checkpoints / "00000012" / "manifest.json").read_text())["rollbacks"] == 1
+    never = RunDirectory(Path("never"))
+    begun(loss={"name": "explosive", "at": 99}, train=train).run(never)
+    assert state_bytes(RUN) != state_bytes(never)
+
+
+@pytest.mark.usefixtures("_explosive")
+@pytest.mark.parametrize("way", ["device memory", "memory"])
+def test_out_of_memory_says_what_was_tried_and_what_to_set(way: str) -> None:
+    with pytest.raises(RunError) as caught:
+        begun(loss={"name": "explosive", "way": way}).run(RUN)
+    assert str(caught.value) == (
+        "out of memory on cpu with train.batch_size = 8, pictures of 1 x 8 x 8 and precision fp32. "
+        "The run is kept in run; start a new one with --set train.batch_size=4"
+    )
+    assert EVENTS[-1] == ("end", "failed")
+    assert checkpoints(RUN.path) == [0, 4]
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_taken() -> None:
+    begun(train={"iterations": 8}).run(RUN)
+    expected = state_bytes(RUN)
+    shutil.rmtree(RUN.checkpoints / "00000008")
+    (RUN.checkpoints / "00000008").mkdir()
+    assert begun(train={"iterations": 8}).run(RUN) is True
+    assert EVENTS[0][0] == "note"
+    assert EVENTS[0][1].endswith("looking for the one before")
+    assert EVENTS[1] == ("start", 4)
+    assert state_bytes(RUN) == expected
