@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers know it; typing's import would keep a signal waiting for its handler
 if TYPE_CHECKING:
+    from typing import Any
+
     from ganlab.data.folders import is_listed as is_listed
     from ganlab.data.folders import walk_folder as walk_folder
     from ganlab.data.pictures import grid as grid

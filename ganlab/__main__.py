@@ -1,5 +1,17 @@
-"""`python -m ganlab`: the same as the command `ganlab`."""
+"""The command `ganlab`, and `python -m ganlab`."""
 
-from ganlab.cli import main
+from __future__ import annotations
 
-main()
+from ganlab.run.signals import end_on_signals
+
+
+def main() -> None:
+    """Run the command line, where a signal has an answer before the rest is imported, which takes far longer."""
+    end_on_signals()
+    from ganlab.cli import main
+
+    main()
+
+
+if __name__ == "__main__":
+    main()

@@ -118,7 +118,7 @@ def command(program: str, arguments: list[str]) -> None:
     """Do what a program does that is called with these arguments."""
     import torch.distributed.run
 
-    from ganlab.cli import main
+    from ganlab.__main__ import main
     from ganlab.distributed.launch import launch
 
     sys.argv = ["ganlab", *arguments]

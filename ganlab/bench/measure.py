@@ -45,7 +45,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
     """
     started = time.perf_counter()
     with watching_signals() as interruption, naming_culprit(recipe), _out_of_memory(recipe):
-        with interruption.deferred():  # the import of torch cannot be broken off in the middle
+        with interruption.importing():
             import torch
 
             from ganlab.data.packing import pack

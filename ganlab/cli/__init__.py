@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 
@@ -16,7 +17,7 @@ from ganlab.cli.recipes import recipes
 from ganlab.cli.run import run
 from ganlab.cli.sample import sample
 from ganlab.cli.schema import schema
-from ganlab.distributed.launch import another_speaks, speaks_first
+from ganlab.distributed.speaker import another_speaks, speaks_first
 from ganlab.errors import (
     ArtefactError,
     DataError,
@@ -27,6 +28,7 @@ from ganlab.errors import (
     RankError,
     RecipeError,
 )
+from ganlab.run.signals import COMMAND, signal_name
 
 DEPENDENCIES = {
     "numpy",
@@ -72,7 +74,8 @@ def main() -> None:
     try:
         if sys.platform == "win32":
             raise GanlabError("ganlab needs Linux or macOS; on Windows, use it inside WSL")
-        ganlab.main(prog_name="ganlab", standalone_mode=False)
+        with COMMAND.raising():
+            ganlab.main(prog_name="ganlab", standalone_mode=False)
         if sys.stdout is not None:  # it may have been closed before we began
             sys.stdout.flush()
     except GanlabError as error:
@@ -85,9 +88,10 @@ def main() -> None:
             error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
+        number = COMMAND.received or signal.SIGINT
         if speaks_first():
-            click.echo("ganlab: stopped by Ctrl-C", err=True)
-        sys.exit(130)
+            click.echo(f"ganlab: stopped by {signal_name(number)}", err=True)
+        sys.exit(128 + number)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in DEPENDENCIES:

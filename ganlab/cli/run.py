@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from ganlab.run.signals import COMMAND
+
 
 @click.command()
 @click.argument("recipe")
@@ -36,6 +38,7 @@ import click
     help="Train in N processes on this machine, one a GPU where there are any.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be trained and what it would take; train nothing.")
+@COMMAND.ending()  # but for the training itself, which lets a signal save
 def run(
     recipe: str,
     out: Path | None,

@@ -6,21 +6,17 @@ import logging
 import os
 import signal
 import sys
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from ganlab.distributed.speaker import SAID
 from ganlab.errors import RunError
 
 SAVING_SECONDS = 120
 """How long the processes have to save after a signal, before they are killed."""
-SAID = "said"
-"""What the process that says why all end leaves for the others to see."""
-PATIENCE_SECONDS = 3.0
-"""How long a process that has to end for another's sake waits for that one to speak."""
 
 
 def launch(processes: int, arguments: Sequence[str]) -> int:
@@ -84,31 +80,3 @@ def exit_code(failures: Mapping[int, Failure], spoken: bool) -> int:
             ", as the system does where memory runs out" if number == signal.SIGKILL else ""
         )
     raise RunError(f"rank {rank} {ending}; the same command with --out goes on from the last checkpoint")
-
-
-def speaks_first() -> bool:
-    """Tell whether this process is the first of its machine to say how the run ends: only that one says it."""
-    said = _said()
-    if said is None:
-        return True
-    try:
-        said.mkdir()
-    except OSError:
-        return False
-    return True
-
-
-def another_speaks() -> bool:
-    """Wait a moment for a process that knows better; tell whether it has spoken."""
-    said, until = _said(), time.monotonic() + PATIENCE_SECONDS
-    while said is not None and time.monotonic() < until:
-        if said.exists():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _said() -> Path | None:
-    """Return what the first one makes in the folder that torchrun gives to each machine; None without torchrun."""
-    file = os.environ.get("TORCHELASTIC_ERROR_FILE")
-    return Path(file).parents[1] / SAID if file else None

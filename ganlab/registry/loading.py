@@ -106,21 +106,24 @@ def _torch_random() -> _Random | None:
 def _interrupts() -> Iterator[list[int]]:
     """Yield a list that becomes non-empty when the user interrupts, so that a plugin's own exception is told apart."""
     seen: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    if threading.current_thread() is not threading.main_thread():
         yield seen
         return
 
     def note(number: int, frame: Any) -> Any:
         seen.append(number)
-        return before(number, frame)
+        return before[signal.Signals(number)](number, frame)
 
-    signal.signal(signal.SIGINT, note)
+    for number in before:
+        signal.signal(number, note)
     try:
         yield seen
     finally:
-        if signal.getsignal(signal.SIGINT) is note:  # else the plugin has set one of its own
-            signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            if signal.getsignal(number) is note:  # else the plugin has set one of its own
+                signal.signal(number, handler)
 
 
 def checked(provider: Provider, cls: object) -> type[Component]:

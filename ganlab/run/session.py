@@ -17,7 +17,7 @@ from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
 from ganlab.run.observers import Observers
 from ganlab.run.resume import note_of_extension, refuse_changes
-from ganlab.run.signals import Interruption
+from ganlab.run.signals import Interruption, signal_name
 from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
 
 if TYPE_CHECKING:
@@ -333,7 +333,8 @@ class Session:
     def _raise_interrupted(self) -> None:
         # A signal may have reached one rank only; all end with it.
         received = signal.Signals(int(self.ranks.largest(self.interruption.received or 0)))
-        name = "Ctrl-C" if received == signal.SIGINT else received.name
+        self.interruption.received = received  # what torchrun sends from now on is an echo here too
+        name = signal_name(received)
         raise Interrupted(
             f"stopped by {name} at iteration {self.state.iteration}; everything is saved in {self.directory.path}",
             int(received),

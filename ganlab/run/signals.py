@@ -7,11 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-from ganlab.errors import Interrupted
+from ganlab.distributed.speaker import speaks_first
 
 ECHO_SECONDS = 1.0
 """Whoever signals all processes, as systemd does, is echoed by torchrun: so soon, a second signal is the same one."""
@@ -24,53 +24,103 @@ class _Stopped(KeyboardInterrupt):
 
 
 class Interruption:
-    """Whether a signal has asked the run to stop."""
+    """Whether a signal has asked the process to stop, and what the first one does; at the beginning, nothing."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        self._deferring = True
+        self._act: Callable[[], None] = self._remember
 
     def defer(self) -> None:
         """From here on only remember a signal: whoever calls this looks at `received` and ends in order."""
-        self._deferring = True
+        self._act = self._remember
 
     @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Put off what a signal does until the block has ended, for what would break if it were left in the middle."""
-        before, self._deferring = self._deferring, True
-        try:
+    def importing(self) -> Iterator[None]:
+        """Let no signal break off the block in the middle: of torch's import, that would leave a traceback.
+
+        The command ends there and then, for there is nothing to save. A library's process gets it after the block.
+        """
+        with self._acting(self._end if self is COMMAND else self._remember):
             yield
-        finally:
-            self._deferring = before
-        if self.received is not None and not before:
-            raise _Stopped(f"stopped by {self.received.name}")
+        if self.received is not None:
+            self._act()
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Let a signal break off the block as Ctrl-C does in any Python, so that all on the way is put in order."""
+        with self._acting(self._raise):
+            yield
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Let a signal end the process with a sentence, where nothing has begun that must be put in order."""
+        with self._acting(self._end):
+            yield
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Take a signal."""
-        if self.received is not None:
-            return  # the second one is the watch's
-        self.received = signal.Signals(number)
-        if not self._deferring:
-            raise _Stopped(f"stopped by {self.received.name}")
+        if self.received is None:
+            self.received = signal.Signals(number)
+            self._act()
+        elif "TORCHELASTIC_RUN_ID" not in os.environ:  # else the watch knows whether it is an echo
+            _exit_at_once(number)
+
+    @contextmanager
+    def _acting(self, act: Callable[[], None]) -> Iterator[None]:
+        before, self._act = self._act, act
+        try:
+            yield
+        finally:
+            self._act = before
+
+    def _remember(self) -> None: ...
+
+    def _raise(self) -> None:
+        raise _Stopped
+
+    def _end(self) -> None:
+        assert self.received is not None
+        if sys.stderr is not None and speaks_first():
+            with suppress(OSError, ValueError):  # it may be closed
+                os.write(sys.stderr.fileno(), f"ganlab: stopped by {signal_name(self.received)}\n".encode())
+        os._exit(128 + self.received)
+
+
+COMMAND = Interruption()
+"""That of the process where this is the command `ganlab`. Whoever uses the library keeps handlers of their own."""
+
+
+def end_on_signals() -> None:
+    """Make SIGINT and SIGTERM, from here to the process's end, what `COMMAND` says; what is ignored stays so."""
+    COMMAND._act = COMMAND._end
+    for number in _HANDLED:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell's script does to what it starts with &
+            signal.signal(number, COMMAND.handle)
+
+
+def signal_name(number: int) -> str:
+    """Return what a user knows the signal as."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
 @contextmanager
 def watching_signals() -> Iterator[Interruption]:
     """Handle SIGINT and SIGTERM for the time of a run. Elsewhere than in the main thread nothing can be handled."""
-    interruption = Interruption()
+    from ganlab.errors import Interrupted  # not above: what the command imports first of all is as little as possible
+
     if threading.current_thread() is not threading.main_thread():
-        yield interruption
+        yield Interruption()
         return
+    interruption = COMMAND if COMMAND.handle in map(signal.getsignal, _HANDLED) else Interruption()
     with _second_signal_ends_at_once():
         previous = {number: signal.signal(number, interruption.handle) for number in _HANDLED}
         try:
-            interruption._deferring = False
-            yield interruption
+            with interruption.raising():
+                yield interruption
         except _Stopped:
             number = interruption.received or signal.SIGINT
             raise Interrupted(f"stopped by {number.name} before the training began; nothing is lost", number) from None
         finally:
-            interruption.defer()
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -102,6 +152,10 @@ def _watch(reader: int) -> None:
             if first is None:
                 first = now
             elif "TORCHELASTIC_RUN_ID" not in os.environ or now - first >= ECHO_SECONDS:
-                if sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty():
-                    os.write(sys.stderr.fileno(), _SHOW_CURSOR)
-                os._exit(128 + number[0])
+                _exit_at_once(number[0])
+
+
+def _exit_at_once(number: int) -> None:
+    if sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+    os._exit(128 + number)

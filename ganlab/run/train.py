@@ -60,7 +60,7 @@ def train(
         if chosen is not None:
             check_directory(recipe, chosen)
 
-        with interruption.deferred():  # the import of torch cannot be broken off in the middle
+        with interruption.importing():
             from ganlab.distributed.ranks import joined, place
             from ganlab.distributed.share import Share
             from ganlab.hardware.device import arithmetic, choose_device, choose_precision

@@ -106,7 +106,7 @@ def warm_up() -> None:
 
 def command(*words: str) -> None:
     """Run the command line."""
-    from ganlab.cli import main
+    from ganlab.__main__ import main
 
     sys.argv = ["ganlab", *words]
     main()
