@@ -130,6 +130,8 @@ class RunDirectory(NamedTuple):
                 if "-checkpoints-" in name or not _is_written(name):
                     entry = workplace / name
                     shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        except FileNotFoundError:
+            return
         except OSError as error:
             report(f"cannot clear {workplace}: {error.strerror or error}")
 

@@ -48,8 +48,8 @@ class Session:
         """What the run is at, in words for people."""
         return f"iteration {self.state.iteration + 1:,}"
 
-    def run(self, directory: RunDirectory, held: Held | None) -> bool:
-        """Train to the end in `directory`, which rank 0 has `held`; return whether anything was left to train."""
+    def run(self, directory: RunDirectory, held: Held | None = None) -> bool:
+        """Train to the end in `directory`, which is followed where it is `held`; return whether anything was left."""
         self._held = held
         self._work_in(directory)
         with self.ranks.work_of_first() as mine:

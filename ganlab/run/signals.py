@@ -94,8 +94,13 @@ def end_on_signals() -> None:
     """Make SIGINT and SIGTERM, from here to the process's end, what `COMMAND` says; what is ignored stays so."""
     COMMAND._act = COMMAND._end
     for number in _HANDLED:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell's script does to what it starts with &
+        if not _ignored(number):
             signal.signal(number, COMMAND.handle)
+
+
+def _ignored(number: int) -> bool:
+    """Tell whether who started the process has it ignore a signal, as a shell's script does what it starts with &."""
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 def signal_name(number: int) -> str:
@@ -113,7 +118,7 @@ def watching_signals() -> Iterator[Interruption]:
         return
     interruption = COMMAND if COMMAND.handle in map(signal.getsignal, _HANDLED) else Interruption()
     with _second_signal_ends_at_once():
-        previous = {number: signal.signal(number, interruption.handle) for number in _HANDLED}
+        previous = {number: signal.signal(number, interruption.handle) for number in _HANDLED if not _ignored(number)}
         try:
             with interruption.raising():
                 yield interruption

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import re
 import stat
 from collections.abc import Callable, Mapping
@@ -274,11 +273,9 @@ def _remove(path: Path, report: Report) -> None:
 
 def _delete(path: Path) -> None:
     """Delete a checkpoint, which is two files and nothing else; what else somebody has put there stays."""
-    files = [path / name for name in (MANIFEST, STATE) if os.path.lexists(path / name)]
-    for file in files:
-        file.unlink()
-    if files:
-        path.rmdir()
+    for name in (MANIFEST, STATE):
+        (path / name).unlink(missing_ok=True)
+    path.rmdir()
 
 
 def _directories(directory: Path) -> list[Path]:

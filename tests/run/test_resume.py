@@ -56,8 +56,7 @@ def test_what_is_no_run_is_left_alone() -> None:
     assert not Path("new").exists()
     Path("holiday").mkdir()
     check_directory(recipe(), RunDirectory(Path("holiday")))
-    for name in (".lock", ".tmp-99999999-recipe.toml"):  # what a run leaves that was killed over its first file
-        Path("holiday", name).touch()
+    Path("holiday/.ganlab/tmp").mkdir(parents=True)  # what a run leaves that was killed over its first file
     check_directory(recipe(), RunDirectory(Path("holiday")))
     Path("holiday/beach.jpg").touch()
     with pytest.raises(
@@ -66,7 +65,7 @@ def test_what_is_no_run_is_left_alone() -> None:
         check_directory(recipe(), RunDirectory(Path("holiday")))
     with pytest.raises(GanlabError, match=r"--out holiday/beach\.jpg is a file; name a directory"):
         check_directory(recipe(), RunDirectory(Path("holiday/beach.jpg")))
-    assert sorted(os.listdir("holiday")) == [".lock", ".tmp-99999999-recipe.toml", "beach.jpg"]
+    assert sorted(os.listdir("holiday")) == [".ganlab", "beach.jpg"]
 
 
 def test_a_run_of_another_recipe_is_refused_before_its_state_is_read() -> None:

@@ -124,3 +124,14 @@ def test_what_a_shell_has_a_command_ignore_is_ignored(tmp_path: Path) -> None:
     does = "os.kill(os.getpid(), signal.SIGINT)\nraise ValueError('it is Tuesday')"
     code, said = check_with_a_plugin_that(does, tmp_path, "signal.signal(signal.SIGINT, signal.SIG_IGN)")
     assert (code, "it is Tuesday" in said) == (2, True)
+
+
+def test_a_run_goes_on_ignoring_what_it_was_started_to_ignore() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with watching_signals() as interruption:
+            signal.raise_signal(signal.SIGINT)
+            assert interruption.received is None
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
