@@ -362,7 +362,7 @@ def test_a_runs_directory_holds_what_the_table_says() -> None:
         assert command(["ganlab", *words]).code == 0
     table = section(DOCS / "runs.md", "What lies in a run's directory")
     listed = {name.partition("/")[0] for name in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)}
-    assert listed == {path.name for path in run.iterdir() if not path.name.startswith(".")}
+    assert listed == {path.name for path in run.iterdir()}
 
 
 def test_what_a_continued_run_may_change_is_listed() -> None:
