@@ -42,7 +42,7 @@ class Train(Options):
 
     batch_size: PositiveInt = 64
     """Pictures in a batch, over all devices together."""
-    epochs: PositiveFloat | None = 25.0
+    epochs: Annotated[float, Field(gt=0.0, le=1e9)] | None = 25.0
     """Passes over the data; parts of one are allowed. `iterations` replaces it."""
     iterations: PositiveInt | None = None
     """Iterations of the loss, instead of `epochs`."""
@@ -55,11 +55,11 @@ class Train(Options):
     on_nonfinite: Literal["stop", "rollback"] = "stop"
     """What NaN or an infinite value does: stop the run, or go back to the last checkpoint and try again with other
     random numbers, at most three times."""
-    rank_timeout_seconds: PositiveFloat = 600.0
+    rank_timeout_seconds: Annotated[float, Field(gt=0.0, le=1e8)] = 600.0
     """With several processes: how long one may be silent before all of them end."""
     tick_seconds: PositiveFloat = 2.0
     """Seconds between two looks at the device, for the log and the metrics."""
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     """CPU threads. Unset: as many as torch takes by itself. The same number is needed for the same bits."""
 
 
@@ -72,18 +72,18 @@ class MovingAverage(Options):
     """How much the average keeps at each iteration."""
     warm_up: bool = True
     """Whether the average keeps less at the start: min(decay, (1 + t) / (10 + t)) at iteration t."""
-    statistics_batches: PositiveInt = 16
+    statistics_batches: Annotated[int, Field(ge=1, le=1000)] = 16
     """Batches of latents from which BatchNorm statistics are estimated anew for the averaged weights."""
 
 
 class Snapshots(Options):
     """When to draw a sample grid and save a checkpoint, and what to keep. The last iteration always does."""
 
-    every_epochs: PositiveFloat | None = 1.0
+    every_epochs: Annotated[float, Field(ge=1e-6, le=1e9)] | None = 1.0
     """Passes over the data between two snapshots. `every_iterations` replaces it."""
     every_iterations: PositiveInt | None = None
     """Iterations between two snapshots, instead of `every_epochs`."""
-    samples: PositiveInt = 64
+    samples: Annotated[int, Field(ge=1, le=10_000)] = 64
     """Pictures in the sample grid, always of the same latents."""
     keep: Annotated[int, Field(ge=2)] = 2
     """Checkpoints to keep: the newest, and at least one to fall back to."""

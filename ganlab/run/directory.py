@@ -23,6 +23,8 @@ from ganlab.training.checkpoint import begun_with
 RUNS = Path("runs")
 """Where runs without a directory of their own are kept, below the current directory."""
 INDEX = RUNS / "index.jsonl"
+INDEX_START = b'{"run": "'
+"""How every line of the index begins."""
 FORMAT = 1
 """Of the marker that makes a directory a run's."""
 MARKER_BYTES = 4096
@@ -189,14 +191,17 @@ def new_directory(recipe: str) -> RunDirectory:
         raise RunError(f"cannot write {parent}: {error.strerror}; choose a directory with --out DIR") from error
 
 
-def enter_in_index(directory: RunDirectory, recipe: str) -> None:
-    """Append a run to the index."""
+def enter_in_index(directory: RunDirectory, recipe: str, report: Callable[[str], None]) -> None:
+    """Append a run to the index; where there is a file of that name which is not ours, only say so."""
     path = directory.path.resolve()
     if path.is_relative_to(Path.cwd()):  # so that a folder with its runs can be moved
         path = path.relative_to(Path.cwd())
     line = json.dumps({"run": str(path), "recipe": recipe, "started": round(time.time(), 3)}) + "\n"
     try:
         INDEX.parent.mkdir(parents=True, exist_ok=True)
+        if INDEX.is_symlink() or (INDEX.exists() and not _is_index(INDEX)):
+            report(f"{INDEX} is not ganlab's, so this run is not listed in it; name the run where a verb needs one")
+            return
         descriptor = os.open(INDEX, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             size = os.fstat(descriptor).st_size
@@ -215,16 +220,23 @@ def indexed_runs() -> list[IndexEntry]:
         lines = INDEX.read_text(errors="replace").splitlines()
     except OSError:
         return []
-    entries = []
-    for line in reversed(lines):
-        try:
-            table = json.loads(line)
-            entry = IndexEntry(RunDirectory(Path(table["run"])), str(table["recipe"]), float(table["started"]))
-        except (ValueError, KeyError, TypeError):
-            continue
-        if entry.directory.path.is_dir():
-            entries.append(entry)
-    return entries
+    entries = [entry for line in reversed(lines) if (entry := _entry(line)) is not None]
+    return [entry for entry in entries if entry.directory.path.is_dir()]
+
+
+def _entry(line: str) -> IndexEntry | None:
+    try:
+        table = json.loads(line)
+        return IndexEntry(RunDirectory(Path(table["run"])), str(table["recipe"]), float(table["started"]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _is_index(path: Path) -> bool:
+    """Tell whether a file is empty, or its first line, which a crash may have cut short, begins as ours do."""
+    with path.open("rb") as file:
+        start = file.readline(len(INDEX_START))
+    return INDEX_START.startswith(start)
 
 
 def newest_run(has: Callable[[RunDirectory], bool], needed: str, recipe: str | None = None) -> IndexEntry:

@@ -68,7 +68,7 @@ class Session:
         with self.ranks.work_of_first() as mine:
             if mine:
                 if checkpoint is None:
-                    enter_in_index(directory, self.recipe.name)
+                    enter_in_index(directory, self.recipe.name, self._warn)
                 self._write_description()
                 with suppress(OSError):
                     directory.error.unlink()  # of an attempt before this one
@@ -103,7 +103,7 @@ class Session:
         if self._held is None or (now := self._held.moved_from(before)) is None:
             return
         self._work_in(RunDirectory(now))
-        enter_in_index(self.directory, self.recipe.name)
+        enter_in_index(self.directory, self.recipe.name, self._warn)
         self.info = self._info()
         self.observers.run_start(self.info, self._reals())
         self._warn(f"the run's directory was moved from {before} to {now}; the run goes on there")

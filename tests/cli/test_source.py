@@ -29,7 +29,7 @@ def test_the_newest_run_is_taken_and_named_with_its_age(
     seconds: int, age: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for recipe in ("faces", "shoes"):
-        enter_in_index(new_directory(recipe), recipe)
+        enter_in_index(new_directory(recipe), recipe, pytest.fail)
     generator = Path("runs/faces/0001/generator.safetensors")  # of the newer run there is none yet
     generator.touch()
     now = time.time()

@@ -29,7 +29,7 @@ EDGES: dict[type[Options], dict[str, tuple[list[Any], list[Any]]]] = {
     },
     Train: {
         "batch_size": COUNT,
-        "epochs": POSITIVE,
+        "epochs": ([1e-300, 1, 1e9], [0, -1, "1", True, 1.1e9]),
         "iterations": COUNT,
         "device": (
             ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:123"],
@@ -38,15 +38,20 @@ EDGES: dict[type[Options], dict[str, tuple[list[Any], list[Any]]]] = {
         "precision": (["auto", "fp32", "tf32", "bf16"], ["fp16", "", 32]),
         "deterministic": SWITCH,
         "on_nonfinite": (["stop", "rollback"], ["skip", ""]),
-        "rank_timeout_seconds": POSITIVE,
+        "rank_timeout_seconds": ([1e-300, 1, 1e8], [0, -1, "1", True, 1.1e8]),
         "tick_seconds": POSITIVE,
-        "threads": COUNT,
+        "threads": ([1, 4096], [0, 1.5, "1", True, 4097]),
     },
-    MovingAverage: {"enabled": SWITCH, "decay": FRACTION, "warm_up": SWITCH, "statistics_batches": COUNT},
+    MovingAverage: {
+        "enabled": SWITCH,
+        "decay": FRACTION,
+        "warm_up": SWITCH,
+        "statistics_batches": ([1, 1000], [0, 1.5, "1", True, 1001]),
+    },
     Snapshots: {
-        "every_epochs": POSITIVE,
+        "every_epochs": ([1e-6, 1, 1e9], [0, 9e-7, "1", True, 1.1e9]),
         "every_iterations": COUNT,
-        "samples": COUNT,
+        "samples": ([1, 10_000], [0, 1.5, "1", True, 10_001]),
         "keep": ([2, 100], [1, 0, 2.5]),
     },
 }

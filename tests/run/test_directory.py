@@ -30,11 +30,11 @@ def test_runs_of_a_recipe_are_numbered() -> None:
 def test_the_newest_run_that_has_what_is_needed_is_found() -> None:
     for recipe in ("faces", "shoes", "faces"):
         run = new_directory(recipe)
-        enter_in_index(run, recipe)
+        enter_in_index(run, recipe, pytest.fail)
     Path("runs/shoes/0001/generator.safetensors").touch()
     with INDEX.open("a") as file:
         file.write('{"run": "runs/fac')  # a crash cut this line short
-    enter_in_index(new_directory("boots"), "boots")
+    enter_in_index(new_directory("boots"), "boots", pytest.fail)
     assert [entry.directory.path for entry in indexed_runs()] == [
         Path("runs/boots/0001"),
         Path("runs/faces/0002"),
@@ -49,7 +49,7 @@ def test_the_newest_run_that_has_what_is_needed_is_found() -> None:
 
 def test_a_run_elsewhere_is_found_from_here(tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    enter_in_index(RunDirectory(elsewhere), "faces")
+    enter_in_index(RunDirectory(elsewhere), "faces", pytest.fail)
     assert indexed_runs()[0].directory.path == elsewhere.resolve()
 
 
@@ -169,3 +169,21 @@ def test_a_directory_that_is_moved_is_followed() -> None:
 def test_a_directory_that_is_deleted_is_said_to_be_gone() -> None:
     with pytest.raises(RunError, match="the run's directory gone is gone: it was deleted or moved while"):
         ganlab.train(tiny(observers={"terminal": {"mode": "off"}, "mover": True}), out="gone")
+
+
+@pytest.mark.parametrize("line", ['{"run": "x", "recipe": "x", "started": ' + "9" * 400 + "}", "[" * 100_000, "{}", ""])
+def test_no_line_of_the_index_ends_a_verb(line: str) -> None:
+    INDEX.parent.mkdir()
+    INDEX.write_text(f"{line}\n")
+    assert indexed_runs() == []
+
+
+@pytest.mark.parametrize("text", ["my notes\n", '{"name": "mine"}\n', "\x00\x01"])
+def test_another_program_s_index_is_left_alone(text: str) -> None:
+    INDEX.parent.mkdir()
+    INDEX.write_text(text)
+    run = ganlab.train(tiny(train={"iterations": 4}), out="run")
+    assert INDEX.read_text() == text
+    assert (
+        "runs/index.jsonl is not ganlab's, so this run is not listed in it" in (run.directory / "log.txt").read_text()
+    )

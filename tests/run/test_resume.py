@@ -44,7 +44,7 @@ def test_the_newest_run_of_the_recipe_that_can_go_on_is_continued() -> None:
     runs = []
     for name, trained in (("faces", True), ("faces", True), ("shoes", True), ("faces", False)):
         run = new_directory(name)
-        enter_in_index(run, name)
+        enter_in_index(run, name, pytest.fail)
         runs.append(run)
         if trained:
             run.checkpoints.mkdir()
