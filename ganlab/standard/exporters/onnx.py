@@ -57,6 +57,9 @@ def write_graph(model: onnx.ModelProto, metadata: Mapping[str, str], path: Path)
 
     _strip(model)
     model.producer_name, model.producer_version = "ganlab", ""
+    # torch writes one version of the format for every opset; a program refuses one that is newer than itself,
+    # although it knows all the operators.
+    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     try:

@@ -127,6 +127,24 @@ def test_the_opset_asked_for_is_the_opset_written(
         assert [(entry.domain, entry.version) for entry in onnx.load(exported.path).opset_import] == [("", opset)]
 
 
+@pytest.mark.parametrize("opset", range(16, 26))
+def test_the_format_is_as_old_as_the_opset(opset: int, tmp_path: Path) -> None:
+    """ONNX's own table: the version of the format of the first release that had the opset."""
+    oldest = min(release[1] for release in onnx.helper.VERSION_TABLE if release[2] == opset)
+    exporter.write_graph(graph(opset), {"ganlab": about().to_json()}, tmp_path / "g.onnx")
+    assert onnx.load(tmp_path / "g.onnx").ir_version == oldest
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnx_fp16", "onnx_int8"])
+def test_every_exporter_writes_opset_16_for_programs_of_its_time(
+    tiny: tuple[nn.Module, Exported], name: str, tmp_path: Path
+) -> None:
+    exported = export(tiny[1].path.parent, name, {"opset": 16}, tmp_path / "g.onnx")
+    model = onnx.load(exported.path)
+    assert (model.ir_version, [(entry.domain, entry.version) for entry in model.opset_import]) == (8, [("", 16)])
+    assert [entry.key for entry in model.metadata_props] == ["ganlab"]
+
+
 def test_one_file_whose_checker_finds_nothing(tiny: tuple[nn.Module, Exported]) -> None:
     path = tiny[1].path
     onnx.checker.check_model(str(path), full_check=True)
