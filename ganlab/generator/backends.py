@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import Any
@@ -55,7 +56,7 @@ def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
     if len(providers) > 1:
         with redirect_stdout(io.StringIO()):  # what is missing is told by the session, which then lacks CUDA
             onnxruntime.preload_dlls()
-    options = session_options(artefact)
+    options = session_options()
     try:
         # Where there is nothing else to fall back to, onnxruntime would print an error and try the same again.
         session = onnxruntime.InferenceSession(
@@ -79,7 +80,7 @@ def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
     return compute
 
 
-def session_options(artefact: Artefact) -> Any:
+def session_options() -> Any:
     """Return the `onnxruntime.SessionOptions` for a generator, which is a chain of layers."""
     import onnxruntime
 
@@ -93,10 +94,9 @@ def session_options(artefact: Artefact) -> Any:
     # Threads that spin while they wait save a tenth of a picture's time on an idle machine, and take the cores from
     # whoever shares it: on a busy one a picture then takes twice as long, and so does the others' work.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A generator is one file. Weights that it claims to keep in others are sought below itself, where nothing can be.
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", str(artefact.path / "none")
-    )
+    # A generator is one file. Weights that it claims to keep in others are sought below a file, where nothing can be;
+    # not below its own, whose name may be one that onnxruntime cannot take.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", f"{os.devnull}/none")
     return options
 
 

@@ -39,14 +39,22 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     return read_artefact(shipped_graph(tmp_path_factory.mktemp("tiny") / "g.onnx", graph()))
 
 
-def test_the_session_suits_the_process(artefact: Artefact) -> None:
-    options = session_options(artefact)
+def test_the_session_suits_the_process() -> None:
+    options = session_options()
     assert options.intra_op_num_threads == physical_cores()
     assert options.inter_op_num_threads == 1
     assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert options.get_session_config_entry("session.model_external_initializers_file_folder_path").endswith("/none")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are text")
+def test_a_file_whose_name_is_no_text_is_computed(artefact: Artefact, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.onnx")
+    path.write_bytes(artefact.data)
+    pictures = [load_generator(where, device="cpu").sample([3]) for where in (path, artefact.path)]
+    assert np.array_equal(*pictures)
 
 
 AFFINITY = """

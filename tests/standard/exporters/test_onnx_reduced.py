@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import sys
 import warnings
@@ -136,6 +137,13 @@ def test_the_bytes_are_the_same_again_and_say_nothing_of_the_author(
 def test_older_and_newer_opsets(run: Path, tmp_path: Path, name: str, opset: int) -> None:
     done = export(run, name, {"opset": opset}, tmp_path / "g.onnx")
     assert [entry.version for entry in onnx.load(done.path).opset_import if not entry.domain] == [opset]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are text")
+@pytest.mark.parametrize("name", ["onnx", *FORMS])
+def test_a_folder_and_a_file_whose_names_are_no_text(run: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / os.fsdecode(b"sch\xf6n") / os.fsdecode(b"caf\xe9.onnx")
+    assert export(run, name, path=path).path.read_bytes()[:1] == b"\x08"
 
 
 @pytest.mark.parametrize("name", FORMS)
