@@ -20,6 +20,8 @@ BATCH = 64
 """Pictures computed at once."""
 GRID_LIMIT = 10_000
 """Pictures of one grid."""
+ARRAY = ".npy"
+"""The ending of a file of pixels."""
 WAITING = 8
 """Batches that may wait to be encoded, so that memory stays flat however many pictures are asked for."""
 
@@ -36,7 +38,7 @@ WAITING = 8
     "--out",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="The grid's file, or with --separate a directory; a file that ends in .npy gets the pixels themselves.",
+    help="The grid's file, .png, .jpg or .webp; with --separate a directory; a .npy file gets the pixels themselves.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="Where to compute.")
 def sample(
@@ -55,7 +57,7 @@ def sample(
     A seed is the same picture from any of these files, on any device.
     """
     from ganlab.cli.source import generator_source
-    from ganlab.data.pictures import grid, save_png
+    from ganlab.data.pictures import check_holds, grid, grid_size, save_picture
     from ganlab.errors import GanlabError
     from ganlab.generator.generator import load_generator
 
@@ -64,21 +66,26 @@ def sample(
     first = seed or 0
     chosen = parse_seeds(seeds) if seeds is not None else [range(first, first + (count or 64))]
     _check_seeds(chosen)
+    total = sum(map(len, chosen))
+    if out is not None:
+        _check_out(out, separate)
+    array = not separate and out is not None and out.suffix.lower() == ARRAY
+    if total > GRID_LIMIT and not separate and not array:
+        raise GanlabError(f"{total:,} pictures do not fit one grid; use --separate, or --out FILE.npy")
     path = generator_source(source)
     generator = load_generator(path, device=device)
-    total = sum(map(len, chosen))
     out = out or path.parent / ("seeds" if separate else "sample.png")
     if separate:
         _write_separately(generator, chosen, label, out)
         click.echo(f"{total:,} pictures in {out}")
-    elif out.suffix == ".npy":
+    elif array:
         _write_array(generator, chosen, label, out)
         click.echo(f"{total:,} pictures in {out}")
     else:
-        if total > GRID_LIMIT:
-            raise GanlabError(f"{total:,} pictures do not fit one grid; use --separate, or --out FILE.npy")
-        pictures = generator.sample(chain(*chosen), label=label)
-        save_png(out, grid(pictures, columns or math.ceil(math.sqrt(total))))
+        across = columns or math.ceil(math.sqrt(total))
+        images = generator.metadata.images
+        check_holds(out, (*grid_size(total, images.height, images.width, across), images.channels))
+        save_picture(out, grid(generator.sample(chain(*chosen), label=label), across))
         click.echo(out)
 
 
@@ -96,6 +103,22 @@ def parse_seeds(text: str) -> list[range]:
             raise GanlabError(f'--seeds "{text}": the range {part.strip()} runs backwards')
         chosen.append(range(first, last + 1))
     return chosen
+
+
+def _check_out(out: Path, separate: bool) -> None:
+    """Refuse a place that cannot be written, or whose name says that something else is in it."""
+    from ganlab.data.pictures import ENCODINGS
+    from ganlab.errors import GanlabError
+    from ganlab.messages import in_words
+
+    endings = [*ENCODINGS, ARRAY]
+    named = out.suffix.lower() in endings
+    if separate and (named or (out.exists() and not out.is_dir())):
+        raise GanlabError(f"--separate fills a directory with PNG files, and --out {out} is a file; name a directory")
+    if not separate and out.is_dir():
+        raise GanlabError(f"--out {out} is a directory; name a file, or use --separate")
+    if not separate and not named:
+        raise GanlabError(f"--out {out}: name a file that ends in {in_words(endings, 'or')}")
 
 
 def _check_seeds(chosen: Sequence[range]) -> None:

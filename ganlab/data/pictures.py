@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from ganlab.errors import GanlabError
+from ganlab.messages import in_words
 
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
 GAP = 2
 """Pixels between the pictures of a grid."""
+
+
+class Encoding(NamedTuple):
+    """How a picture becomes a file."""
+
+    name: str
+    """PIL's."""
+    options: dict[str, Any]
+    side: int
+    """The longest that the format can hold, in pixels."""
+    transparent: bool = True
+
+
+_JPEG = Encoding("JPEG", {"quality": 95, "subsampling": 0}, 65_500, transparent=False)
+ENCODINGS = {
+    ".png": Encoding("PNG", {}, 2**31 - 1),
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": Encoding("WEBP", {"lossless": True}, 16_383),
+}
+"""By the ending of the file's name. JPEG is the one that changes pixels, and it keeps the colours of single ones."""
 
 
 def to_uint8(images: np.ndarray[Any, Any]) -> Pictures:
@@ -29,21 +53,53 @@ def to_uint8(images: np.ndarray[Any, Any]) -> Pictures:
 def grid(pictures: Pictures, columns: int) -> Pictures:
     """Lay pictures `(N, H, W, C)` out in rows of `columns`; return one picture `(H', W', C)` on white."""
     count, height, width, channels = pictures.shape
+    sheet = np.full((*grid_size(count, height, width, columns), channels), 255, np.uint8)
     columns = min(columns, count)
-    rows = -(-count // columns)
-    sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels), 255, np.uint8)
     for index, picture in enumerate(pictures):
         top, left = GAP + index // columns * (height + GAP), GAP + index % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = picture
     return sheet
 
 
+def grid_size(count: int, height: int, width: int, columns: int) -> tuple[int, int]:
+    """Return height and width of the grid of `count` pictures."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    return rows * (height + GAP) + GAP, columns * (width + GAP) + GAP
+
+
 def save_png(path: Path | str, picture: Pictures, flush: bool = True) -> None:
-    """Write one picture `(H, W, C)` as PNG: greyscale, RGB or RGBA; of any other channels, the first as greyscale."""
+    """Write one picture `(H, W, C)` as PNG: greyscale, RGB or RGBA; of any other channels, the first as greyscale.
+
+    Raises `GanlabError` for a path that does not end in `.png`, `RunError` where the disk refuses.
+    """
+    if Path(path).suffix.lower() != ".png":
+        raise GanlabError(f"{path}: a PNG file has a name that ends in .png")
+    save_picture(Path(path), picture, flush)
+
+
+def save_picture(path: Path, picture: Pictures, flush: bool = True) -> None:
+    """Write one picture in the format that the path's ending names. Raise `GanlabError` where that cannot hold it."""
     from PIL import Image
 
     from ganlab.durable import replacing_file
 
+    check_holds(path, picture.shape)
+    encoding = ENCODINGS[path.suffix.lower()]
     pixels = picture if picture.shape[2] in (3, 4) else picture[:, :, 0]
-    with replacing_file(Path(path), flush) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+    with replacing_file(path, flush) as temporary:
+        Image.fromarray(pixels).save(temporary, format=encoding.name, **encoding.options)
+
+
+def check_holds(path: Path, shape: tuple[int, ...]) -> None:
+    """Raise `GanlabError` where no picture `(H, W, C)` can be written to `path`, by its ending."""
+    encoding = ENCODINGS.get(path.suffix.lower())
+    if encoding is None:
+        raise GanlabError(f"{path}: pictures are written to names that end in {in_words(list(ENCODINGS), 'or')}")
+    if max(shape[:2]) > encoding.side:
+        raise GanlabError(
+            f"{path}: a picture of {shape[1]}x{shape[0]} pixels does not fit {encoding.name}, "
+            f"which ends at {encoding.side:,} a side; name a .png"
+        )
+    if shape[2] == 4 and not encoding.transparent:
+        raise GanlabError(f"{path}: {encoding.name} keeps no transparency; name a .png or .webp")

@@ -84,6 +84,8 @@ def export(
     target = artefact.path.with_suffix(writer.suffix) if path is None else Path(path)
     if target.exists() and not target.is_file():
         raise GanlabError(f"{target} is not a file; name one with --out")
+    if target.suffix.lower() not in ("", ending := Path(f"generator{writer.suffix}").suffix):
+        raise GanlabError(f'{target}: exporter "{exporter}" writes {ending} files; name one with --out')
     generator = load_network(artefact)
     tolerance = max(model_of(artefact).export_tolerance, writer.tolerance)
     checks = [_inputs(artefact, count) for count in BATCHES]

@@ -36,15 +36,19 @@ def test_a_grid_of_the_newest_run_lies_beside_its_generator(command: Command, tr
     assert size("narrow.png") == (2 * 10 + 2, 3 * 10 + 2)
     assert command("sample", trained / "generator.safetensors", "--out", "usual.png").code == 0
     assert size("usual.png") == (8 * 10 + 2, 8 * 10 + 2), "64 pictures, as many rows as columns"
+    assert command("sample", "--count", 6, "--seed", 7, "--out", "s.jpg").out == "s.jpg\n"
+    assert Path("s.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+    with Image.open("s.jpg") as lossy:
+        assert np.abs(np.asarray(lossy).astype(int) - grid).max() < 30
 
 
 def test_seeds_are_the_same_pictures_one_by_one_and_as_an_array(command: Command, trained: Path) -> None:
     ended = command("sample", "--seeds", "7-8,12", "--separate", "--out", "single")
     assert ended.out == "3 pictures in single\n"
     assert sorted(os.listdir("single")) == ["seed00000007.png", "seed00000008.png", "seed00000012.png"]
-    ended = command("sample", "--seeds", "7-8,12", "--out", "pixels.npy")
-    assert ended.out == "3 pictures in pixels.npy\n"
-    pixels = np.load("pixels.npy")
+    ended = command("sample", "--seeds", "7-8,12", "--out", "pixels.NPY")
+    assert ended.out == "3 pictures in pixels.NPY\n"
+    pixels = np.load("pixels.NPY")
     assert pixels.shape == (3, 8, 8, 1)
     for picture, seed in zip(pixels, (7, 8, 12), strict=True):
         assert np.array_equal(picture[:, :, 0], np.asarray(Image.open(f"single/seed{seed:08d}.png")))
@@ -90,6 +94,13 @@ MISTAKES = [
     (["--seeds", "1", "--seed", "0"], "--seeds says which pictures to draw; leave --count and --seed away"),
     (["--seeds", "0-4294967296"], "4294967296 is not a seed: seeds are whole numbers from 0 to 4294967295"),
     (["--seed", "4294967295", "--count", "2"], "4294967296 is not a seed"),
+    (["--out", "s.gif"], "--out s.gif: name a file that ends in .png, .jpg, .jpeg, .webp or .npy"),
+    (["--out", "s"], "--out s: name a file that ends in .png, .jpg, .jpeg, .webp or .npy"),
+    (["--out", "."], "--out . is a directory; name a file, or use --separate"),
+    (
+        ["--separate", "--out", "s.jpg"],
+        "--separate fills a directory with PNG files, and --out s.jpg is a file",
+    ),
     (["g.onnx", "--count", "10001"], "10,001 pictures do not fit one grid; use --separate, or --out FILE.npy"),
     (["g.onnx", "--device", "tpu"], 'device "tpu" is none of auto, cpu, cuda, cuda:N and mps'),
     (["g.onnx", "--label", "1"], "g.onnx: takes no labels"),

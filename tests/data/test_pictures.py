@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 from PIL import Image
 from stand_ins import pictures
 
-from ganlab import grid, save_png, to_uint8
-from ganlab.data.pictures import GAP
+from ganlab import GanlabError, save_png, to_uint8
+from ganlab.data.pictures import GAP, grid, grid_size, save_picture
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -57,7 +56,72 @@ def test_a_picture_is_written_without_loss(tmp_path: Path, channels: int, mode: 
     with Image.open(tmp_path / "new" / "picture.png") as image:
         assert (image.format, image.mode) == ("PNG", mode)
         assert np.array_equal(np.asarray(image), picture if channels in (3, 4) else picture[:, :, 0])
-    save_png(str(tmp_path / "new" / "other.jpg"), picture, flush=False)
-    with Image.open(tmp_path / "new" / "other.jpg") as image:
-        assert image.format == "PNG", "whatever it is called"
-    assert sorted(os.listdir(tmp_path / "new")) == ["other.jpg", "picture.png"]
+    save_png(str(tmp_path / "new" / "other.png"), picture, flush=False)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["other.png", "picture.png"]
+
+
+MAGIC = {
+    "a.png": (0, b"\x89PNG\r\n\x1a\n"),
+    "a.PNG": (0, b"\x89PNG\r\n\x1a\n"),
+    "a.jpg": (0, b"\xff\xd8\xff"),
+    "a.b.jpeg": (0, b"\xff\xd8\xff"),
+    "a.webp": (8, b"WEBPVP8L"),
+}
+"""Where the published formats have which bytes; VP8L is WebP without loss."""
+
+
+@pytest.mark.parametrize("name", MAGIC)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_ending_says_what_is_written(tmp_path: Path, name: str, channels: int) -> None:
+    picture = pictures(1, 20, 30, channels)[0]
+    save_picture(tmp_path / name, picture)
+    offset, magic = MAGIC[name]
+    assert (tmp_path / name).read_bytes()[offset:].startswith(magic)
+    mode = "L" if channels == 1 else "RGB"
+    difference = np.asarray(Image.open(tmp_path / name).convert(mode)).reshape(picture.shape).astype(int) - picture
+    assert np.abs(difference).max() <= (8 if magic == b"\xff\xd8\xff" else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "sentence"),
+    [
+        ("a.gif", (8, 8, 3), "a.gif: pictures are written to names that end in .png, .jpg, .jpeg or .webp"),
+        ("a", (8, 8, 3), "a: pictures are written to names that end in .png, .jpg, .jpeg or .webp"),
+        ("a.jpg", (8, 8, 4), "a.jpg: JPEG keeps no transparency; name a .png or .webp"),
+        (
+            "a.webp",
+            (1, 16_384, 1),
+            "a.webp: a picture of 16384x1 pixels does not fit WEBP, which ends at 16,383 a side; name a .png",
+        ),
+    ],
+)
+def test_what_a_format_cannot_hold_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, shape: tuple[int, ...], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GanlabError) as caught:
+        save_picture(Path(name), np.zeros(shape, np.uint8))
+    assert str(caught.value) == sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_longest_sides_that_are_allowed_are_written(tmp_path: Path) -> None:
+    for name, side in (("a.webp", 16_383), ("a.jpg", 65_500), ("a.png", 70_000)):
+        save_picture(tmp_path / name, np.zeros((1, side, 1), np.uint8))
+        with Image.open(tmp_path / name) as image:
+            assert image.size == (side, 1)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "a.png.webp"])
+def test_png_is_written_to_no_other_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(GanlabError, match=rf"{name}: a PNG file has a name that ends in \.png$"):
+        save_png(tmp_path / name, np.zeros((8, 8, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (5, 3), (6, 3), (2, 9)])
+def test_the_size_of_a_grid_is_known_before_it_is_laid(count: int, columns: int) -> None:
+    size = grid_size(count, 4, 7, columns)
+    assert grid(np.zeros((count, 4, 7, 3), np.uint8), columns).shape == (*size, 3)
+    across, down = min(count, columns), -(-count // columns)
+    assert size == (down * 4 + (down + 1) * GAP, across * 7 + (across + 1) * GAP)

@@ -258,6 +258,15 @@ def test_a_place_that_is_no_file_is_refused_at_once(run: Path, make: Callable[[P
     assert ran == []
 
 
+@pytest.mark.parametrize("name", ["g.onnx", "g.plain.png"])
+def test_a_name_that_says_another_format_is_refused_at_once(run: Path, name: str) -> None:
+    ran.clear()
+    with pytest.raises(GanlabError, match=rf'{name}: exporter "plain" writes \.plain files; name one with --out'):
+        export(run, "plain", path=run / name)
+    assert ran == []
+    assert export(run, "plain", path=run / "G.PLAIN").path.name == "G.PLAIN"
+
+
 def test_a_place_that_cannot_be_written_is_one_sentence(run: Path) -> None:
     with pytest.raises(RunError, match=r"cannot write .*generator\.safetensors/x: File exists; name another file"):
         export(run, "plain", path=run / "generator.safetensors" / "x")
