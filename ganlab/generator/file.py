@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import io
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 from ganlab.durable import replacing_file
 from ganlab.errors import ArtefactError, PluginError, RunError
@@ -24,6 +28,10 @@ FIELD_LIMIT = 10_000
 """Outermost fields of an ONNX file; ours have about 10."""
 ONNX_LIMIT = 2**31
 """Bytes; no protobuf file is longer."""
+PIECE = 1 << 20
+"""Bytes that are hashed at once."""
+DTYPE_BYTES = {"BOOL": 1, "BF16": 2} | {f"{kind}{8 * size}": size for kind in "FIU" for size in (1, 2, 4, 8)}
+"""Of the number types of a safetensors file that generators are made of; the library knows the others."""
 
 
 class Artefact(NamedTuple):
@@ -65,40 +73,36 @@ def write_generator(path: Path | str, generator: nn.Module, metadata: Metadata) 
 def read_artefact(path: Path | str) -> Artefact:
     """Read a generator file, or a run's `generator.safetensors`, without believing it.
 
-    What it is, is told from its bytes. Nothing in it is executed, and time and memory are bounded by its size.
-    Raises `ArtefactError` where it is anything but an undamaged generator.
+    What it is, is told from its bytes, and everything that it says about itself is judged before the rest is read.
+    Nothing in it is executed, and time and memory are bounded by its size. Raises `ArtefactError` where it is
+    anything but an undamaged generator.
     """
     path = _regular_file(Path(path))
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
-            start = file.read(512)
-            kind = _kind(path, start)
-            file.seek(0)
-            if kind == "safetensors":
-                text: str | bytes = _safetensors_metadata(path, file.read(8 + HEADER_LIMIT), size)
-                file.seek(0)
-                data = file.read()
-            else:
-                if size > ONNX_LIMIT:
-                    raise ArtefactError(f"{path}: has {size} bytes; an ONNX file has at most {ONNX_LIMIT}")
-                data = file.read()
-                text = _onnx_metadata(path, data)
+            kind, metadata = _judged(path, file)
+            data = file.read()
     except OSError as error:
-        raise ArtefactError(f"{path}: cannot be read: {error.strerror}") from error
-    metadata = Metadata.from_json(text, str(path))
-    unsealed = data.replace(metadata.digest.encode(), UNSEALED.encode())
-    if data.count(metadata.digest.encode()) != 1 or metadata.digest != _digest(unsealed):
-        raise ArtefactError(
-            f"{path}: its checksum does not fit: it is damaged, or another program has changed it; "
-            "copy or export it again"
-        )
+        raise _unreadable(path, error) from error
+    except MemoryError as error:
+        raise ArtefactError(f"{path}: has {path.stat().st_size:,} bytes, more than there is memory for") from error
+    _check_seal(path, metadata, (data[start : start + PIECE] for start in range(0, len(data), PIECE)))
     return Artefact(path, kind, metadata, data)
 
 
 def read_metadata(path: Path | str) -> Metadata:
-    """Return what a generator file says about itself, once its checksum has been compared. Needs no torch."""
-    return read_artefact(path).metadata
+    """Return what a generator file says about itself, once its checksum has been compared.
+
+    Needs no torch, and the same little memory for a file of any size.
+    """
+    path = _regular_file(Path(path))
+    try:
+        with path.open("rb") as file:
+            _, metadata = _judged(path, file)
+            _check_seal(path, metadata, iter(partial(file.read, PIECE), b""))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return metadata
 
 
 def read_tensors(artefact: Artefact) -> dict[str, Tensor]:
@@ -116,7 +120,7 @@ def read_tensors(artefact: Artefact) -> dict[str, Tensor]:
         broken = _not_finite(tensors)
     # A table of tensors that does not add up, or a type that torch cannot compute with.
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise ArtefactError(f"{artefact.path}: is not a valid safetensors file: {str(error)[:200]}") from error
+        raise _invalid(artefact.path, str(error)[:200]) from error
     if broken:
         raise ArtefactError(f"{artefact.path}: holds weights that are not finite: {listed(broken)}")
     return tensors
@@ -146,11 +150,30 @@ def seal(data: bytes) -> bytes:
     """
     if data.count(UNSEALED.encode()) != 1:
         raise ValueError("the file must hold the metadata exactly once, uncompressed and as it was given")
-    return data.replace(UNSEALED.encode(), _digest(data).encode())
+    return data.replace(UNSEALED.encode(), f"sha256:{hashlib.sha256(data).hexdigest()}".encode())
 
 
-def _digest(unsealed: bytes) -> str:
-    return f"sha256:{hashlib.sha256(unsealed).hexdigest()}"
+def _check_seal(path: Path, metadata: Metadata, pieces: Iterable[bytes]) -> None:
+    """Refuse a file, given in pieces, that is not the one of whose bytes the digest in it was made."""
+    sealed, unsealed = metadata.digest.encode(), UNSEALED.encode()
+    digest, rest, found = hashlib.sha256(), b"", 0
+    for piece in pieces:
+        rest += piece
+        found += rest.count(sealed)
+        rest = rest.replace(sealed, unsealed)
+        end = max(0, len(rest) - len(sealed) + 1)  # what may be the beginning of a digest waits for the next piece
+        digest.update(rest[:end])
+        rest = rest[end:]
+    digest.update(rest)
+    if found != 1 or metadata.digest != f"sha256:{digest.hexdigest()}":
+        raise ArtefactError(
+            f"{path}: its checksum does not fit: it is damaged, or another program has changed it; "
+            "copy or export it again"
+        )
+
+
+def _unreadable(path: Path, error: OSError) -> ArtefactError:
+    return ArtefactError(f"{path}: cannot be read: {error.strerror}")
 
 
 def _regular_file(path: Path) -> Path:
@@ -163,6 +186,20 @@ def _regular_file(path: Path) -> Path:
     if not path.is_file():
         raise ArtefactError(f"{path}: is not a regular file")
     return path
+
+
+def _judged(path: Path, file: BinaryIO) -> tuple[Literal["safetensors", "onnx"], Metadata]:
+    """Return what a file is and what it says about itself; it is left at its beginning, its weights unread."""
+    size = os.fstat(file.fileno()).st_size
+    kind = _kind(path, file.read(512))
+    file.seek(0)
+    text: str | bytes
+    if kind == "safetensors":
+        text = _safetensors_metadata(path, file.read(8 + HEADER_LIMIT), size)
+    else:
+        text = _onnx_metadata(path, file, size)
+    file.seek(0)
+    return kind, Metadata.from_json(text, str(path))
 
 
 def _kind(path: Path, start: bytes) -> Literal["safetensors", "onnx"]:
@@ -199,7 +236,7 @@ def _safetensors_metadata(path: Path, start: bytes, size: int) -> str:
     if length > size - 8:
         raise ArtefactError(f"{path}: is cut short: it has {size} bytes, its header alone claims {length}")
     header = parse_object(start[8 : 8 + length], f"{path}: its header")
-    end = max(_ends(path, header), default=0) + 8 + length
+    end = _extent(path, header) + 8 + length
     if end != size:
         problem = "is cut short" if end > size else "has something behind its end"
         raise ArtefactError(f"{path}: {problem}: it has {size} bytes, its header promises {end}")
@@ -212,29 +249,51 @@ def _safetensors_metadata(path: Path, start: bytes, size: int) -> str:
             )
 
 
-def _ends(path: Path, header: Mapping[str, Any]) -> list[int]:
-    """Return where each tensor ends."""
+def _extent(path: Path, header: Mapping[str, Any]) -> int:
+    """Return where the tensors end; refuse a table of tensors that does not add up, as far as it is understood."""
     if len(header) > TENSOR_LIMIT:
         raise ArtefactError(f"{path}: holds {len(header)} tensors, the limit is {TENSOR_LIMIT}: not a generator")
-    ends = []
+    spans = []
     for name, entry in header.items():
         match entry:
-            case {"data_offsets": [int(), int(end)]}:
-                ends.append(end)
+            case {"data_offsets": [int(begin), int(end)]}:
+                if _bytes_of(entry) not in (None, end - begin):
+                    raise _invalid(path, f"tensor {shown(name)} has not the bytes that its shape takes")
+                spans.append((begin, end))
             case _ if name != "__metadata__":
                 raise ArtefactError(f"{path}: its header does not say where tensor {shown(name)} lies")
-    return ends
+    last = 0
+    for begin, end in sorted(spans):
+        if begin != last or end < begin:
+            raise _invalid(path, "its tensors do not lie one behind the other")
+        last = end
+    return last
 
 
-def _onnx_metadata(path: Path, data: bytes) -> bytes:
+def _bytes_of(entry: Mapping[str, Any]) -> int | None:
+    """Return how many bytes a tensor of this type and shape has; None where that is for the library to say."""
+    size, shape = DTYPE_BYTES.get(str(entry.get("dtype"))), entry.get("shape")
+    if size is None or not isinstance(shape, list) or not all(type(length) is int for length in shape):
+        return None
+    return size * math.prod(shape)
+
+
+def _invalid(path: Path, problem: str) -> ArtefactError:
+    return ArtefactError(f"{path}: is not a valid safetensors file: {problem}")
+
+
+def _onnx_metadata(path: Path, file: BinaryIO, size: int) -> bytes:
     """Return our metadata from an ONNX file, reading its outermost fields only."""
+    if size > ONNX_LIMIT:
+        raise ArtefactError(f"{path}: has {size} bytes; an ONNX file has at most {ONNX_LIMIT}")
     found = []
     try:
-        for number, value in _fields(memoryview(data)):
+        for number, length in _fields(file, size):
             if number == 14:  # ModelProto.metadata_props: field 1 is the key, field 2 the value
-                entry = {key: bytes(content[:HEADER_LIMIT]) for key, content in _fields(value)}
-                if entry.get(1) == KEY.encode():
-                    found.append(entry.get(2, b""))
+                entry = io.BytesIO(file.read(min(length, 2 * HEADER_LIMIT)))
+                values = {key: entry.read(count) for key, count in _fields(entry, len(entry.getbuffer()))}
+                if values.get(1) == KEY.encode():
+                    found.append(values.get(2, b""))
     except ValueError as error:
         raise ArtefactError(f"{path}: is a damaged ONNX file, or none: {error}; copy or export it again") from error
     if len(found) != 1:
@@ -243,36 +302,41 @@ def _onnx_metadata(path: Path, data: bytes) -> bytes:
     return found[0]
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield number and content of a protobuf message's length-delimited fields. Raise `ValueError` where it is none."""
+def _fields(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
+    """Yield number and length of a protobuf message's length-delimited fields, `file` at the content of each.
+
+    Raise `ValueError` where it is none.
+    """
     position = 0
     for _ in range(FIELD_LIMIT):
-        if position >= len(message):
+        if position >= size:
             return
-        tag, position = _varint(message, position)
+        tag, position = _varint(file, position)
         match tag & 7:
             case 0:
-                length = _varint(message, position)[1] - position
+                length = _varint(file, position)[1] - position
             case 1:
                 length = 8
             case 2:
-                length, position = _varint(message, position)
+                length, position = _varint(file, position)
             case 5:
                 length = 4
             case _:
                 raise ValueError(f"no field begins at byte {position}")
-        if length > len(message) - position:
+        if length > size - position:
             raise ValueError(f"a field of {length} bytes ends behind the end")
         if tag & 7 == 2:
-            yield tag >> 3, message[position : position + length]
+            file.seek(position)
+            yield tag >> 3, length
         position += length
     raise ValueError(f"it has more than {FIELD_LIMIT} fields")
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
+def _varint(file: BinaryIO, position: int) -> tuple[int, int]:
     """Return a number of up to ten bytes and the position behind it."""
+    file.seek(position)
     value = 0
-    for index, byte in enumerate(message[position : position + 10]):
+    for index, byte in enumerate(file.read(10)):
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             return value, position + index + 1

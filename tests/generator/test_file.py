@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, ship, ship_labelled, trained
 from torch import nn
 
+import ganlab.generator.file
 from ganlab.errors import ArtefactError, GanlabError, PluginError, RunError
 from ganlab.generator.file import read_artefact, read_metadata, read_tensors, seal, write_generator
 from ganlab.generator.generator import load_generator
@@ -154,6 +156,19 @@ def test_every_flipped_bit_is_found(tmp_path: Path, shipped: bytes) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ArtefactError, match=r"g\.safetensors: "):
             read_artefact(path)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 70, 71, 72, 1000])
+def test_the_checksum_is_the_same_however_the_file_is_cut(
+    tmp_path: Path, shipped: bytes, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr(ganlab.generator.file, "PIECE", piece)
+    (tmp_path / "g").write_bytes(shipped)
+    assert read_metadata(tmp_path / "g") == read_artefact(tmp_path / "g").metadata
+    (tmp_path / "g").write_bytes(shipped[:-1] + bytes([shipped[-1] ^ 1]))
+    for read in (read_metadata, read_artefact):
+        with pytest.raises(ArtefactError, match="its checksum does not fit"):
+            read(tmp_path / "g")
 
 
 def test_a_flipped_weight_is_called_damage(tmp_path: Path, shipped: bytes) -> None:
@@ -292,6 +307,78 @@ def test_a_table_of_300_000_tensors_is_not_even_parsed(tmp_path: Path) -> None:
     assert "the limit is 1000000: not a generator" in said
     assert calls < 500
     assert peak < 2e6
+
+
+GB = 10**9
+RUBBISH = {"__metadata__": {"ganlab": "{}"}}
+
+
+def sparse_safetensors(path: Path, length: int, table: dict[str, object]) -> None:
+    """Write a header before `length` bytes that take no space."""
+    path.write_bytes(header(table))
+    os.truncate(path, path.stat().st_size + length)
+
+
+def sparse_onnx(path: Path, length: int, metadata: bytes) -> None:
+    """Write an ONNX file by hand: its version, a graph of `length` bytes that take no space, then our metadata."""
+
+    def field(number: int, content: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    size = bytes(length >> shift & 0x7F | 0x80 for shift in range(0, 28, 7)) + bytes([length >> 28])
+    path.write_bytes(b"\x08\x0a\x3a" + size)
+    with path.open("r+b") as file:
+        file.seek(length, os.SEEK_END)
+        file.write(field(14, field(1, b"ganlab") + field(2, metadata)))
+
+
+HUGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "metadata": (lambda path: sparse_safetensors(path, 10 * GB, RUBBISH | {"w": tensor(0, 10 * GB)}), "Field required"),
+    "shape": (
+        lambda path: sparse_safetensors(path, 10 * GB, RUBBISH | {"w": tensor(0, 10 * GB, [7])}),
+        "tensor 'w' has not the bytes that its shape takes",
+    ),
+    "hole": (
+        lambda path: sparse_safetensors(path, 10 * GB, RUBBISH | {"w": tensor(9 * GB, 10 * GB)}),
+        "its tensors do not lie one behind the other",
+    ),
+    "onnx": (lambda path: sparse_onnx(path, 2 * GB, b"{}"), "Field required"),
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+def test_what_a_huge_file_says_about_itself_is_judged_before_the_rest_is_read(tmp_path: Path, case: str) -> None:
+    make, sentence = HUGE[case]
+    make(tmp_path / "g")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtefactError, match=sentence):
+            read_artefact(tmp_path / "g")
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_metadata_needs_the_same_memory_for_any_size(tmp_path: Path) -> None:
+    """A file of 200 MB, whose checksum is compared all the same."""
+    length = 200_000_000
+    table = {"__metadata__": {"ganlab": about().to_json()}, "w": tensor(0, length)}
+    digest = hashlib.sha256(header(table))
+    for _ in range(200):
+        digest.update(bytes(1_000_000))
+    for end, fits in ((digest.hexdigest(), True), ("1" * 64, False)):
+        text = about().to_json().replace("0" * 64, end)
+        sparse_safetensors(tmp_path / "g", length, table | {"__metadata__": {"ganlab": text}})
+        tracemalloc.start()
+        try:
+            if fits:
+                assert read_metadata(tmp_path / "g").digest == f"sha256:{end}"
+            else:
+                with pytest.raises(ArtefactError, match="its checksum does not fit"):
+                    read_metadata(tmp_path / "g")
+            assert tracemalloc.get_traced_memory()[1] < 20e6
+        finally:
+            tracemalloc.stop()
 
 
 TABLES = {
