@@ -1,11 +1,7 @@
-"""`ganlab bench`: what it counts is right, what it says follows from what it measured, and it keeps nothing."""
+"""How a recipe is measured: what is counted is right, and so is what is timed, on a clock that iterations move."""
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,77 +9,52 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from click.testing import CliRunner
 from ganlab_conditional import ConditionalDCGAN
-from rich.console import Console
 from torch import nn
 from toys import tiny
 
-from ganlab import Batch, Iteration, Loss, Update
-from ganlab.bench.clock import Block, Clock
-from ganlab.bench.measure import _Bench, _endless, _Fixed, measure
-from ganlab.bench.peak import Peak, measure_peak
-from ganlab.bench.report import Report, Startup, limiting, spread
-from ganlab.cli import ganlab
-from ganlab.cli.bench import show
+from ganlab import Batch, Iteration, Loss, RunError, Update
+from ganlab.bench.measure import _Bench, _endless, _Fixed, _out_of_memory, measure
+from ganlab.bench.peak import Peak
+from ganlab.data.batches import Batches, Draw
 from ganlab.data.packing import pack
 from ganlab.errors import GanlabError
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
+from ganlab.standard.losses.bce import BCE
 
 CPU = torch.device("cpu")
-REPORT = Report(
-    recipe="faces",
-    device="cpu",
-    processor="a processor",
-    precision="fp32",
-    threads=2,
-    torch="2.15.0",
-    batch_size=64,
-    pictures=(1000, 3, 64, 64),
-    images_per_second=spread([50.0, 64.0, 70.0]),
-    iteration_seconds=spread([1.28, 1.0, 0.9]),
-    blocks=3,
-    iterations=5,
-    flops=100e9,
-    peak=Peak(200e9, "convolution"),
-    data_share=0.05,
-    host_seconds=0.1,
-    memory_bytes=900_000_000,
-    notes=("iterations are computed eagerly",),
-    startup=Startup(2.0, 0.1, 0.2, 1.5),
-)
 
 
 def quiet(*_: object) -> None:
     pass
 
 
-def toy(tmp_path: Path) -> Path:
-    """Write a recipe on pictures that come with ganlab, for a command in a process of its own."""
-    path = tmp_path / "toy.toml"
-    path.write_text(
-        '[model]\nname = "dcgan"\nbase_channels = 4\n'
-        '[dataset]\nname = "fashion_mnist"\nsplit = "shipped"\nresolution = 16\n'
-        '[train]\nbatch_size = 16\ndevice = "cpu"\nthreads = 1\n'
-    )
-    return path
+def bench_of(tables: dict[str, Any]) -> _Bench:
+    recipe = parse_recipe(tables)
+    packed = pack(recipe.dataset, "stripes", quiet)
+    return _Bench(_endless(recipe), packed, CPU, "fp32", 0.01)
 
 
 # What is counted
 
 
+def multiplications(channels: int) -> tuple[list[int], list[int]]:
+    """Return those a picture, layer by layer, of the 64 px networks of Radford et al. 2015 with so many channels."""
+    c = channels
+    G = [100 * 8 * c * 16] + [16 * 4 * 4 * 4**i * (8 * c >> i) * (4 * c >> i) for i in range(3)] + [16 * 32**2 * c * 3]
+    D = [16 * 32**2 * 3 * c] + [16 * 4 ** (4 - i) * (c << i) * (2 * c << i) for i in range(3)] + [16 * 8 * c]
+    return G, D
+
+
 def test_a_dcgan_iteration_has_the_arithmetic_of_the_paper_count() -> None:
-    # Multiplications a picture, layer by layer, of the 64 px networks of Radford et al. 2015 with 512 channels.
-    G = [100 * 512 * 16] + [16 * 4 * 4 * 4**i * (512 >> i) * (256 >> i) for i in range(3)] + [16 * 32 * 32 * 64 * 3]
-    D = [16 * 32 * 32 * 3 * 64] + [16 * 4 ** (4 - i) * (64 << i) * (128 << i) for i in range(3)] + [16 * 512]
-    assert round(sum(G) / 1e6, 1) == 104.6
-    assert round(sum(D) / 1e6, 1) == 103.8
+    assert [round(sum(layers) / 1e6, 1) for layers in multiplications(64)] == [104.6, 103.8]
+    G, D = multiplications(8)
     # D(real) and D(fake): forward and both gradients, but none for the pictures; D(fake) again: forward and input
     # gradient; G: forward and both gradients, but none for z.
     paper = 2 * (3 * sum(D) - D[0]) + 2 * sum(D) + 3 * sum(G) - G[0]
     tables = tiny(
-        model={"name": "dcgan", "base_channels": 64, "latent_dim": 100},
+        model={"name": "dcgan", "base_channels": 8, "latent_dim": 100},
         dataset={"name": "stripes", "resolution": 64, "channels": 3},
         train={"batch_size": 2},
     )
@@ -128,62 +99,12 @@ def test_a_model_with_labels_is_measured() -> None:
     registry.add("model", "with_labels", ConditionalDCGAN)
     try:
         model = {"name": "with_labels", "base_channels": 4, "latent_dim": 6}
-        tables = tiny(model=model, dataset={"resolution": 16, "classes": 3})
-        assert measure(parse_recipe(tables), 1.0, quiet).flops > 0
+        bench = bench_of(tiny(model=model, dataset={"resolution": 16, "classes": 3}))
+        assert bench.count()[0] > 0
+        mine, fixed = bench.race(0.1, quiet)
+        assert min(len(mine), len(fixed)) >= 2
     finally:
         registry.remove("model", "with_labels")
-
-
-def bench_of(tables: dict[str, Any]) -> _Bench:
-    recipe = parse_recipe(tables)
-    packed = pack(recipe.dataset, "stripes", quiet)
-    return _Bench(_endless(recipe), packed, CPU, "fp32", 0.01)
-
-
-# What follows from it
-
-
-@pytest.mark.parametrize(
-    ("data_share", "host_share", "cpu", "limit"),
-    [
-        (0.0, 0.0, True, "compute"),
-        (0.19, 0.49, True, "compute"),
-        (0.2, 0.9, True, "data"),
-        (0.1, 0.5, True, "host"),
-        (0.1, 0.5, False, "compute"),
-        (0.1, 0.95, False, "host"),
-        (0.3, None, False, "data"),
-        (0.0, None, True, "compute"),
-    ],
-)
-def test_what_limits_a_training_follows_from_the_shares(
-    data_share: float, host_share: float | None, cpu: bool, limit: str
-) -> None:
-    assert limiting(data_share, host_share, cpu) == limit
-
-
-def test_a_report_gives_the_floor_and_the_shares() -> None:
-    assert REPORT.floor_seconds == 0.5
-    assert REPORT.floor_share == 0.5
-    assert REPORT.host_share == 0.1
-    assert REPORT.limit == "compute"
-
-
-def test_a_clock_measures_blocks_and_leaves_out_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr(time, "perf_counter", lambda: now)
-    state = bench_of(tiny())._trainer.state
-    clock = Clock(state, CPU, seconds=10.0, block_seconds=2.0, period=1)
-    stopped = []
-    for iteration in range(1, 100):
-        now += 0.5
-        state.iteration = iteration
-        stopped.append(clock.stop_requested())
-        if stopped[-1]:
-            break
-    # Eight iterations are warm-up; then come blocks of four, until ten seconds are over.
-    assert clock.blocks == [Block(4, 2.0)] * 3
-    assert (len(stopped), sum(stopped)) == (20, 1)
 
 
 def test_the_fixed_batch_stands_for_batches() -> None:
@@ -196,27 +117,64 @@ def test_the_fixed_batch_stands_for_batches() -> None:
     assert not missing, "the loop may ask for these"
 
 
-def test_the_peak_is_that_of_the_faster_operation() -> None:
-    peak = measure_peak(CPU, "fp32", 0.0)
-    assert peak.flops > 1e8
-    assert peak.of in ("matmul", "convolution")
+# What is timed
 
 
-# What it measures
+class Slow(BCE):
+    """Takes half a second and a 64th of one for each picture, on a clock of its own."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        def timed(batch: Batch) -> Batch:
+            NOW[0] += 0.5 + len(batch.real) / 64
+            return batch
+
+        return super().updates(networks, map(timed, batches), iteration)
 
 
-@pytest.mark.parametrize("tables", [tiny(), tiny(train={"batch_size": 20})], ids=["small", "large"])
-def test_a_recipe_is_measured_and_nothing_is_kept(tables: dict[str, Any], tmp_path: Path) -> None:
+NOW = [0.0]
+DRAW = Batches.draw
+
+
+def slow_draw(batches: Batches) -> Draw:
+    """Take a quarter of a second for each batch of the data's."""
+    NOW[0] += 0.25
+    return DRAW(batches)
+
+
+@pytest.fixture
+def _slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    NOW[0] = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: NOW[0])
+    monkeypatch.setattr(Batches, "draw", slow_draw)
+    monkeypatch.setattr("ganlab.bench.measure.measure_peak", lambda *_: Peak(1e6, "matmul"))
+    registry.add("loss", "slow", Slow)
+    yield
+    registry.remove("loss", "slow")
+
+
+@pytest.mark.usefixtures("_slow")
+@pytest.mark.parametrize("batch_size", [8, 16])
+def test_what_is_reported_is_what_iterations_took_and_nothing_is_kept(batch_size: int, tmp_path: Path) -> None:
     said: list[str] = []
-    report = measure(parse_recipe(tables), 1.0, lambda work, done, total: said.append(work))
-    assert report.images_per_second.lowest <= report.images_per_second.median <= report.images_per_second.highest
-    assert report.pictures == (40, 1, 8, 8)
-    assert 0 < report.floor_share < 1
-    assert 0 <= report.data_share < 1
-    assert (report.host_seconds is None) == (report.batch_size < 16)
+    tables = tiny(loss={"name": "slow"}, train={"batch_size": batch_size})
+    report = measure(parse_recipe(tables), 40.0, lambda work, done, total: said.append(work))
+    seconds = 0.5 + batch_size / 64 + 0.25
+    assert report.iteration_seconds == (seconds, seconds, seconds)
+    assert report.images_per_second.median == batch_size / seconds
+    assert report.iterations >= report.blocks >= 4, "two legs of two at least"
+    assert report.data_share == pytest.approx(0.25 / seconds)
+    assert report.limit == "data"
+    assert report.floor_seconds == report.flops / 1e6
+    # What is left where a batch has no pictures; of 8 an eighth is too few to be told from them.
+    assert report.host_seconds == (None if batch_size == 8 else pytest.approx(0.75))
+    assert (report.batch_size, report.pictures) == (batch_size, (40, 1, 8, 8))
     assert report.memory_bytes > 1e7
     assert {path.name for path in tmp_path.iterdir()} == {"cache"}
-    assert set(said) >= {"measuring", "measuring the peak"}
+    assert list(dict.fromkeys(said))[-2:] == ["measuring", "measuring the peak"]
 
 
 def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,93 +183,14 @@ def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         measure(parse_recipe(tiny()), 1.0, quiet)
 
 
-# What it prints
-
-KEYS = {
-    "recipe": str,
-    "device": str,
-    "processor": str,
-    "precision": str,
-    "threads": int,
-    "torch": str,
-    "batch_size": int,
-    "pictures": list,
-    "images_per_second": dict,
-    "milliseconds_per_iteration": dict,
-    "blocks": int,
-    "iterations": int,
-    "gflop_per_iteration": float,
-    "peak_gflop_per_second": float,
-    "peak_of": str,
-    "floor_milliseconds": float,
-    "floor_share": float,
-    "data_share": float,
-    "host_milliseconds": float,
-    "limit": str,
-    "memory_bytes": int,
-    "notes": list,
-    "startup_seconds": dict,
-}
-
-
-def test_json_has_every_key_that_the_page_documents() -> None:
-    found = json.loads(json.dumps(REPORT.as_json()))
-    assert {key: type(value) for key, value in found.items()} == KEYS
-    assert found["milliseconds_per_iteration"] == {"median": 1000.0, "lowest": 900.0, "highest": 1280.0}
-    page = (Path(__file__).parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
-    assert all(f"`{key}`" in page for key in KEYS)
-
-
-@pytest.mark.parametrize("width", [40, 80])
-def test_the_table_fits_the_terminal_and_loses_nothing(width: int, capsys: pytest.CaptureFixture[str]) -> None:
-    show(REPORT, Console(width=width, highlight=False))
-    shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= width
-    words = " ".join(shown.split())
-    for part in ("64 (50 to 70)", "1,000 (900 to 1,280)", "50%", "convolution", "900 MB", "3.8 s", "eagerly"):
-        assert all(word in words for word in part.split()), part
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ganlab", "bench", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_command_prints_json_and_writes_no_run(tmp_path: Path) -> None:
-    done = run(str(toy(tmp_path)), "--seconds", "1", "--json", "--set", "train.batch_size=32")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["batch_size"] == 32
-    assert {path.name for path in tmp_path.iterdir()} == {"cache", "toy.toml"}
-
-
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["nowhere.toml"], "nowhere.toml"),
-        (["quickstart", "--set", "train.batchsize=3"], "did you mean batch_size?"),
-        (["quickstart", "--device", "tpu"], "train.device"),
-        (["quickstart", "--set", "train.batch_size=20000"], "only 10000 pictures"),
-        (["quickstart", "--seconds", "0"], "--seconds"),
-    ],
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
-def test_a_mistake_is_one_line(words: list[str], message: str) -> None:
-    result = CliRunner().invoke(ganlab, ["bench", *words], prog_name="ganlab")
-    assert result.exit_code != 0
-    told = str(result.exception) if isinstance(result.exception, GanlabError) else result.output.splitlines()[-1]
-    assert message in told
-    assert len(told.splitlines()) == 1
-
-
-def test_ctrl_c_ends_it(tmp_path: Path) -> None:
-    recipe = toy(tmp_path)
-    command = [sys.executable, "-m", "ganlab", "bench", str(recipe), "--seconds", "600"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("measuring"):
-                break
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.splitlines()[-1].startswith("ganlab: stopped by SIGINT")
-    assert "Traceback" not in errors
+def test_too_little_memory_is_one_line(error: RuntimeError) -> None:
+    recipe = parse_recipe(tiny())
+    with pytest.raises(RunError, match=r"^out of memory; try --set train.batch_size=4$"), _out_of_memory(recipe):
+        raise error
+    bug = RuntimeError("shapes do not fit")
+    with pytest.raises(RuntimeError) as caught, _out_of_memory(recipe):
+        raise bug
+    assert caught.value is bug

@@ -1,0 +1,133 @@
+"""`ganlab bench` as a user types it: a table that fits, JSON, mistakes in one line, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from torch import nn
+from toys import tiny
+
+from ganlab import Batch, Iteration, Update
+from ganlab.bench.peak import Peak
+from ganlab.bench.report import Report, Startup, spread
+from ganlab.cli import main
+from ganlab.cli.bench import show
+from ganlab.recipe.toml import dumps
+from ganlab.registry import registry
+from ganlab.standard.losses.bce import BCE
+
+REPORT = Report(
+    recipe="faces",
+    device="cpu",
+    processor="a processor",
+    precision="fp32",
+    threads=2,
+    torch="2.15.0",
+    batch_size=64,
+    pictures=(1000, 3, 64, 64),
+    images_per_second=spread([50.0, 64.0, 70.0]),
+    iteration_seconds=spread([1.28, 1.0, 0.9]),
+    blocks=3,
+    iterations=5,
+    flops=100e9,
+    peak=Peak(200e9, "convolution"),
+    data_share=0.05,
+    host_seconds=0.1,
+    memory_bytes=900_000_000,
+    notes=("iterations are computed eagerly",),
+    startup=Startup(2.0, 0.1, 0.2, 1.5),
+)
+
+
+def bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
+    """Run the command in this process and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["ganlab", "bench", *words])
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code
+    return 0
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_table_fits_the_terminal_and_loses_nothing(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    show(REPORT, Console(width=width, highlight=False))
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= width
+    words = " ".join(shown.split())
+    for part in ("64 (50 to 70)", "1,000 (900 to 1,280)", "50%", "convolution", "900 MB", "3.8 s", "eagerly"):
+        assert all(word in words for word in part.split()), part
+
+
+def test_it_prints_json_and_writes_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("toy.toml").write_text(dumps(tiny()))
+    assert bench(monkeypatch, "toy.toml", "--seconds", "1", "--json", "--set", "train.batch_size=32") == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert (found["recipe"], found["batch_size"], found["pictures"]) == ("toy", 32, [40, 1, 8, 8])
+    assert 0 < found["floor_share"] < 1
+    assert 0 <= found["data_share"] < 1
+    assert printed.err.splitlines()[-2:] == ["measuring ...", "measuring the peak ..."]
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "toy.toml"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere.toml"], "nowhere.toml"),
+        (["quickstart", "--set", "train.batchsize=3"], "did you mean batch_size?"),
+        (["quickstart", "--device", "tpu"], "train.device"),
+        (["toy.toml", "--set", "train.batch_size=64"], "only 40 pictures"),
+        (["quickstart", "--seconds", "0"], "--seconds"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    Path("toy.toml").write_text(dumps(tiny()))
+    assert bench(monkeypatch, *words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    told = [line for line in lines if line.startswith(("ganlab: ", "Error: ", "Traceback"))]
+    assert told == lines[-1:]
+    assert message in told[0]
+
+
+class Interrupted(BCE):
+    """Presses Ctrl-C at its third iteration."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        CALLS.append(1)
+        if len(CALLS) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().updates(networks, batches, iteration)
+
+
+CALLS: list[int] = []
+
+
+def test_ctrl_c_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    registry.add("loss", "interrupted", Interrupted)
+    try:
+        Path("toy.toml").write_text(dumps(tiny(loss={"name": "interrupted"})))
+        assert bench(monkeypatch, "toy.toml", "--seconds", "600") == 130
+    finally:
+        registry.remove("loss", "interrupted")
+    assert len(CALLS) == 3
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines()[-1].startswith("ganlab: stopped by SIGINT")
+    assert "Traceback" not in printed.err
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "toy.toml"}
