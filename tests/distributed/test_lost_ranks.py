@@ -46,13 +46,21 @@ def test_who_does_not_answer_is_the_one(
     assert (str(error), error.ended) == (f"{sentence}; {GOES_ON}", ended)
 
 
-class Gone(HashStore):
-    """A store whose machine has lost its power."""
+class Dying(HashStore):
+    """A store whose machine loses its power after so many looks at it."""
 
-    def set(self, key: str, value: str) -> None:
-        raise RuntimeError("Broken pipe")
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def check(self, keys: list[str]) -> bool:
+        self.looks -= 1
+        if self.looks < 0:
+            raise RuntimeError("Broken pipe")
+        return super().check(keys)
 
 
-def test_a_store_that_does_not_answer_was_with_rank_0() -> None:
-    error = RollCall(Gone(), 1, 3, 4.0).verdict(BROKEN)
+@pytest.mark.parametrize("looks", [0, 4])
+def test_a_store_that_does_not_answer_was_with_rank_0(looks: int) -> None:
+    error = RollCall(Dying(looks), 1, 3, 4.0).verdict(BROKEN)
     assert str(error).startswith("rank 0 ended before the others; ")

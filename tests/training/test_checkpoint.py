@@ -193,21 +193,21 @@ def test_without_checkpoints_there_is_none(tmp_path: Path) -> None:
 
 @pytest.fixture
 def three(tmp_path: Path) -> Path:
-    """A directory with checkpoints of the iterations 1, 2 and 10,000,000,000, of more digits than the others."""
-    for iteration in (1, 2, 10**10):
+    """A directory with checkpoints of the iterations 1, 99,999,999 and 100,000,000, which has a digit more."""
+    for iteration in (1, 10**8 - 1, 10**8):
         save(Checkpoints(tmp_path, 3, pytest.fail), small_state(), iteration)
     return tmp_path
 
 
 @pytest.mark.parametrize("missing", [STATE, MANIFEST])
 def test_one_without_a_file_is_passed_over(three: Path, missing: str) -> None:
-    (three / "10000000000" / missing).unlink()
+    (three / "100000000" / missing).unlink()
     said: list[str] = []
     found = Checkpoints(three, 2, said.append).newest()
     assert found is not None
-    assert found.path == three / "00000002"
+    assert found.path == three / "99999999"
     cause = "cannot be read: No such file or directory"
-    assert said == [f"checkpoint {three}/10000000000 {cause}; looking for the one before"]
+    assert said == [f"checkpoint {three}/100000000 {cause}; looking for the one before"]
 
 
 def test_where_none_is_intact_all_are_named(three: Path) -> None:
@@ -215,12 +215,12 @@ def test_where_none_is_intact_all_are_named(three: Path) -> None:
         (path / STATE).write_bytes(b"")
     with pytest.raises(ArtefactError) as caught:
         Checkpoints(three, 2, lambda _: None).newest()
-    size = begun_with(three)
-    assert size is not None
-    damage = f"is damaged: {STATE} has 0 bytes instead of {size.bytes}"
+    newest = begun_with(three)
+    assert newest is not None
+    damage = f"is damaged: {STATE} has 0 bytes instead of {newest.bytes}"
     assert str(caught.value) == (
         "no checkpoint of this run is intact: "
-        + "; ".join(f"{three}/{name} {damage}" for name in ("10000000000", "00000002", "00000001"))
+        + "; ".join(f"{three}/{name} {damage}" for name in ("100000000", "99999999", "00000001"))
         + ". Start anew with another --out directory"
     )
 
@@ -228,17 +228,17 @@ def test_where_none_is_intact_all_are_named(three: Path) -> None:
 def test_what_a_run_trains_is_read_from_its_newest_sound_manifest(three: Path) -> None:
     found = begun_with(three)
     assert found is not None
-    assert found.iteration == 10**10
-    (three / "10000000000" / MANIFEST).write_text("{")
-    (three / "00000002" / STATE).unlink()
+    assert found.iteration == 10**8
+    (three / "100000000" / MANIFEST).write_text("{")
+    (three / "99999999" / STATE).unlink()
     found = begun_with(three)
     assert found is not None
-    assert found.iteration == 2
+    assert found.iteration == 10**8 - 1
     assert found.provenance == BEGUN
 
 
 def test_one_that_another_rank_has_found_is_read_or_refused(three: Path) -> None:
-    assert read_checkpoint(three / "00000002").manifest.iteration == 2
-    (three / "00000002" / MANIFEST).unlink()
-    with pytest.raises(ArtefactError, match=r"00000002 cannot be read: No such file or directory"):
-        read_checkpoint(three / "00000002")
+    assert read_checkpoint(three / "99999999").manifest.iteration == 10**8 - 1
+    (three / "99999999" / MANIFEST).unlink()
+    with pytest.raises(ArtefactError, match=r"99999999 cannot be read: No such file or directory"):
+        read_checkpoint(three / "99999999")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import ClassVar
 
@@ -109,9 +110,8 @@ def test_buffers_go_through_a_row_and_come_back_exactly() -> None:
         buffer.zero_()
     set_buffers(state.buffers(), rows[0])
     assert all(torch.equal(buffer, other) for buffer, other in zip(state.buffers(), before, strict=True))
-    # Of two ranks that counted 4 and 5: halves are rounded to even.
-    set_buffers([count], torch.tensor([[4.0], [5.0]]).double().mean(0))
-    assert count.item() == 4
+    set_buffers([count], torch.tensor([[4.0], [5.0], [5.0]]).double().mean(0))  # of three ranks
+    assert count.item() == 5, "rounded"
 
 
 def test_networks_without_buffers_have_rows_without_columns() -> None:
@@ -163,7 +163,7 @@ class Broken(Model):
     def check(self, images: ImageSpec) -> None: ...
 
     def build(self, images: ImageSpec) -> dict[str, nn.Module]:
-        return dict.fromkeys(BUILT, nn.Linear(2, 2)) if BUILT else {"generator": 3, "critic": 4}  # type: ignore[dict-item]
+        return {name: nn.Linear(2, 2).eval() for name in BUILT} if BUILT else {"generator": 3, "critic": 4}  # type: ignore[dict-item]
 
 
 BUILT: list[str] = []
@@ -182,6 +182,15 @@ def test_networks_other_than_the_model_states_are_refused(built: list[str]) -> N
 def test_networks_come_in_the_order_that_the_model_states() -> None:
     BUILT[:] = ["critic", "generator"]
     assert list(build_networks(Broken(), IMAGES)) == ["generator", "critic"]
+
+
+def test_what_the_loss_does_not_move_has_no_optimizer() -> None:
+    BUILT[:] = ["critic", "generator"]
+    recipe = parse_recipe(tiny())
+    model = {**recipe.components, "model": Broken()}
+    state = build_state(dataclasses.replace(recipe, components=model), IMAGES, CPU)
+    assert list(state.optimizers) == ["generator"], "bce knows of no critic"
+    assert all(network.training for network in state.networks.values()), "though they were built to be used"
 
 
 def test_a_model_with_labels_is_refused_where_there_are_none() -> None:
