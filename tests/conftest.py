@@ -29,12 +29,11 @@ def _ctrl_c() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep caches and runs below the test's own directory."""
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GANLAB_CONFIG", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
-    return
 
 
 @pytest.fixture(autouse=True)

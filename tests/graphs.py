@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,7 +22,7 @@ def weights(images: ImageSpec = IMAGES, dim: int = DIM) -> np.ndarray:
     return np.random.RandomState(0).standard_normal((dim, math.prod(images[:3]))).astype(np.float32)
 
 
-def graph(images: ImageSpec = IMAGES, **changes: object) -> onnx.ModelProto:
+def graph(images: ImageSpec = IMAGES, **changes: Any) -> onnx.ModelProto:
     """Return a small ONNX generator: images = tanh(z W) reshaped. `changes` makes it another than it claims to be."""
     dim, size = changes.get("dim", DIM), changes.get("size", "batch")
     shape = numpy_helper.from_array(np.array([-1, *images[:3]]), "shape")

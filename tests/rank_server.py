@@ -41,7 +41,8 @@ def serve() -> None:
 
 def run(jobs: dict[str, dict[str, Any]]) -> dict[str, list[int]]:
     """Run jobs and return for each the exit codes of its ranks."""
-    waiting, running, began, first = list(jobs), {}, {}, {}
+    waiting, began = list(jobs), dict[str, float]()
+    running, first = dict[int, tuple[str, int]](), dict[str, float]()
     codes = {name: [0] * job["world"] for name, job in jobs.items()}
     while waiting or running:
         busy = {name for name, _ in running.values()}

@@ -44,7 +44,7 @@ class Tiny(Model):
             nn.ConvTranspose2d(self.width, images.channels, 4, 2, 1),
             nn.Tanh(),
         )
-        nn.init.normal_(generator[0].weight)
+        nn.init.normal_(generator.get_parameter("0.weight"))
         return {"generator": generator, "discriminator": nn.Flatten()}
 
 
@@ -97,8 +97,8 @@ def trained(model: Model, images: ImageSpec, seed: int = 0) -> nn.Module:
         generator = model.build(images)["generator"]
         for layer in generator.modules():
             if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                layer.running_mean.normal_()
-                layer.running_var.uniform_(0.2, 3.0)
+                layer.get_buffer("running_mean").normal_()
+                layer.get_buffer("running_var").uniform_(0.2, 3.0)
                 nn.init.normal_(layer.weight)
                 nn.init.normal_(layer.bias)
     return generator.eval().requires_grad_(False)

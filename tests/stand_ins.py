@@ -97,7 +97,7 @@ def jpeg_bytes(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
-def png_bytes(pixels: Pixels, **options: Any) -> bytes:
+def png_bytes(pixels: np.ndarray, **options: Any) -> bytes:
     """Return a picture `(H, W)` or `(H, W, C)` as a PNG file."""
     from PIL import Image
 

@@ -56,7 +56,7 @@ INDEX = DOCS / "index.md"
 OPTIONS = GENERATED / "options.md"
 COMMANDS = GENERATED / "commands.md"
 NAMES = GENERATED / "names.md"
-HOST_TABLES = {
+HOST_TABLES: dict[str, type[Options]] = {
     "Top of the file": Settings,
     "[optimizer]": Optimizer,
     "[train]": Train,

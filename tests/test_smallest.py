@@ -13,7 +13,7 @@ from toys import tiny
 
 import ganlab
 from ganlab.registry import registry
-from ganlab.registry.kinds import GROUPS
+from ganlab.registry.kinds import GROUPS, Kind
 from ganlab.testing import run_checks
 
 PLUGINS = {"model": 35, "loss": 15}
@@ -25,9 +25,9 @@ def folder_of(kind: str) -> Path:
 
 
 @pytest.fixture
-def smallest(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def smallest(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Kind, Any]]:
     """Make the plugins known as their pyproject.toml says, and return their classes."""
-    classes = {}
+    classes: dict[Kind, Any] = {}
     for kind in PLUGINS:
         monkeypatch.syspath_prepend(folder_of(kind))
         groups = tomllib.loads((folder_of(kind) / "pyproject.toml").read_text())["project"]["entry-points"]
@@ -52,7 +52,7 @@ def test_how_few_lines_a_complete_plugin_is(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kinds", [["model"], ["loss"], ["model", "loss"]])
-def test_they_train_with_what_ganlab_has_and_with_each_other(smallest: dict[str, Any], kinds: list[str]) -> None:
+def test_they_train_with_what_ganlab_has_and_with_each_other(smallest: dict[Kind, Any], kinds: list[Kind]) -> None:
     recipe = tiny(train={"iterations": 2}, snapshot={"every_iterations": 2})
     run = ganlab.train(recipe | {kind: {"name": "smallest"} for kind in kinds}, out="run")
     assert run.iterations == 2
@@ -60,6 +60,6 @@ def test_they_train_with_what_ganlab_has_and_with_each_other(smallest: dict[str,
 
 
 @pytest.mark.parametrize("kind", PLUGINS)
-def test_they_keep_the_contract(smallest: dict[str, Any], kind: str) -> None:
+def test_they_keep_the_contract(smallest: dict[Kind, Any], kind: Kind) -> None:
     failures = [result for result in run_checks(smallest[kind]) if not result.passed]
     assert failures == []

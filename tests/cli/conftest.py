@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Command, Ended
+from command_line import Command, Ended
 from toys import Stripes, tiny
 
 import ganlab

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import click
 import pytest
-from commands import Command, outside
+from command_line import Command, outside
 
-import ganlab.cli
 from ganlab.cli import ganlab as group
 from ganlab.cli import main
 from ganlab.errors import GanlabError, Interrupted, LostRankError, PluginError, RankError, RecipeError, RunError
@@ -111,7 +110,7 @@ def test_a_mistyped_command_comes_with_the_nearest(command: Command, arguments: 
 
 
 def test_windows_is_refused_in_a_sentence(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ganlab.cli.sys, "platform", "win32")
+    monkeypatch.setattr("ganlab.cli.sys.platform", "win32")
     assert command("--help") == (2, "", "ganlab: ganlab needs Linux or macOS; on Windows, use it inside WSL\n")
 
 
@@ -119,7 +118,7 @@ def test_a_pickle_is_never_loaded(command: Command) -> None:
     import torch
 
     class Canary:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> tuple[object, ...]:
             return (Path("canary").touch, ())
 
     torch.save(Canary(), "generator.pt")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Command
+from command_line import Command
 
 import ganlab
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from commands import Command
+from command_line import Command
 
 from ganlab import read_metadata
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands import Command
+from command_line import Command
 
 from ganlab.recipe.compose import find_recipe, shipped_recipes
 from ganlab.recipe.json_schema import DIRECTIVE, FILE

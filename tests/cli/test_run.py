@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import Command, outside
+from command_line import Command, outside
 from ganlab_dcgan import DCGAN
 from toys import tiny
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Command
+from command_line import Command
 from graphs import graph, shipped_graph
 from PIL import Image
 from shipping import registered, ship_labelled

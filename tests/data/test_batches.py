@@ -52,7 +52,7 @@ def test_pixels_are_scaled_to_minus_one_and_one_exactly() -> None:
     real = next(batches()).real
     assert real.dtype == torch.float32
     assert real[:, :, :, 0].eq(1.0).all()
-    expected = np.float32(np.float64(numbers(real)) / 127.5 - 1.0)
+    expected = np.float32(np.array(numbers(real), np.float64) / 127.5 - 1.0)
     np.testing.assert_allclose(real[:, 0, 0, 1].numpy(), expected, atol=1e-7)
 
 

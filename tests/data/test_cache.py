@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sheets import Sheet, child, packing, reads, sheet, wait_for
@@ -41,7 +42,7 @@ def test_without_a_home_there_is_no_place_for_a_cache(monkeypatch: pytest.Monkey
 
 
 def test_a_place_depends_on_the_dataset_its_options_and_its_sources(tmp_path: Path) -> None:
-    def place(name: str = "sheet", file: str = "a.npy", **options: object) -> Path:
+    def place(name: str = "sheet", file: str = "a.npy", **options: Any) -> Path:
         return cache.place(Sheet(file=tmp_path / file, **options), name).path
 
     usual = place()

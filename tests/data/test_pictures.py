@@ -15,7 +15,7 @@ from ganlab.data.pictures import GAP, grid, grid_size, save_picture
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pixels_are_those_of_the_formula(channels: int, dtype: type) -> None:
+def test_pixels_are_those_of_the_formula(channels: int, dtype: type[np.float32 | np.float64]) -> None:
     images = (np.random.RandomState(0).standard_normal((5, channels, 6, 7)) * 1.5).astype(dtype)
     before = images.copy()
     pixels = to_uint8(images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from torch.distributed import HashStore
+from torch.distributed import HashStore  # type: ignore[attr-defined]  # so in torch
 
 from ganlab.distributed.lost_ranks import RollCall, named
 

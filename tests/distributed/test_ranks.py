@@ -223,7 +223,7 @@ def order(place: Path, name: str, job: Job) -> dict[str, Any]:
         "after": job.goes_on,
         "goes_on": str(place / job.goes_on / "d") if job.goes_on else "",
         "arguments": [arguments, arguments + job.rank_1_options.split()][: job.ranks],
-        "environment": [environment, environment | job.rank_1_environment][: job.ranks],
+        "environment": [environment, {**environment, **job.rank_1_environment}][: job.ranks],
     }
 
 

@@ -49,8 +49,8 @@ class FileCalls:
     def watch(self) -> None:
         """Begin."""
         sys.addaudithook(self._audit)
-        os.fsync, os.write = self._flush, self._write_through
-        builtins.open = io.open = self._open  # type: ignore[assignment]
+        os.fsync, os.write = self._flush, self._write_through  # type: ignore[assignment]  # nobody here gives another kind
+        builtins.open = io.open = self._open
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if found := EVENTS.get(event):

@@ -52,7 +52,7 @@ def _modules_of_a_run() -> list[str]:
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as stream:
-        found: list[str] = json.load(stream)
+        found = json.load(stream)
     os.waitpid(pid, 0)
     return found
 

@@ -63,7 +63,7 @@ def test_d5_every_cut_and_every_flipped_bit_is_found_and_the_one_before_is_taken
     flips = scale(200, 20_000)
     sizes = [len(data) for data in files.values()]
 
-    def find(file: Path, data: bytes) -> None:
+    def find(file: Path, data: bytes | bytearray) -> None:
         file.write_bytes(data)
         said: list[str] = []
         found = Checkpoints(checkpoints, 2, said.append).newest()

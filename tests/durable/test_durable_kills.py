@@ -137,7 +137,7 @@ def test_d3_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, t
         ended = server.call("refuse", some, *words, folder=folder)
         assert ended.code == 0, ended.err
         happened += json.loads((Path(some[-1][0]) / "refused.json").read_text())
-    for (place, at, error), result in zip(cases, happened, strict=True):
+    for (case, at, error), result in zip(cases, happened, strict=True):
         where = f"{os.strerror(error)} at call {at}, {result['failed']}: {result}"
         code, said = result["first"]
         assert "Traceback" not in said, where
@@ -151,8 +151,8 @@ def test_d3_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, t
                 assert "bytes are free" in said or "/lock" in result["failed"], where
         code, said = result["second"]
         assert code == 0, where
-        assert bits(Path(place) / "run") == expected, where
-        assert not leftovers(Path(place) / "run"), where
+        assert bits(Path(case) / "run") == expected, where
+        assert not leftovers(Path(case) / "run"), where
     tally("file calls failed", len(cases))
 
 

@@ -223,7 +223,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_s5_nothing_that_takes_long_is_silent(clock: Clock) -> None:
-    heartbeat, said = Heartbeat(silence_seconds=0.05), []
+    heartbeat = Heartbeat(silence_seconds=0.05)
+    said: list[str] = []
     with heartbeat.beating(said.append):
         heartbeat.work = lambda: "iteration 7"
         clock.go_to(0.04)
@@ -249,7 +250,8 @@ def test_s5_nothing_that_takes_long_is_silent(clock: Clock) -> None:
 
 
 def test_s5_no_sign_of_life_comes_into_the_middle_of_an_event(clock: Clock) -> None:
-    heartbeat, said = Heartbeat(silence_seconds=0.05), []
+    heartbeat = Heartbeat(silence_seconds=0.05)
+    said: list[str] = []
     with heartbeat.beating(said.append):
         for event in range(3):
             with heartbeat.speaking():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -162,7 +163,7 @@ SIGNATURES = {
 
 
 @pytest.mark.parametrize("changes", SIGNATURES.values(), ids=SIGNATURES.keys())
-def test_a_graph_with_other_inputs_or_outputs_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+def test_a_graph_with_other_inputs_or_outputs_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = shipped_graph(tmp_path / "g.onnx", graph(**changes))
     with pytest.raises(ArtefactError, match=r"g\.onnx: its graph is not what its metadata promises"):
         load_generator(path)

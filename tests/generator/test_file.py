@@ -100,8 +100,8 @@ def test_tied_tensors_are_stored_once(tmp_path: Path) -> None:
 def test_tensors_that_share_one_storage_are_stored_each(tmp_path: Path) -> None:
     generator = trained(Tiny(), IMAGES)
     flat = torch.arange(8.0)
-    generator[2].register_buffer("running_mean", flat[:4])
-    generator[5].register_buffer("running_mean", flat[4:])
+    generator.get_submodule("2").register_buffer("running_mean", flat[:4])
+    generator.get_submodule("5").register_buffer("running_mean", flat[4:])
     write_generator(tmp_path / "g.safetensors", generator, about())
     tensors = read_tensors(read_artefact(tmp_path / "g.safetensors"))
     assert tensors["5.running_mean"].tolist() == [4, 5, 6, 7]
@@ -110,7 +110,7 @@ def test_tensors_that_share_one_storage_are_stored_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_not_written(tmp_path: Path, value: float) -> None:
     generator = trained(Tiny(), IMAGES)
-    generator[4].weight.data[0, 0, 0, 0] = value
+    generator.get_parameter("4.weight").data[0, 0, 0, 0] = value
     with pytest.raises(RunError, match=r"is not written: the generator's weights are not finite: 4\.weight"):
         write_generator(tmp_path / "g.safetensors", generator, about())
     assert list(tmp_path.iterdir()) == []

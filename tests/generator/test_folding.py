@@ -17,7 +17,7 @@ def settled(network: nn.Module) -> nn.Module:
     for layer in network.double().eval().modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is not None:
             layer.running_mean.normal_()
-            layer.running_var.uniform_(0.1, 4.0)
+            layer.get_buffer("running_var").uniform_(0.1, 4.0)
         for parameter in layer.parameters(recurse=False):
             parameter.data.normal_()
     return network
@@ -133,7 +133,7 @@ def test_weights_are_rounded_once() -> None:
     z = torch.randn(16, 6, generator=torch.Generator().manual_seed(0))
     folded = fold_batchnorm(network)
     assert norms(folded) == 0
-    assert folded[4].weight.dtype == torch.float32
+    assert folded.get_parameter("4.weight").dtype == torch.float32
     exact = network.double()(z.double())
     assert (folded(z) - exact).abs().max() < 1e-6
 
@@ -142,5 +142,5 @@ def test_the_copy_is_in_eval_mode_and_shares_nothing() -> None:
     network = settled(nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.5))).train()
     folded = fold_batchnorm(network)
     assert network.training
-    assert not folded[1].training
-    assert folded[0].weight.data_ptr() != network[0].weight.data_ptr()
+    assert not folded.get_submodule("1").training
+    assert folded.get_parameter("0.weight").data_ptr() != network.get_parameter("0.weight").data_ptr()

@@ -219,7 +219,7 @@ def test_no_value_that_ganlab_takes_is_marked(schema: dict[str, Any], components
     lenient = checked = 0
     for definition, cls in tables(components):
         validator = Draft7Validator(schema).evolve(schema=schema["definitions"][definition])
-        required = {name: 1 for name, field in cls.model_fields.items() if field.is_required()}
+        required: dict[str, object] = {name: 1 for name, field in cls.model_fields.items() if field.is_required()}
         required |= {"root": "x"} if "root" in required else {}
         for name in cls.model_fields:
             for value in VALUES:
@@ -243,7 +243,7 @@ class Worse(Loss):
 
     api = 1
 
-    junk: Annotated[int, Field(json_schema_extra={"$ref": 3})] = 7  # type: ignore[dict-item]
+    junk: Annotated[int, Field(json_schema_extra={"$ref": 3})] = 7
     """Nonsense."""
 
     def updates(self, networks: Any, batches: Any, iteration: Any) -> Iterator[Any]:

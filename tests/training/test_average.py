@@ -46,9 +46,11 @@ def test_reestimated_statistics_are_the_means_over_the_batches() -> None:
 
     weight, bias = (parameter.detach().numpy() for parameter in generator[0].parameters())
     hidden = [z.numpy() @ weight.T + bias for z in batches]
-    np.testing.assert_allclose(generator[2].running_mean.numpy(), np.mean([h.mean(0) for h in hidden], 0), atol=1e-5)
     np.testing.assert_allclose(
-        generator[2].running_var.numpy(), np.mean([h.var(0, ddof=1) for h in hidden], 0), rtol=1e-4
+        generator.get_buffer("2.running_mean").numpy(), np.mean([h.mean(0) for h in hidden], 0), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        generator.get_buffer("2.running_var").numpy(), np.mean([h.var(0, ddof=1) for h in hidden], 0), rtol=1e-4
     )
     assert not any(module.training for module in generator.modules())
     assert generator[2].momentum == 0.1
@@ -59,7 +61,7 @@ def test_the_shipped_copy_changes_nothing_of_the_generator() -> None:
     generator = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).train()
     average = MovingAverage(generator, Options())
     with torch.no_grad():
-        generator[0].weight.add_(1.0)
+        generator.get_parameter("0.weight").add_(1.0)
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     copied = shipped_copy(generator, average)
     reestimate_batchnorm(copied, ((torch.randn(8, 3),) for _ in range(2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
 from ganlab.training.operators import Operators, Work, difference
+from ganlab.training.statistics import Scalar
 
 CPU = torch.device("cpu")
 WEIGHTS = {"first": torch.zeros(3), "second": torch.zeros(3)}
@@ -30,7 +32,7 @@ def test_other_numbers_of_the_device_are_the_same_work() -> None:
         loss = (values * 2.0).square().sum()
         (WEIGHTS["first"] + values).add_(loss)
 
-    works = [work(lambda values=values: iterate(values)) for values in (torch.zeros(3), torch.ones(3))]
+    works = [work(partial(iterate, values)) for values in (torch.zeros(3), torch.ones(3))]
     assert difference(works) is None
     assert [call.operator for call in works[0].calls] == [
         "aten::mul.Tensor", "aten::pow.Tensor_Scalar", "aten::sum", "aten::add.Tensor", "aten::add_.Tensor",
@@ -72,7 +74,7 @@ def test_what_differs_is_named(one: Callable[[], object], other: Callable[[], ob
 def test_iterations_that_draw_or_report_otherwise_differ() -> None:
     same = work(lambda: None, draws=1)
     assert difference([same, same._replace(draws=2)]) == "iterations draw different numbers of batches (1, 2)"
-    assert difference([same, same._replace(layout=(("statistic", "r1"),))]) == (
+    assert difference([same, same._replace(layout=(Scalar("statistic", "r1"),))]) == (
         "iterations report different statistics"
     )
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Command
+from command_line import Command
 
 from ganlab.registry.kinds import KINDS
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from broken_plugins import AUGMENTATION, LOSS, Plugin, install
-from commands import Command, Ended
+from command_line import Command, Ended
 
 from ganlab.recipe.toml import parse
 from ganlab.registry import registry

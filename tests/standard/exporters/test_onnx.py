@@ -108,8 +108,8 @@ def test_no_graph_of_dcgan_holds_batchnorm(
     network = trained(model, images)
     for layer in network.modules():  # so that pictures are not all at their limits, where nothing differs
         if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.zero_()
-            layer.running_var.fill_(0.02)
+            layer.get_buffer("running_mean").zero_()
+            layer.get_buffer("running_var").fill_(0.02)
             nn.init.ones_(layer.weight)
     write_generator(tmp_path / "generator.safetensors", network, about("dcgan", model, images))
     exported = export(tmp_path, exporter)

@@ -36,10 +36,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     model = Tiny(width=64)
     network = trained(model, IMAGES)
-    for norm in (network[2], network[5]):
-        norm.running_mean.zero_()
-        norm.running_var.fill_(4.0)
-        nn.init.ones_(norm.weight)
+    for norm in (network.get_submodule("2"), network.get_submodule("5")):
+        norm.get_buffer("running_mean").zero_()
+        norm.get_buffer("running_var").fill_(4.0)
+        nn.init.ones_(norm.get_parameter("weight"))
     write_generator(folder / "generator.safetensors", network, about(model=model))
     export(folder, "onnx")
     return folder
@@ -212,12 +212,12 @@ def test_other_convolutions_are_quantised_where_they_stand(tmp_path: Path) -> No
 
 def test_nothing_of_the_process_changes(run: Path, tmp_path: Path) -> None:
     path, filters = list(sys.path), list(warnings.filters)
-    state = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    state = torch.get_rng_state(), np.random.get_state()[1].tolist()  # type: ignore[index]  # a tuple by default
     for name in FORMS:
         export(run, name, path=tmp_path / name)
     assert (sys.path, warnings.filters) == (path, filters)
     assert torch.equal(torch.get_rng_state(), state[0])
-    assert np.random.get_state()[1].tolist() == state[1]
+    assert np.random.get_state()[1].tolist() == state[1]  # type: ignore[index]  # as above
 
 
 def test_the_pace_of_files_is_measured_side_by_side(

@@ -47,7 +47,7 @@ def differentiate(pair: dict[str, nn.Module], update: Update) -> None:
     parameters = list(pair[update.networks].parameters())
     for parameter in parameters:
         parameter.grad = None
-    update.loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+    update.loss.backward(inputs=parameters)
 
 
 def logistic(logits: Tensor) -> np.ndarray:

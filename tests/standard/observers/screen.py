@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 REPOSITORY = Path(__file__).parents[3]
 STEPS = [sys.executable, "-m", "standard.observers.steps"]
@@ -75,7 +75,7 @@ def shown(written: str, columns: int) -> tuple[list[str], bool]:
     return lines, cursor
 
 
-def on_pipes(mode: str, **streams: object) -> subprocess.CompletedProcess[bytes]:
+def on_pipes(mode: str, **streams: Any) -> subprocess.CompletedProcess[bytes]:
     """Run the programme without a terminal, where a stream is not given into a pipe."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     return subprocess.run([*STEPS, mode, "quiet"], env=ENVIRONMENT, check=False, **streams)

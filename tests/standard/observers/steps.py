@@ -7,13 +7,14 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from standard.observers.events import REALS, STATS, a_run, a_tick, watched
 
 from ganlab.standard.observers.terminal import Terminal
 
 
-def main(mode: str, ending: str) -> None:
+def main(mode: Any, ending: str) -> None:
     host = watched(Terminal(mode=mode, every_seconds=0))
     host.phase("packing", 1, 2)
     if ending == "early":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ def frames(path: Path) -> list[tuple[Image.Image, int]]:
     """Return the pictures of a film and how many milliseconds each is shown."""
     shown = []
     with Image.open(path) as film:
-        for index in range(film.n_frames):
+        for index in range(film.n_frames):  # type: ignore[attr-defined]  # a GIF has it
             film.seek(index)
             shown.append((film.convert("RGB"), film.info["duration"]))
     return shown
@@ -47,7 +49,7 @@ def local_palettes(gif: bytes) -> int:
     return found
 
 
-def film_of(directory: Path, colours: list[tuple[int, ...]], **options: float) -> list[tuple[Image.Image, int]]:
+def film_of(directory: Path, colours: Sequence[tuple[int, ...]], **options: Any) -> list[tuple[Image.Image, int]]:
     run, host = a_run(directory), watched(Samples(), GIF(**options))
     host.run_start(run, REALS)
     for iteration, colour in enumerate(colours):
@@ -69,7 +71,7 @@ def test_gif_shows_all_snapshots_in_order_and_holds_the_last(tmp_path: Path) -> 
 def test_gif_of_many_snapshots_keeps_its_length_and_its_ends(tmp_path: Path) -> None:
     greys = [(level,) for level in range(0, 250, 5)]
     film = film_of(tmp_path, greys, frames=8, seconds=2.0)
-    levels = [picture.getpixel((6, 6))[0] for picture, _ in film]
+    levels = [picture.getpixel((6, 6))[0] for picture, _ in film]  # type: ignore[index]  # a tuple in RGB
     assert len(film) == 8
     assert (levels[0], levels[-1]) == (0, 245)
     steps = np.diff(levels)
@@ -114,7 +116,7 @@ def test_gif_shows_what_is_transparent_as_white_and_keeps_to_its_size(tmp_path: 
     film = film_of(tmp_path, [(255, 0, 0, 255), (0, 0, 0, 0)], size=11)
     assert [picture.size for picture, _ in film] == [(11, 11)] * 2
     assert film[1][0].getpixel((3, 3)) == WHITE
-    assert film[0][0].getpixel((3, 3))[0] > film[0][0].getpixel((3, 3))[1] + 100
+    assert film[0][0].getpixel((3, 3))[0] > film[0][0].getpixel((3, 3))[1] + 100  # type: ignore[index]  # as above
 
 
 def test_gif_of_a_continued_run_has_the_earlier_frames_and_none_of_a_lost_future(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Literal
 
 import pytest
 from standard.observers.events import REALS, STATS, a_run, a_snapshot, a_tick, watched
@@ -94,7 +95,9 @@ def test_json_says_little_about_a_piece_of_work_and_all_about_ticks(capsys: pyte
 
 
 @pytest.mark.parametrize("mode", ["plain", "json"])
-def test_names_from_outside_cannot_steer_the_terminal(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_from_outside_cannot_steer_the_terminal(
+    mode: Literal["plain", "json"], capsys: pytest.CaptureFixture[str]
+) -> None:
     watched(Terminal(mode=mode)).note("left out bad\x1b]0;title\x07.png \udcff", "warning")
     assert capsys.readouterr().err == "warning: left out bad\\x1b]0;title\\x07.png \\udcff\n"
 

@@ -6,6 +6,7 @@ import io
 import re
 import threading
 import time
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -70,7 +71,7 @@ def test_it_ends_below_what_was_printed_and_stays() -> None:
 
 
 def test_it_draws_with_ascii_where_there_is_nothing_else() -> None:
-    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    locale: dict[str, Any] = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
     screen = on_terminal("auto", "end", **locale)
     assert screen.code == 0
     assert f"faces  {'-' * 40}  100%" in screen.lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Literal
 
 import pytest
 from standard.observers.events import REALS, STATS, a_run, a_snapshot, a_tick, watched
@@ -14,7 +15,7 @@ from ganlab.standard.observers.terminal import Terminal
 RUN = a_run()
 
 
-def tell(mode: str) -> None:
+def tell(mode: Literal["auto", "off"]) -> None:
     host = watched(Terminal(mode=mode, every_seconds=0))
     host.phase("packing", 1, 2)
     host.note("é", "warning")

@@ -127,7 +127,7 @@ class Plain(Good):
 
     def generator(self, D: nn.Module, fake: Tensor) -> Update:
         logits = D(fake)
-        return Update("generator", -logits.mean(), {"D(G(z))": logits.mean().item()})  # type: ignore[dict-item]
+        return Update("generator", -logits.mean(), {"D(G(z))": logits.mean().item()})
 
 
 class Hoarding(Good):
