@@ -103,7 +103,7 @@ def comparisons(work: Path, pictures: Path, wanted: tuple[Comparison, ...], coun
     found = []
     for title, setting, legs, iterations in wanted:
         say(f"  {title}")
-        options = {"setting": setting._asdict(), "warm_up": WARM_UP, "iterations": iterations}
+        options: dict[str, Any] = {"setting": setting._asdict(), "warm_up": WARM_UP, "iterations": iterations}
         options |= {"pictures": 256, "faces": pictures, "tick_seconds": 0.5 if setting.width > NARROW else 0.05}
         packing = leg("G-e2e", work / "cache", **options)["process_seconds"] if "G-e2e" in legs else None
         peaks = [leg("peak", work / "cache")]
@@ -150,7 +150,7 @@ def inference(work: Path, pictures: Path, quick: bool) -> list[dict[str, Any]]:
     for batch_size, iterations in ((1, 100), (64, 8)):
         measured = []
         for number, name in rounds(tuple(files), 2 if quick else 3):
-            options = {"device": "cpu", "batch_size": batch_size, "warm_up": 3, "iterations": iterations}
+            options = dict[str, Any](device="cpu", batch_size=batch_size, warm_up=3, iterations=iterations)
             result = leg("inference", work / "cache", file=files[name], **options)
             measured.append({**result, "round": number, "leg": name})
         found.append({"batch_size": batch_size, "legs": measured, "ratios": [ratios(measured, "torch", "onnxruntime")]})

@@ -65,7 +65,7 @@ class Gate(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return it for the results."""
-        parts = {"setting": self.setting, "median": self.median, "worst": self.worst}
+        parts: dict[str, Setting | Difference] = {"setting": self.setting, "median": self.median, "worst": self.worst}
         return {**self._asdict(), **{name: part._asdict() for name, part in parts.items()}, "passed": self.passed}
 
 
@@ -93,16 +93,16 @@ def gate(setting: Setting, iterations: int, precision: str = "fp32") -> Gate:
     def compare() -> bool:
         batch = next(same.batches)
         losses = torch.tensor([ticks[-1].stats[f"loss_{name}"] for name in NETWORKS])
-        networks, optimizers = (
-            [parts[name] for name in NETWORKS] for parts in (run.state.networks, run.state.optimizers)
-        )
+        networks = [run.state.networks[name] for name in NETWORKS]
+        optimizers = [run.state.optimizers[name] for name in NETWORKS]
         mine = Step(losses, *vectors(networks, optimizers))
         found.append(difference(mine, book.step(batch)))
         book.take_over(run)
         return len(ticks) == iterations
 
     ours.train(run, compare, ticks.append)
-    median, worst = (Difference(*map(choose, zip(*found, strict=True))) for choose in (statistics.median, max))
+    median = Difference(*map(statistics.median, zip(*found, strict=True)))
+    worst = Difference(*map(max, zip(*found, strict=True)))
     return Gate(setting, precision, iterations, median, worst)
 
 
@@ -134,7 +134,8 @@ class _Textbook:
 
     def __init__(self, setting: Setting, device: torch.device) -> None:
         self._device = device
-        self._networks = [network.to(device, torch.float64) for network in networks(setting)]
+        G, D = (network.to(device, torch.float64) for network in networks(setting))
+        self._networks = G, D
         self._optimizers = textbook.optimizers(*self._networks)
 
     @torch.no_grad()

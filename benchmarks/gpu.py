@@ -34,6 +34,7 @@ import ganlab.training.trainer as training
 from ganlab.bench.peak import measure_peak
 from ganlab.events import Tick
 from ganlab.hardware.device import arithmetic, synchronize
+from ganlab.training.cuda_graphs import Captured
 
 VARIANTS: dict[str, Mapping[str, Any]] = {
     "G-exact": ours.EXACT,
@@ -228,13 +229,13 @@ class _Bench:
 
         def loop(beat: Callable[[], bool]) -> None:
             torch.backends.cudnn.benchmark = True
-            networks = [network.to(self._device) for network in gate.networks(setting)]
+            G, D = (network.to(self._device) for network in gate.networks(setting))
             if pixels is None:
                 batches = textbook.from_files(self._faces, setting.resolution, setting.batch_size)
             else:
                 pictures = torch.from_numpy(pixels).to(self._device).float().div(127.5).sub(1.0)
                 batches = textbook.in_memory(pictures, setting.batch_size)
-            textbook.train(*networks, *textbook.optimizers(*networks), batches, self._device, lambda _: beat())
+            textbook.train(G, D, *textbook.optimizers(G, D), batches, self._device, lambda _: beat())
             batches.close()
 
         return loop
@@ -243,12 +244,11 @@ class _Bench:
         """Return ganlab's loop; an eager one is kept from capturing its iterations."""
 
         def loop(beat: Callable[[], bool]) -> None:
-            captured = training.Captured
             if eager:
-                training.Captured = lambda iteration, *_: iteration
+                training.Captured = lambda iteration, *_: iteration  # type: ignore[assignment,attr-defined]  # where Trainer looks it up
 
             def told() -> bool:
-                training.Captured = captured
+                training.Captured = Captured  # type: ignore[attr-defined]
                 return beat()
 
             run = ours.trainer(ours.recipe(setting, variant), ours.packed(pixels))
@@ -275,7 +275,7 @@ class _Bench:
 
     def _textbook_curve(self, setting: Setting, pictures: torch.Tensor, seed: int, iterations: int) -> list[float]:
         torch.manual_seed(seed)
-        networks = [network.to(self._device) for network in gate.networks(setting)]
+        G, D = (network.to(self._device) for network in gate.networks(setting))
         reports: list[textbook.Report] = []
 
         def told(report: textbook.Report) -> bool:
@@ -283,7 +283,7 @@ class _Bench:
             return len(reports) == iterations
 
         batches = textbook.in_memory(pictures, setting.batch_size)
-        textbook.train(*networks, *textbook.optimizers(*networks), batches, self._device, told)
+        textbook.train(G, D, *textbook.optimizers(G, D), batches, self._device, told)
         return [
             _settled([one.loss_discriminator for one in reports]),
             _settled([one.loss_generator for one in reports]),

@@ -125,10 +125,10 @@ def _machines(machines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     runs: dict[str, list[str]] = {}
     for part, machine in machines.items():
         runs.setdefault(json.dumps(machine, sort_keys=True), []).append(part)
-    for machine, parts in runs.items():
+    for described, parts in runs.items():
         if len(runs) > 1:
             yield from (f"Measured together: {', '.join(parts)}.", "")
-        yield from _machine(json.loads(machine))
+        yield from _machine(json.loads(described))
         yield ""
 
 

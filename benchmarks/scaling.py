@@ -42,7 +42,7 @@ def _pictures(work: Path, pictures: Path, count: int) -> dict[str, Any]:
     for index in range(count):
         os.link(pictures / "all" / f"{index:06d}.jpg", few / f"{index:06d}.jpg")
     setting = Setting(32, 3, 10, 8)
-    options = {
+    options: dict[str, Any] = {
         "setting": setting._asdict(),
         "faces": few.parent,
         "warm_up": 0,
@@ -58,7 +58,7 @@ def _pictures(work: Path, pictures: Path, count: int) -> dict[str, Any]:
 
 
 def _speed(work: Path, setting: Setting, iterations: int, value: int) -> dict[str, Any]:
-    options = {"setting": setting._asdict(), "pictures": 256, "warm_up": WARM_UP, "iterations": iterations}
+    options = dict[str, Any](setting=setting._asdict(), pictures=256, warm_up=WARM_UP, iterations=iterations)
     found = [leg("G-fast", work / "cache", **options) for _ in range(2)]
     best = min(found, key=lambda one: one["seconds"])
     return {

@@ -65,7 +65,8 @@ def discriminator(resolution: int, channels: int, width: int = 64) -> nn.Sequent
 
 def optimizers(G: nn.Module, D: nn.Module) -> tuple[torch.optim.Adam, torch.optim.Adam]:
     """Return those of the generator and the discriminator."""
-    return tuple(torch.optim.Adam(network.parameters(), lr=LR, betas=BETAS) for network in (G, D))
+    first, second = (torch.optim.Adam(network.parameters(), lr=LR, betas=BETAS) for network in (G, D))
+    return first, second
 
 
 def train(

@@ -97,7 +97,8 @@ class Turn:
 
     def _wait(self) -> None:
         self._go.acquire()
-        self._done, self._host = 0, None
+        self._done = 0
+        self._host: float | None = None
         self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if self._device.type == "cuda" else []
         for event in self._events[:1]:
             event.record()
