@@ -28,7 +28,7 @@ from ganlab.recipe.recipe import parse_recipe
 from ganlab.seeds import Stream, stream_seed
 from ganlab.testing import contract, isolated, tiny_recipe
 
-TINY = {"latent_dim": 36, "base_channels": 8, "halvings": 1, "steps": 2}
+TINY: dict[str, Any] = {"latent_dim": 36, "base_channels": 8, "halvings": 1, "steps": 2}
 IMAGES = ImageSpec(1, 6, 6)
 NOW = Iteration(0, torch.zeros(()))
 
@@ -105,6 +105,7 @@ def test_the_sampler_makes_the_steps_that_the_solvers_are_defined_by(steps: int)
     z, h = torch.linspace(-0.9, 0.9, 36).view(1, 36), 1 / steps
     midpoints = sum(h * 3 * ((step + 0.5) * h) ** 2 for step in range(steps))
     starts = sum(h * 3 * (step * h) ** 2 for step in range(steps))
+    solver: Any
     for solver, factor, shift in (("euler", 1 - h, starts), ("midpoint", 1 - h + h**2 / 2, midpoints)):
         decayed = Sampler(Decay(), IMAGES, steps, solver)(z)
         torch.testing.assert_close(decayed, (z * factor**steps).view(1, 1, 6, 6))
@@ -194,7 +195,7 @@ def test_a_model_whose_z_is_no_picture_is_refused() -> None:
         ),
     ],
 )
-def test_pictures_that_do_not_fit_are_refused(options: dict[str, int], sentence: str) -> None:
+def test_pictures_that_do_not_fit_are_refused(options: dict[str, Any], sentence: str) -> None:
     for refuse in (Flow(**options).check, Flow(**options).build):
         with pytest.raises(ValueError, match=r"patches|picture of noise") as caught:
             refuse(ImageSpec(3, 8, 10))
@@ -229,7 +230,7 @@ def test_the_u_net_takes_pictures_of_any_size(height: int, width: int, halvings:
 
 def test_channels_double_at_the_first_two_halvings_only() -> None:
     net = UNet(1, 8, 4, 1)
-    assert [block.norm.num_channels for block in net.down] == [8, 16, 32, 32]
+    assert [block.get_submodule("norm").num_channels for block in net.down] == [8, 16, 32, 32]
     assert net.middle.norm.num_channels == 32
 
 

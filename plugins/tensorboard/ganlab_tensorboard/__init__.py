@@ -102,11 +102,8 @@ def toml_lines(table: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 def _shown(folder: Path) -> set[tuple[str, int]]:
     """Return tag and iteration of the pictures and texts that TensorBoard shows of the event files in a folder."""
-    # TensorBoard has no annotations.
-    from tensorboard.backend.event_processing.event_file_loader import (  # type: ignore[import-untyped]
-        LegacyEventFileLoader,
-    )
-    from tensorboard.compat.proto.event_pb2 import SessionLog  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import SessionLog
 
     found: set[tuple[str, int]] = set()
     for path in sorted(folder.glob("events.*")):
