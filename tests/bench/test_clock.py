@@ -19,7 +19,7 @@ def test_it_measures_blocks_and_leaves_out_the_warm_up(
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     state = State({}, {}, None, {})
     clock = Clock(state, torch.device("cpu"), seconds=30.0, block_seconds=2.0, period=period)
-    stopped = []
+    stopped: list[bool] = []
     while not stopped or not stopped[-1]:
         now += 0.5
         state.iteration += 1

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from ganlab import RunError
-from ganlab.distributed.launch import another_speaks, exit_code, speaks_first
+from ganlab.distributed.launch import exit_code
+from ganlab.distributed.speaker import another_speaks, speaks_first
 
 
 class Failure(NamedTuple):

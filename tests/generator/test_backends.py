@@ -54,8 +54,8 @@ def test_the_session_suits_the_process() -> None:
 def test_a_file_whose_name_is_no_text_is_computed(artefact: Artefact, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.onnx")
     path.write_bytes(artefact.data)
-    pictures = [load_generator(where, device="cpu").sample([3]) for where in (path, artefact.path)]
-    assert np.array_equal(*pictures)
+    named, plain = (load_generator(where, device="cpu").sample([3]) for where in (path, artefact.path))
+    assert np.array_equal(named, plain)
 
 
 AFFINITY = """

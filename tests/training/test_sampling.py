@@ -83,7 +83,8 @@ def test_seed_i_makes_picture_i_whatever_else_is_drawn() -> None:
     recipe, state = begun(snapshot={"samples": BATCH + 3})
     generator = shipped(recipe, state)
     samples = draw_samples(recipe, generator, IMAGES, CPU)
-    assert (samples.shape, samples.dtype) == ((BATCH + 3, 8, 8, 1), np.uint8)
+    assert samples.shape == (BATCH + 3, 8, 8, 1)
+    assert samples.dtype == np.uint8
     for seed in (0, 1, BATCH, BATCH + 2):
         z = torch.from_numpy(Latent.of(recipe.model).of_seeds([seed]))
         with torch.no_grad():

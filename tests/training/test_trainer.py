@@ -66,7 +66,11 @@ def test_one_that_was_stopped_anywhere_goes_on_to_the_bits_of_one_that_was_not()
     undisturbed, stopped = trainer(), trainer()
     undisturbed.run(Callbacks())
     for stop in (1, 2, 7):
-        assert stopped.run(Callbacks(stop_requested=lambda stop=stop: stopped.state.iteration == stop)) is False
+
+        def reached(stop: int = stop) -> bool:
+            return stopped.state.iteration == stop
+
+        assert stopped.run(Callbacks(stop_requested=reached)) is False
         assert (stopped.state.iteration, stopped.state.drawn) == (stop, 2 * stop)
         torch.rand(3)
     assert stopped.run(Callbacks()) is True
