@@ -97,18 +97,24 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 @contextmanager
-def arithmetic(
-    device: torch.device, precision: Precision, deterministic: bool = False, threads: int | None = None
-) -> Iterator[None]:
-    """Take torch's process-wide arithmetic, modes and random numbers for a training, and put them back afterwards.
-
-    They are one process's, so there is one training at a time: `GanlabError` where another is on.
-    """
+def only_training() -> Iterator[None]:
+    """Be this process's one training: `GanlabError` where another is on."""
     if not _TRAINING.acquire(blocking=False):
         raise GanlabError(
             "this process is training already, and torch's random numbers and modes are the process's: "
             "train one after the other, or each in a process of its own; sampling is allowed beside it"
         )
+    try:
+        yield
+    finally:
+        _TRAINING.release()
+
+
+@contextmanager
+def arithmetic(
+    device: torch.device, precision: Precision, deterministic: bool = False, threads: int | None = None
+) -> Iterator[None]:
+    """Take torch's process-wide arithmetic, modes and random numbers for a training, and put them back afterwards."""
     benchmark, certain = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
     thread_count, random = torch.get_num_threads(), torch.get_rng_state()
     try:
@@ -129,7 +135,6 @@ def arithmetic(
             torch.use_deterministic_algorithms(certain)
         torch.set_num_threads(thread_count)
         torch.set_rng_state(random)
-        _TRAINING.release()
 
 
 @contextmanager

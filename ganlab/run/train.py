@@ -63,7 +63,7 @@ def train(
         with interruption.importing():
             from ganlab.distributed.ranks import joined, place
             from ganlab.distributed.share import Share
-            from ganlab.hardware.device import arithmetic, choose_device, choose_precision
+            from ganlab.hardware.device import arithmetic, choose_device, choose_precision, only_training
             from ganlab.training.trainer import Trainer
 
         here = place()
@@ -84,6 +84,7 @@ def train(
         heartbeat.work = lambda: "waiting for the other ranks" if here.world > 1 else "building the networks"
         with (
             heartbeat.beating(observers.note),
+            only_training(),
             arithmetic(device, precision, recipe.train.deterministic, recipe.train.threads),
             joined(here, device, recipe.train.rank_timeout_seconds) as ranks,
         ):

@@ -14,7 +14,7 @@ from toys import tiny
 import ganlab
 from ganlab import GanlabError
 from ganlab.generator.export import export
-from ganlab.hardware.device import Precision, arithmetic, choose_device, choose_precision
+from ganlab.hardware.device import Precision, arithmetic, choose_device, choose_precision, only_training
 from ganlab.recipe.recipe import parse_recipe
 
 CPU = torch.device("cpu")
@@ -149,7 +149,7 @@ def test_the_caller_s_modes_and_random_numbers_do_not_matter_and_are_left(mode: 
 def test_a_second_training_in_a_process_is_refused_while_sampling_goes_on(tmp_path: Path) -> None:
     generator = ganlab.load_generator(ganlab.train(tiny(), out="first").generator)
     expected = generator.sample([3])
-    with arithmetic(CPU, "fp32"):
+    with only_training():
         with pytest.raises(GanlabError, match="this process is training already, and torch's random numbers and modes"):
             ganlab.train(tiny(), out="second")
         assert (generator.sample([3]) == expected).all()
