@@ -77,7 +77,8 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[bool]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _tag(path.parent)
         # The lock file stays: deleting it would let a third process lock a file that a second one still waits for.
-        lock = path.with_suffix(".lock").open("a")
+        # For reading, too: only then does opening a pipe in its place not wait for a reader.
+        lock = os.fdopen(os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o666), "rb")
     except OSError as error:
         raise RunError(
             f"cannot write to {path.parent}, where packed pictures are kept: {error.strerror}; "
@@ -113,7 +114,7 @@ def prepare(path: Path, needed: int, name: str) -> None:
         )
 
 
-def _try_lock(lock: IO[str]) -> bool:
+def _try_lock(lock: IO[bytes]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

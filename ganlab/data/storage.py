@@ -98,6 +98,8 @@ def read(path: Path, images: ImageSpec, sources: str) -> Packed:
     Raise `UnusableError` where it is missing, damaged, or of other sources or shape.
     """
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise UnusableError("cache is not a file")
         with path.open("rb") as file:
             return _read(file, images, sources)
     except FileNotFoundError:

@@ -80,6 +80,10 @@ class RunDirectory(NamedTuple):
                 f"{self.path / links[0]} is a link; ganlab writes only into a run's own files and folders: remove it, "
                 "or name another directory with --out"
             )
+        samples = self.path / "samples"
+        for path in (*self.path.iterdir(), *(samples.iterdir() if samples.is_dir() else ())):
+            if not (path.is_file() or path.is_dir() or path.is_symlink()):  # opening a pipe would wait for ever
+                raise GanlabError(f"{path} is a pipe or a device, not a file; remove it, or choose another --out")
         if entries and not self.is_run:
             raise GanlabError(f"--out {self.path} is not empty and holds no run of ganlab; name a new directory")
 
@@ -216,6 +220,8 @@ def enter_in_index(directory: RunDirectory, recipe: str, report: Callable[[str],
 
 def indexed_runs() -> list[IndexEntry]:
     """Return the runs of the index that still exist, newest first; a line that a crash cut short is passed over."""
+    if not INDEX.is_file():
+        return []
     try:
         lines = INDEX.read_text(errors="replace").splitlines()
     except OSError:
@@ -234,6 +240,8 @@ def _entry(line: str) -> IndexEntry | None:
 
 def _is_index(path: Path) -> bool:
     """Tell whether a file is empty, or its first line, which a crash may have cut short, begins as ours do."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         start = file.readline(len(INDEX_START))
     return INDEX_START.startswith(start)

@@ -106,6 +106,19 @@ def test_a_damaged_cache_is_noticed_and_built_anew(tmp_path: Path) -> None:
     assert packed.fingerprint == expected.fingerprint
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".lock"])
+def test_a_pipe_in_the_cache_is_not_waited_for(tmp_path: Path, suffix: str) -> None:
+    dataset = Sheet(file=sheet(tmp_path / "a"))
+    path = cache.place(dataset, "sheet").path.with_suffix(suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    if suffix == ".lock":
+        assert len(pack(dataset, "sheet", print).images) == 70
+    else:
+        with pytest.raises(RunError, match="exists and is not a file"):
+            pack(dataset, "sheet", print)
+
+
 def test_bad_pictures_are_listed_with_their_reasons_and_counted(tmp_path: Path) -> None:
     black = list(range(0, 60, 5))
     dataset = Sheet(file=sheet(tmp_path / "a", black=black))

@@ -187,3 +187,22 @@ def test_another_program_s_index_is_left_alone(text: str) -> None:
     assert (
         "runs/index.jsonl is not ganlab's, so this run is not listed in it" in (run.directory / "log.txt").read_text()
     )
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "log.txt", "samples/00000004.png"])
+def test_a_pipe_in_place_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    with pytest.raises(GanlabError, match=rf"run/{name} is a pipe or a device, not a file; remove it"):
+        ganlab.train(tiny(), out="run")
+
+
+def test_a_pipe_in_place_of_the_index_is_no_index() -> None:
+    INDEX.parent.mkdir()
+    os.mkfifo(INDEX)
+    assert indexed_runs() == []
+    said: list[str] = []
+    enter_in_index(RunDirectory(Path("run")), "toy", said.append)
+    assert len(said) == 1
+    assert "is not ganlab's" in said[0]
