@@ -94,9 +94,9 @@ def installed() -> tuple[list[Provider], list[Broken]]:
         try:
             # Only entry_points.txt is read of those that are not ours: METADATA costs a millisecond each.
             if "ganlab." in (distribution.read_text("entry_points.txt") or ""):
-                name = distribution.metadata["Name"]
-                if not name:
+                if "Name" not in distribution.metadata:  # which newer Pythons answer with a KeyError
                     raise ValueError(f"no Name in the METADATA of a distribution in {distribution.locate_file('')}")
+                name = distribution.metadata["Name"]
                 names.setdefault(normalized(name), name)
         except Exception as error:  # noqa: BLE001
             broken.append(Broken("an unreadable distribution", "", told(error)))
