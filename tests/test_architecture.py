@@ -40,8 +40,11 @@ def sources() -> list[Path]:
     return sorted([*PACKAGE.rglob("*.py"), *(path for plugin in PLUGINS for path in plugin.parent.rglob("*.py"))])
 
 
-def test_no_two_rooms_import_each_other() -> None:
-    assert floor_plan.circles(floor_plan.arrows()) == []
+def test_the_house_is_small_and_imports_only_downwards() -> None:
+    graph = floor_plan.arrows()
+    assert floor_plan.circles(graph) == []
+    assert len(graph) <= 27
+    assert len(floor_plan.floors(graph)) <= 9
 
 
 def test_nothing_in_the_host_knows_a_plugin() -> None:
