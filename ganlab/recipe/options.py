@@ -186,7 +186,8 @@ def _bounds(schema: Schema) -> str:
 
 
 def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:g}"
+    whole = value == round(value) and abs(value) < 1e15
+    return str(round(value)) if whole else f"{value:g}"
 
 
 def _text(schema: Schema) -> str:

@@ -100,9 +100,7 @@ def difference(works: Sequence[Work]) -> str | None:
             return "iterations report different statistics"
         for index, (one, other) in enumerate(zip(first.calls, work.calls, strict=False)):
             if one.operator != other.operator:
-                return (
-                    f"iterations run different operators (no. {index + 1} is {one.operator}, then {other.operator})"
-                )
+                return f"iterations run different operators (no. {index + 1} is {one.operator}, then {other.operator})"
             if one.arguments != other.arguments:
                 what = next(f"{a} and then {b}" for a, b in zip(one.arguments, other.arguments, strict=False) if a != b)
                 return f"iterations give {one.operator} different arguments ({what})"

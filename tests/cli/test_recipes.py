@@ -31,7 +31,11 @@ def test_a_recipe_is_checked_shown_and_copied(command: Command) -> None:
     ended = command("recipes", "copy", "dcgan_mnist", ".")
     assert (ended.code, ended.err) == (2, "ganlab: dcgan_mnist.toml exists; name another file\n")
     ended = command("recipes", "check", "dcgan_mnist.toml", "--set", "train.epochs=0")
-    assert ended == (2, "", "ganlab: --set train.epochs=0: train.epochs = 0: must be a number above 0\n")
+    assert ended == (
+        2,
+        "",
+        "ganlab: --set train.epochs=0: train.epochs = 0: must be a number above 0 up to 1000000000\n",
+    )
 
 
 def test_only_a_recipe_is_copied(command: Command) -> None:

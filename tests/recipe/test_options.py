@@ -70,7 +70,7 @@ class Everything(Options):
         ("inside", "a number above 0 and below 1"),
         ("upper", "a number above 0 up to 1"),
         ("not_negative", "a number of at least 0"),
-        ("small", "a number below 1e+10"),
+        ("small", "a number below 10000000000"),
         ("step", "a whole number of at least 8, a multiple of 8"),
         ("text", "text"),
         ("some_text", "text that is not empty"),

@@ -183,7 +183,7 @@ values = st.fixed_dictionaries(
             optional={"lr": st.floats(1e-300, 1e300), "generator": st.fixed_dictionaries({"eps": st.floats(1e-9, 1)})},
         ),
         "train": st.fixed_dictionaries({"iterations": st.integers(1, 2**63 - 1)})
-        | st.fixed_dictionaries({"epochs": st.floats(1e-300, 1e300)}),
+        | st.fixed_dictionaries({"epochs": st.floats(1e-300, 1e9)}),
         "model": st.fixed_dictionaries({"depth": st.tuples(st.integers(1, 9), st.integers(1, 9)) | st.integers(1, 9)}),
         "observers": st.dictionaries(st.sampled_from(["gif", "board"]), st.booleans() | st.just({"every": 3})),
     },

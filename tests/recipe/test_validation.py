@@ -34,10 +34,10 @@ def problems(source: str, components: Registry, *overrides: str) -> list[str]:
             "[train]\nbatch_size = 9223372036854775808",
             "5: train.batch_size = 9223372036854775808: must be a whole number above 0, within 64 bits",
         ),
-        ("[train]\nepochs = nan", "5: train.epochs = nan: must be a number above 0"),
-        ("[train]\nepochs = inf", "5: train.epochs = inf: must be a number above 0"),
-        ("[train]\nepochs = 1e400", "5: train.epochs = inf: must be a number above 0"),
-        ("[train]\nepochs = 2024-01-01", "5: train.epochs = 2024-01-01: must be a number above 0"),
+        ("[train]\nepochs = nan", "5: train.epochs = nan: must be a number above 0 up to 1000000000"),
+        ("[train]\nepochs = inf", "5: train.epochs = inf: must be a number above 0 up to 1000000000"),
+        ("[train]\nepochs = 1e400", "5: train.epochs = inf: must be a number above 0 up to 1000000000"),
+        ("[train]\nepochs = 2024-01-01", "5: train.epochs = 2024-01-01: must be a number above 0 up to 1000000000"),
         (
             '[train]\ndevice = "gpu"',
             '5: train.device = "gpu": must be text such as "auto", "cpu", "cuda", "cuda:0" or "mps"',
@@ -126,12 +126,12 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(components: Registry
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("train.epochs=x", '--set train.epochs=x: train.epochs = "x": must be a number above 0'),
-        ("train.epochs=", '--set train.epochs=: train.epochs = "": must be a number above 0'),
+        ("train.epochs=x", '--set train.epochs=x: train.epochs = "x": must be a number above 0 up to 1000000000'),
+        ("train.epochs=", '--set train.epochs=: train.epochs = "": must be a number above 0 up to 1000000000'),
         ("train=3", "--set train=3: train = 3: must be a table, [train]"),
         (
             "train.epochs=1\nseed = 2",
-            '--set train.epochs=1\\nseed = 2: train.epochs = "1\\nseed = 2": must be a number above 0',
+            '--set train.epochs=1\\nseed = 2: train.epochs = "1\\nseed = 2": must be a number above 0 up to 1000000000',
         ),
     ],
 )
