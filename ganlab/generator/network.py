@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -22,6 +21,7 @@ from ganlab.generator.metadata import (
 )
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.messages import listed, shown
+from ganlab.registry.entry_points import version
 from ganlab.registry.loading import blaming
 from ganlab.registry.lookup import HERE, registry
 

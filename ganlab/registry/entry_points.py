@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -55,6 +56,13 @@ class Broken(NamedTuple):
     def sentence(self) -> str:
         """The distribution, its version and the reason, for messages."""
         return f"{self.distribution} {self.version}".strip() + f": {self.reason}"
+
+
+@cache
+def version(distribution: str) -> str:
+    """Return the version of an installed distribution, read once: a checkpoint names some, and reading takes longer
+    than an iteration of small networks."""
+    return metadata.version(distribution)
 
 
 def strict() -> bool:

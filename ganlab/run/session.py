@@ -6,13 +6,13 @@ import json
 import platform
 import signal
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
 from ganlab.events import Reason, RunInfo, Snapshot, Tick
+from ganlab.registry.entry_points import version
 from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
 from ganlab.run.observers import Observers
