@@ -1,15 +1,13 @@
-"""How processes that were started together end: with one exit code, and one of them says why."""
+"""How processes that were started together end: with one exit code."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from ganlab import RunError
 from ganlab.distributed.launch import exit_code
-from ganlab.distributed.speaker import another_speaks, speaks_first
 
 
 class Failure(NamedTuple):
@@ -31,19 +29,3 @@ def test_a_rank_that_ends_without_a_word_is_named() -> None:
         exit_code({1: Failure(-11), 0: Failure(1)}, spoken=False)
     with pytest.raises(RunError, match="rank 3 ended with exit code 7 and without a word; the same command"):
         exit_code({3: Failure(7)}, spoken=False)
-
-
-def test_one_process_of_a_machine_speaks_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for rank, first in ((1, True), (0, False), (1, False)):
-        folder = tmp_path / "attempt_0" / str(rank)  # as torchrun lays them out
-        folder.mkdir(parents=True, exist_ok=True)
-        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(folder / "error.json"))
-        assert speaks_first() == first
-        assert another_speaks()
-
-
-def test_without_torchrun_a_process_speaks_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TORCHELASTIC_ERROR_FILE", raising=False)
-    assert speaks_first()
-    assert not another_speaks()
-    assert speaks_first()
