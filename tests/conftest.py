@@ -6,19 +6,31 @@ import fcntl
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 from toys import Stripes
 
 from ganlab.registry import registry
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what takes long to those who ask for it with `-m`."""
+    unasked = [marker for marker in ("long", "nightly") if marker not in config.option.markexpr]
+    left = [item for item in items if any(item.get_closest_marker(marker) for marker in unasked)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    torch.set_num_threads(1)  # pictures of 8x8 gain nothing from a second, and workers run side by side
+    """Compute on one thread: pictures of 8x8 gain nothing from a second, and workers run side by side."""
+    import torch  # not above: who hands out the tests to the workers needs none
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -26,6 +38,15 @@ def _ctrl_c() -> None:
     """Let what tests start hear of Ctrl-C, which a shell ignores in what it starts with `&`, pytest too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _operators_read_once() -> None:
+    """Keep the table of the operators that torch can write as ONNX, which it makes anew for each export: of 1.5 s for a
+    tiny network, that is 0.9 s. It is always the same."""
+    registration = sys.modules.get("torch.onnx._internal.exporter._registration")
+    if registration is not None and not isinstance(vars(registration.ONNXRegistry)["from_torchlib"], staticmethod):
+        registration.ONNXRegistry.from_torchlib = staticmethod(cache(registration.ONNXRegistry.from_torchlib))
 
 
 @pytest.fixture(autouse=True)

@@ -125,7 +125,7 @@ def command(words: list[str]) -> Ended:
 def fast(words: list[str]) -> list[str]:
     """Return a documented command so that it takes a moment; only trainings and their measurements are changed."""
     if words[1] == "bench":
-        return [*words, "--seconds", "1"]
+        return [*words, "--seconds", "1", "--set", f"model.base_channels={FAST['model.base_channels']}"]
     if words[1] != "run" or "--dry-run" in words:
         return words
     changes = FAST | AT_HAND if words[2].startswith("dcgan_") else dict(FAST)
@@ -179,7 +179,9 @@ def _type(words: list[str], where: str) -> None:
                 ZipFile(wheel).extractall(_site())
                 registry.scan()
             case ["pytest", folder] if _is_plugin(Path(folder)):
-                _process([sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", folder], Path())
+                # Exporting takes longest, and was tried out by `ganlab plugins check` on the same page.
+                options = ["-q", "-p", "no:cacheprovider", "-k", "not onnx"]
+                _process([sys.executable, "-P", "-m", "pytest", *options, folder], Path())
             case [name, *_]:
                 assert name in ("pip", "pytest"), f"{where}: {name} is not tried out"
 

@@ -35,7 +35,9 @@ class Server:
             "WARM_UP": str(folder),
             "GANLAB_CACHE": str(folder / "cache"),
             "GANLAB_CONFIG": str(folder / "config"),
+            # A process with threads cannot be forked safely, and torch starts one for each device.
             **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+            "CUDA_VISIBLE_DEVICES": "",
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "durable.server"],

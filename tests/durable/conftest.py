@@ -1,4 +1,4 @@
-"""A server that forks runs, a folder that forgets, and two scales."""
+"""A server that forks runs, a folder that forgets, and three scales."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import pytest
 
 from durable.client import Server
 
-Scale = Callable[[int, int], int]
 Tally = Callable[[str, int], None]
 
 MEMORY = Path("/dev/shm")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the large counts to `scripts/nightly`, which asks for them with `-m nightly`."""
-    if "nightly" in config.option.markexpr:
-        return
-    large = [item for item in items if item.get_closest_marker("nightly")]
-    config.hook.pytest_deselected(items=large)
-    items[:] = [item for item in items if item not in large]
+class Scale(NamedTuple):
+    """How much of a test is done: by whoever types `pytest`, by `.ci/run`, or by `scripts/nightly`."""
+
+    size: Literal["quick", "long", "nightly"]
+
+    def __call__(self, quick: int, long: int, nightly: int) -> int:
+        """Return the count for this scale; `GANLAB_NIGHTLY_SHARE` makes those of the night smaller."""
+        share = float(os.environ.get("GANLAB_NIGHTLY_SHARE", "1"))
+        return {"quick": quick, "long": long, "nightly": max(long, round(nightly * share))}[self.size]
 
 
 @pytest.fixture
@@ -44,12 +46,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture(params=["quick", pytest.param("nightly", marks=pytest.mark.nightly)])
+@pytest.fixture(
+    params=["quick", pytest.param("long", marks=pytest.mark.long), pytest.param("nightly", marks=pytest.mark.nightly)]
+)
 def scale(request: pytest.FixtureRequest) -> Scale:
-    """Return a function that takes two counts and returns the one for this scale.
-
-    `GANLAB_NIGHTLY_SHARE` makes the nightly counts smaller.
-    """
-    nightly = request.param == "nightly"
-    share = float(os.environ.get("GANLAB_NIGHTLY_SHARE", "1"))
-    return lambda quick, large: max(quick, round(large * share)) if nightly else quick
+    """Return the scale: the same test with three counts."""
+    return Scale(request.param)

@@ -94,10 +94,11 @@ def register() -> None:
     registry.add("loss", "stalling", Stalling)
 
 
-def warm_up() -> None:
+def warm_up(folder: Path) -> None:
     """Do everything once."""
     from ganlab.recipe.toml import dumps
 
+    os.chdir(folder)
     Path("toy.toml").write_text(dumps(tiny()))
     for words in (["run", "toy.toml", "--out", "toy"], ["sample", "toy"], ["info", "toy"]):
         code, said = ended(*words)

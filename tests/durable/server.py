@@ -1,4 +1,4 @@
-"""Forks runs from one process that has imported torch, instead of importing it in each of them.
+"""Forks runs from one process that has imported torch and done everything once, instead of that in each of them.
 
 Reads one JSON request a line from stdin, and answers each with a line: {"start": job} with the process's id,
 {"wait": id, "seconds": limit} with its exit code, or null where it is still alive then.
@@ -6,24 +6,28 @@ Reads one JSON request a line from stdin, and answers each with a line: {"start"
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import os
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any, NoReturn
 
 from durable import parts
 
 
 def serve() -> None:
-    """Import what a run imports, then answer requests until stdin ends."""
-    for name in _modules_of_a_run():
-        importlib.import_module(name)
+    """Train once, then answer requests until stdin ends."""
     parts.register()
+    with redirect_stdout(io.StringIO()):
+        parts.warm_up(Path(os.environ["WARM_UP"]))
+    for number in (signal.SIGINT, signal.SIGTERM):  # the command's handlers are for its process alone
+        signal.signal(number, signal.SIG_DFL)
     print(json.dumps({"ready": len(os.listdir("/proc/self/task"))}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
@@ -32,29 +36,6 @@ def serve() -> None:
         else:
             answer = _wait(request["wait"], request["seconds"])
         print(json.dumps(answer), flush=True)
-
-
-def _modules_of_a_run() -> list[str]:
-    """Let a child train, and return what it has imported: the server itself must never compute, to be forked safely."""
-    reader, writer = os.pipe()
-    if (pid := os.fork()) == 0:
-        before = set(sys.modules)
-        os.chdir(os.environ["WARM_UP"])
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        parts.register()
-        parts.warm_up()
-        with os.fdopen(writer, "w") as stream:
-            # Submodules that some package makes of nothing have no file, and are there with it.
-            found = [
-                name for name, module in sys.modules.items() if name not in before and vars(module).get("__file__")
-            ]
-            json.dump(found, stream)
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        found = json.load(stream)
-    os.waitpid(pid, 0)
-    return found
 
 
 def _fork(job: Mapping[str, Any]) -> int:

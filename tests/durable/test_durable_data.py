@@ -240,7 +240,7 @@ def test_i1_no_damaged_picture_raises_anything_else(server: Server, folder: Path
     kinds = {"jpg": ("JPEG", "RGB"), "png": ("PNG", "RGBA"), "webp": ("WEBP", "RGB"), "bmp": ("BMP", "RGB"),
              "gif": ("GIF", "P"), "tif": ("TIFF", "RGB"), "ppm": ("PPM", "RGB")}  # fmt: skip
     sound = {ending: encoded(kind, mode, 16) for ending, (kind, mode) in kinds.items()}
-    count = scale(700, 50_000)
+    count = scale(300, 700, 50_000)
     root = folder / "pictures"
     root.mkdir()
     for number in range(count):

@@ -97,6 +97,10 @@ NAMES = {
 }
 
 
+UNDISTURBED: dict[float, tuple[str, str]] = {}
+"""What the recipe ends with, at each pace of ticks, when nothing breaks."""
+
+
 def finite(run: Path) -> bool:
     tensors = [load_file(path) for path in run.glob("checkpoints/*/state.safetensors")]
     return all(bool(tensor.isfinite().all()) for state in tensors for tensor in state.values())
@@ -121,8 +125,9 @@ def test_h1_what_is_not_finite_is_named_and_never_saved(
     assert newest(Path("run")).name == "00000004"
     assert finite(Path("run"))
     BREAKS.clear()
-    repaired = ganlab.train(table, out="run")
-    assert end(repaired.directory) == end(ganlab.train(table, out="undisturbed").directory)
+    if tick_seconds not in UNDISTURBED:
+        UNDISTURBED[tick_seconds] = end(ganlab.train(table, out="undisturbed").directory)
+    assert end(ganlab.train(table, out="run").directory) == UNDISTURBED[tick_seconds]
     tally("values that are not finite", 1)
 
 

@@ -79,7 +79,7 @@ def test_s1_a_signal_at_any_time_from_the_first_printed_line(
     seconds = time.monotonic() - began
     assert ended.code == 0, ended.err
     expected = end(folder / "undisturbed" / "run")
-    wanted, sent, runs = scale(8, 40), 0, 0
+    wanted, sent, runs = scale(4, 8, 40), 0, 0
     while sent < wanted:
         place = folder / f"{runs}"
         place.mkdir()
@@ -109,7 +109,7 @@ def test_s1_a_signal_at_any_time_from_the_first_printed_line(
 def test_s1_a_signal_at_any_moment_from_the_first_line_of_the_command(folder: Path, scale: Scale, tally: Tally) -> None:
     """In a process of its own, which imports what the server's have already."""
     words = write_recipe(folder, short(dataset={"name": "fashion_mnist", "split": "shipped"}, model={"name": "dcgan"}))
-    wanted = scale(60, 5000)
+    wanted = scale(60, 240, 5_000)
     code = f"from durable.moments import live; live({MOMENTS // wanted})"
     warnings = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")  # Python 3.12 on forks beside a thread
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
@@ -161,12 +161,12 @@ def test_s3_a_run_that_was_stopped_at_any_iteration_ends_with_the_same_bits(
     server: Server, folder: Path, scale: Scale, tally: Tally
 ) -> None:
     dice = random.Random(3)
-    iterations = 40
-    table = short(**HARD, train={"iterations": iterations}, snapshot={"every_iterations": 7})
+    iterations = 20
+    table = short(**HARD, train={"iterations": iterations}, snapshot={"every_iterations": 6})
     words = write_recipe(folder, table)
     assert server.call("command", *words, folder=folder).code == 0
     expected = end(folder / "run")
-    stops = scale(20, 200)
+    stops = scale(8, 20, 200)
     for number in range(stops):
         place = folder / f"{number}"
         place.mkdir()

@@ -162,11 +162,11 @@ def test_m5_metadata_chooses_no_code(run: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_m4_no_mutated_generator_raises_anything_else(run: Path, scale: Scale, tally: Tally) -> None:
-    seed = scale(6, random.SystemRandom().randrange(2**32))
+    seed = scale(6, 7, random.SystemRandom().randrange(2**32))
     dice = random.Random(seed)
     good = (run / "generator.safetensors").read_bytes()
     header, data = header_and_data(good)
-    count = scale(1_000, 100_000)
+    count = scale(400, 1_000, 100_000)
     file = Path("g.safetensors")
     for number in range(count):
         if dice.random() < 0.3:
@@ -196,7 +196,7 @@ def test_m6_no_mutated_onnx_file_raises_anything_else_or_crashes(
 ) -> None:
     """In a process of its own: what mutates a graph may reach the parsers of onnxruntime."""
     export(run, "onnx", path=tmp_path / "g.onnx")
-    count = scale(150, 10_000)
+    count = scale(60, 150, 10_000)
     ended_well = server.call("mutate_onnx", str(tmp_path / "g.onnx"), count, 8, folder=tmp_path)
     assert ended_well.code == 0, ended_well
     refused = int(ended_well.out)

@@ -39,6 +39,21 @@ POOR: dict[str, dict[str, str | None]] = {
     "an unknown locale": {"LC_ALL": "xx_XX.nonsense", "LANG": "xx"},
 }
 LIGHT = (["--help"], ["recipes"], ["plugins"], ["recipes", "check", "quickstart"], ["run", "nosuch"])
+ONE = "import sys; from ganlab.__main__ import main; sys.argv[0] = 'ganlab'; main()"
+TOY = f"from durable.parts import register; register(); {ONE}"
+ALL = f"""\
+import sys
+from ganlab.__main__ import main
+codes = []
+for words in {LIGHT}:
+    sys.argv = ["ganlab", *words]
+    try:
+        main()
+        codes.append(0)
+    except SystemExit as end:
+        codes.append(end.code)
+codes == [0, 0, 0, 0, 2] or sys.exit(f"the exit codes were {{codes}}")
+"""
 
 
 def environment(changes: Mapping[str, str | None]) -> dict[str, str]:
@@ -46,9 +61,8 @@ def environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in changed.items() if value is not None}
 
 
-def outside(words: list[str], changes: Mapping[str, str | None], folder: Path, shell: str = '"$@"') -> Ended:
+def outside(code: str, words: list[str], changes: Mapping[str, str | None], folder: Path, shell: str = '"$@"') -> Ended:
     """Run the command line in a process of its own, below a shell that may close or connect its streams."""
-    code = "from durable.parts import register, command; register(); import sys; command(*sys.argv[1:])"
     if "HOME" in changes and changes["HOME"] is None:  # nor is there one in the list of users
         code = f"import os, pwd; pwd.getpwuid = {{}}.__getitem__; {code}"
     process = subprocess.run(
@@ -69,10 +83,9 @@ def check_calm(ended: Ended) -> None:
 
 @pytest.mark.parametrize("changes", POOR.values(), ids=POOR.keys())
 def test_t5_commands_work_in_poor_surroundings(tmp_path: Path, changes: dict[str, str | None]) -> None:
-    for words in LIGHT:
-        ended = outside(words, changes, tmp_path)
-        assert ended.code == (2 if "nosuch" in words else 0), ended
-        check_calm(ended)
+    ended = outside(ALL, [], changes, tmp_path)
+    assert ended.code == 0, ended
+    check_calm(ended)
 
 
 def test_t5_a_run_works_in_all_of_them_at_once(tmp_path: Path) -> None:
@@ -80,7 +93,8 @@ def test_t5_a_run_works_in_all_of_them_at_once(tmp_path: Path) -> None:
         dumps(short(observers={"terminal": {"mode": "auto"}, "log": True, "metrics": True}))
     )
     together = {name: value for changes in POOR.values() for name, value in changes.items()}
-    ended = outside(["run", "toy.toml", "--out", "run"], together | {"GANLAB_CACHE": str(tmp_path / "cache")}, tmp_path)
+    changes = together | {"GANLAB_CACHE": str(tmp_path / "cache")}
+    ended = outside(TOY, ["run", "toy.toml", "--out", "run"], changes, tmp_path)
     assert ended.code == 0, ended
     check_calm(ended)
     assert "Trained 4 iterations" in ended.out
@@ -88,7 +102,7 @@ def test_t5_a_run_works_in_all_of_them_at_once(tmp_path: Path) -> None:
 
 def test_t5_without_a_home_or_a_cache_it_is_said_what_to_set(tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_text(dumps(short()))
-    ended = outside(["run", "toy.toml", "--out", "run"], POOR["no home"], tmp_path)
+    ended = outside(TOY, ["run", "toy.toml", "--out", "run"], POOR["no home"], tmp_path)
     check_calm(ended)
     assert ended.code in (1, 2)
     assert "set GANLAB_CACHE" in ended.err
@@ -100,7 +114,7 @@ def test_t5_without_a_home_or_a_cache_it_is_said_what_to_set(tmp_path: Path) -> 
 )
 def test_t5_streams_that_are_closed_or_full_do_no_harm(tmp_path: Path, shell: str) -> None:
     for words in LIGHT[1:3]:
-        ended = outside(words, {}, tmp_path, shell)
+        ended = outside(ONE, words, {}, tmp_path, shell)
         check_calm(ended)
         assert ended.code in (0, 1)
         if "/dev/full" in shell:
@@ -111,7 +125,7 @@ def test_t5_streams_that_are_closed_or_full_do_no_harm(tmp_path: Path, shell: st
 def test_t5_a_run_survives_whoever_watched_it(tmp_path: Path, shell: str) -> None:
     table = short(observers={"terminal": {"mode": "plain", "every_seconds": 0.0}})
     (tmp_path / "toy.toml").write_text(dumps(table))
-    check_calm(outside(["run", "toy.toml", "--out", "run"], {}, tmp_path, shell))
+    check_calm(outside(TOY, ["run", "toy.toml", "--out", "run"], {}, tmp_path, shell))
     assert sorted(os.listdir(tmp_path / "run" / "checkpoints")) == ["00000002", "00000004"]
 
 
@@ -139,7 +153,7 @@ def test_d4_a_limit_on_the_size_of_files(server: Server, folder: Path, tally: Ta
     """What is lost of logs and pictures is said once each; a checkpoint that cannot be written ends the run."""
     table = short(
         model={"base_channels": 4},
-        train={"iterations": 40, "tick_seconds": 1e-9},
+        train={"iterations": 20, "tick_seconds": 1e-9},
         observers={"metrics": True, "log": True, "samples": True, "gif": True, "plot": True},
     )
     (folder / "toy.toml").write_text(dumps(table))
