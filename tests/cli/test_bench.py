@@ -10,40 +10,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from measurement import REPORT
 from rich.console import Console
 from torch import nn
 from toys import tiny
 
 from ganlab import Batch, Iteration, Update
-from ganlab.bench.peak import Peak
-from ganlab.bench.report import Report, Startup, spread
 from ganlab.cli import main
 from ganlab.cli.bench import show
 from ganlab.recipe.toml import dumps
 from ganlab.registry import registry
 from ganlab.standard.losses.bce import BCE
-
-REPORT = Report(
-    recipe="faces",
-    device="cpu",
-    processor="a processor",
-    precision="fp32",
-    threads=2,
-    torch="2.15.0",
-    batch_size=64,
-    pictures=(1000, 3, 64, 64),
-    images_per_second=spread([50.0, 64.0, 70.0]),
-    iteration_seconds=spread([1.28, 1.0, 0.9]),
-    blocks=3,
-    iterations=5,
-    flops=100e9,
-    peak=Peak(200e9, "convolution"),
-    data_share=0.05,
-    host_seconds=0.1,
-    memory_bytes=900_000_000,
-    notes=("iterations are computed eagerly",),
-    startup=Startup(2.0, 0.1, 0.2, 1.5),
-)
 
 
 def bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
