@@ -155,11 +155,16 @@ def repeat(folders: list[str], *words: str) -> None:
 
 def ended(*words: str) -> tuple[int, str]:
     """Run the command line; return its exit code and what it has said on stderr."""
+    from ganlab.cli import (
+        main,
+    )  # not that of a process of its own, which keeps the signals to the end: pytest's goes on
+
+    sys.argv = ["ganlab", *words]
     said = io.StringIO()
     code: object = 0
     with redirect_stderr(said):
         try:
-            command(*words)
+            main()
         except SystemExit as error:
             code = error.code
         except BaseException:  # noqa: BLE001  # as the interpreter does at its end
