@@ -155,9 +155,8 @@ def repeat(folders: list[str], *words: str) -> None:
 
 def ended(*words: str) -> tuple[int, str]:
     """Run the command line; return its exit code and what it has said on stderr."""
-    from ganlab.cli import (
-        main,
-    )  # not that of a process of its own, which keeps the signals to the end: pytest's goes on
+    # Not __main__'s, which takes the signals to the process's end: pytest's goes on.
+    from ganlab.cli import main
 
     sys.argv = ["ganlab", *words]
     said = io.StringIO()
