@@ -66,6 +66,7 @@ def test_pictures_are_those_of_their_seed(tmp_path: Path) -> None:
     assert faces.pixels(600, 8, 3).shape == (600, 3, 8, 8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("leg", ["R-mem", "R-e2e", "G-fast", "G-e2e"])
 def test_a_leg_runs_in_a_process_of_its_own(leg: str, tmp_path: Path) -> None:
     options = {"setting": TINY._asdict(), "pictures": 32, "faces": faces.write(tmp_path / "faces", 32)}

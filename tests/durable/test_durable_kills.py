@@ -69,7 +69,7 @@ def chosen(calls: list[str], scale: Scale, begun: str) -> list[int]:
     """Return the numbers of the calls, from 1, that go wrong: at night all, else none that says what another one does.
 
     A damaged run does what a fresh one does but for its save. Of three saves, the last does what the second does, and
-    prunes.
+    prunes. The quick size takes every rename, and of the other calls of a fresh run every second one.
     """
     numbers = range(1, len(calls) + 1)
     saves = [at for at in numbers if calls[at - 1].startswith("rename ") and "checkpoints" in calls[at - 1]]
@@ -77,7 +77,10 @@ def chosen(calls: list[str], scale: Scale, begun: str) -> list[int]:
         return list(numbers)
     if begun == "damaged":
         return [at for at in numbers if "checkpoints" in calls[at - 1]]
-    return [at for at in numbers if scale.size == "long" or not saves[0] < at <= saves[1]]
+    if scale.size == "long":
+        return list(numbers)
+    outside = [at for at in numbers if not saves[0] < at <= saves[1]]
+    return [at for at in outside if at % 2 or calls[at - 1].startswith("rename ")]
 
 
 def portions(items: list[T]) -> list[list[T]]:
