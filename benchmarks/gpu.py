@@ -33,7 +33,7 @@ from turns import Loop, Turn, kernels
 import ganlab.training.trainer as training
 from ganlab.bench.peak import measure_peak
 from ganlab.events import Tick
-from ganlab.hardware.device import arithmetic, synchronize
+from ganlab.hardware.device import arithmetic, choose_device, synchronize
 from ganlab.training.cuda_graphs import Captured
 
 VARIANTS: dict[str, Mapping[str, Any]] = {
@@ -77,13 +77,14 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.device.startswith("cuda") and not torch.cuda.is_available():
         raise SystemExit("this machine has no usable CUDA device; --device cpu --quick shows that the script works")
+    device = choose_device(chosen.device, "--device")
     scale = QUICK if chosen.quick else FULL
     name = f"gpu-{time.strftime('%Y-%m-%d', time.gmtime())}{'-quick' * chosen.quick}.json"
     out = chosen.out or RESULTS / name
     begun = time.perf_counter()
-    results: dict[str, Any] = {"machine": describe(chosen.device), "quick": chosen.quick}
+    results: dict[str, Any] = {"machine": describe(str(device)), "quick": chosen.quick}
     with tempfile.TemporaryDirectory() as temporary:
-        bench = _Bench(torch.device(chosen.device), scale, Path(temporary))
+        bench = _Bench(device, scale, Path(temporary))
         parts: dict[str, Callable[[], Any]] = {
             "gate": bench.gates,
             "device": bench.peaks,
@@ -200,17 +201,16 @@ class _Bench:
         }
 
     def _warm(self, name: str, loop: Loop) -> tuple[Turn, dict[str, Any]]:
-        """Start a loop; return it with the memory that it took and how long it was until it was warm."""
+        """Start a loop; return it with the memory that it holds once it is warm, and how long that took."""
         before = 0
         if self._cuda:
             torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
+            before = torch.cuda.memory_reserved()
         start = time.perf_counter()
         turn = Turn(name, loop, self._device)
         first = turn.block(0.0).seconds
         turn.block(self._scale.seconds, 20 if name != "R-e2e" else 2)
-        memory = torch.cuda.max_memory_allocated() - before if self._cuda else None
+        memory = torch.cuda.memory_reserved() - before if self._cuda else None
         notes, self._notes[:] = list(self._notes), []
         warm = time.perf_counter() - start
         return turn, {"first_seconds": first, "warm_seconds": warm, "memory_bytes": memory, "notes": notes}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import softplus
 from toys import tiny
 
 import ganlab
+from ganlab import Batch, Iteration, Loss, Update
+from ganlab.registry import registry
 from ganlab.standard.losses.bce import BCE
 from ganlab.training.cuda_graphs import CudaGraph
 
@@ -81,6 +86,10 @@ def test_the_nth_batch_is_the_same_pictures_as_on_the_cpu() -> None:
         assert torch.equal(one, other)
 
 
+def no_graphs(self: CudaGraph, work: Any) -> None:
+    raise RuntimeError("no graphs here")
+
+
 def noted(run: ganlab.Run) -> str:
     return (run.directory / "log.txt").read_text()
 
@@ -99,10 +108,7 @@ def test_replayed_iterations_leave_the_bits_of_eager_ones(monkeypatch: pytest.Mo
     captured = ganlab.train(on_cuda(**HARD, train=train, observers={"log": {}}), out="captured")
     assert "eagerly" not in noted(captured)
 
-    def refuse(self: CudaGraph, work: Any) -> None:
-        raise RuntimeError("no graphs here")
-
-    monkeypatch.setattr(CudaGraph, "record", refuse)
+    monkeypatch.setattr(CudaGraph, "record", no_graphs)
     eager = ganlab.train(on_cuda(**HARD, train=train, observers={"log": {}}), out="eager")
     assert "computed eagerly, not as CUDA graphs: an iteration cannot be captured (no graphs here)" in noted(eager)
     assert state_bytes(captured.directory) == state_bytes(eager.directory)
@@ -118,10 +124,35 @@ def test_a_captured_run_resumes_with_the_bits_of_an_undisturbed_one() -> None:
     assert state_bytes(parts.directory) == state_bytes(whole.directory)
 
 
+class LazyPenalty(Loss):
+    """The logistic loss, with R1 in every fourth iteration."""
+
+    api = 1
+
+    @property
+    def period(self) -> int:
+        return 4
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        G, D = networks["generator"], networks["discriminator"]
+        batch = next(batches)
+        fake, real = G(batch.z), batch.real.requires_grad_(iteration.phase == 0)
+        real_logits = D(real)
+        loss = softplus(-real_logits).mean() + softplus(D(fake.detach())).mean()
+        if iteration.phase == 0:
+            (slopes,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
+            loss = loss + 2.0 * slopes.square().sum((1, 2, 3)).mean()
+        yield Update("discriminator", loss)
+        yield Update("generator", softplus(-D(fake)).mean())
+
+
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_lazy_penalties_have_a_graph_a_phase(deterministic: bool) -> None:
+    registry.add("loss", "lazy", LazyPenalty)
     model = {"discriminator_batchnorm": False}
-    loss = {"name": "logistic", "r1": 1.0, "penalty_every": 4}
+    loss = {"name": "lazy"}
     train = {"deterministic": deterministic, "iterations": 60}
     runs = [ganlab.train(on_cuda(model=model, loss=loss, train=train, observers={"log": {}}), out=out) for out in "ab"]
     assert "eagerly" not in noted(runs[0])
@@ -140,6 +171,84 @@ def test_a_loss_that_reads_the_device_is_computed_eagerly(monkeypatch: pytest.Mo
     monkeypatch.setattr(BCE, "_generator_update", reading)
     run = ganlab.train(on_cuda(train={"iterations": 12}, observers={"log": {}}))
     assert "eagerly, not as CUDA graphs: the host reads the device within an iteration" in noted(run)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_capture_that_cuda_refuses_is_given_up_for_its_true_reason(
+    dropout: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has drawn random numbers in the broken capture goes on drawing them."""
+    original = BCE._generator_update
+
+    def waiting(self: BCE, *arguments: Any) -> Any:
+        update = original(self, *arguments)
+        torch.cuda.synchronize()
+        return update
+
+    train = {"deterministic": True, "iterations": 12}
+    recipe = on_cuda(model={"generator_dropout": dropout}, train=train, observers={"log": {}})
+    plain = ganlab.train(recipe, out="plain")
+    assert "eagerly" not in noted(plain)
+    monkeypatch.setattr(BCE, "_generator_update", waiting)
+    run = ganlab.train(recipe, out="waiting")
+    assert "computed eagerly, not as CUDA graphs: an iteration cannot be captured (CUDA error: operation not " in noted(
+        run
+    )
+    assert state_bytes(run.directory) == state_bytes(plain.directory)
+
+
+def test_a_run_ends_or_says_that_memory_is_out_however_little_there_is() -> None:
+    """From enough for nothing to enough for all; what ends, ends with a generator."""
+    total = torch.cuda.get_device_properties(0).total_memory
+    model = {"base_channels": 32, "generator_dropout": 0.1}
+    recipe = on_cuda(model=model, train={"iterations": 12, "batch_size": 64}, dataset={"count": 64})
+    ended = []
+    try:
+        for megabytes in range(8, 512, 24):
+            torch.cuda.empty_cache()
+            torch.cuda.set_per_process_memory_fraction(megabytes * 2**20 / total, 0)
+            said = ""
+            try:
+                assert ganlab.train(recipe, out=f"run-{megabytes}").generator.is_file()
+            except ganlab.GanlabError as error:
+                said = str(error)
+            assert not said or "memory" in said
+            ended.append(not said)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, 0)
+    assert not ended[0]
+    assert ended[-1]
+    assert ended == sorted(ended), "what fits into less fits into more"
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_what_proves_a_captured_iteration_is_given_back(deterministic: bool) -> None:
+    """A captured training holds no more memory than an eager one that keeps its activations, and half as much again."""
+    held: dict[str, int] = {}
+
+    class Held(ganlab.Observer):
+        """Notes the memory that the training holds."""
+
+        api = 1
+        where: str
+
+        @ganlab.hookimpl
+        def tick(self, tick: ganlab.Tick) -> None:
+            held[self.where] = torch.cuda.memory_reserved()
+
+    registry.add("observer", "held", Held)
+    model = {"base_channels": 32, "generator_dropout": 0.1}
+    train = {"iterations": 40, "batch_size": 256, "deterministic": deterministic, "tick_seconds": 0.001}
+    with pytest.MonkeyPatch.context() as patch:
+        for where in ("captured", "eager"):
+            torch.cuda.empty_cache()
+            if where == "eager":
+                patch.setattr(CudaGraph, "record", no_graphs)
+            ganlab.train(
+                on_cuda(model=model, dataset={"count": 256}, train=train, observers={"held": {"where": where}}),
+                out=where,
+            )
+    assert held["captured"] <= 1.5 * held["eager"], held
 
 
 def test_pictures_that_do_not_fit_on_the_device_are_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:

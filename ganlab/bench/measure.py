@@ -211,11 +211,11 @@ def _typical(blocks: Sequence[Block]) -> float:
 
 
 def _memory_bytes(device: torch.device) -> int:
-    """Return the most memory in use so far: the device's, or on the CPU the process's."""
+    """Return the memory that the training holds: the device's, or on the CPU the most that the process has had."""
     import torch
 
     if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device)
+        return torch.cuda.memory_reserved(device)
     if device.type == "mps":
         return torch.mps.driver_allocated_memory()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

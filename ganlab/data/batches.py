@@ -119,11 +119,11 @@ class Batches(Iterator[Batch]):
         count = self._pictures.count
         order = torch.from_numpy(_stream(self._seed, Stream.ORDER, epoch).permutation(count))
         self._pictures.start_epoch(order)
-        self._labels = None if self._all_labels is None else self._all_labels[order].to(self.device)
+        self._labels = None if self._all_labels is None else _sent(self._all_labels[order], self.device)
         self._flips: Tensor | None = None
         if self._flip:
             flips = _stream(self._seed, Stream.FLIPS, epoch).integers(0, 2, count).astype(np.bool_)
-            self._flips = torch.from_numpy(flips).to(self.device)
+            self._flips = _sent(torch.from_numpy(flips), self.device)
         self._epoch = epoch
 
     def _draw_latents(self) -> Tensor:
@@ -140,7 +140,7 @@ class Resident:
         self._images, self._device = _tensor(images).to(device), device
 
     def start_epoch(self, order: Tensor) -> None:
-        self._order = order.to(self._device)
+        self._order = _sent(order, self._device)
 
     def chosen(self, window: slice) -> Tensor:
         """Return where the pictures `(N,)` lie that stand at these places of the epoch's order."""
@@ -195,6 +195,11 @@ class Streamed:
 
 def _stream(seed: int, stream: Stream, index: int) -> np.random.Generator:
     return np.random.default_rng(stream_seed(seed, stream, index))
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Return the values on the device, whose work the host does not wait for."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
 def _tensor(images: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ Precision = Literal["fp32", "tf32", "bf16"]
 Autocast = Callable[[], AbstractContextManager[object]]
 """Makes what is entered around each forward pass."""
 
+_deterministic: Any = torch.utils.deterministic
+"""Whose attribute is a property of the module's class, which type checkers do not see."""
 _TRAINING = threading.Lock()
 """Held by the one training of this process."""
 
@@ -58,8 +60,10 @@ def choose_precision(
     if device.type == "cuda":
         with torch.cuda.device(device):
             native = torch.cuda.is_bf16_supported(including_emulation=False)
+        if wanted == "tf32" and torch.version.hip is None and torch.cuda.get_device_capability(device) < (8, 0):
+            raise GanlabError("train.precision = tf32: this GPU has no TF32 arithmetic; use fp32 or auto")
         if wanted == "bf16" and not native:
-            raise GanlabError("train.precision = bf16: this GPU has no bfloat16 arithmetic; use tf32, fp32 or auto")
+            raise GanlabError("train.precision = bf16: this GPU has no bfloat16 arithmetic; use fp32 or auto")
         if wanted == "auto":
             return "bf16" if native else "fp32"
         return wanted
@@ -117,6 +121,7 @@ def arithmetic(
     """Take torch's process-wide arithmetic, modes and random numbers for a training, and put them back afterwards."""
     benchmark, certain = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
     thread_count, random = torch.get_num_threads(), torch.get_rng_state()
+    filling = _deterministic.fill_uninitialized_memory
     try:
         if device.type == "cpu":
             keep_freed_memory()
@@ -125,6 +130,8 @@ def arithmetic(
             # cuBLAS reads it when its handle is made, which is after this.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
+            # Memory that torch hands out is written before it is read; filling it takes as many kernels again.
+            _deterministic.fill_uninitialized_memory = False
         if threads is not None:
             torch.set_num_threads(threads)
         with usual_modes(), tf32(precision != "fp32"), _current(device):
@@ -133,6 +140,7 @@ def arithmetic(
         torch.backends.cudnn.benchmark = benchmark
         if deterministic:  # only then: it imports torch's compiler, a second of a run
             torch.use_deterministic_algorithms(certain)
+            _deterministic.fill_uninitialized_memory = filling
         torch.set_num_threads(thread_count)
         torch.set_rng_state(random)
 

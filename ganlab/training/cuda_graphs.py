@@ -57,8 +57,20 @@ class CudaGraph:
         """Capture `work` on the current stream."""
         # "thread_local": what other threads do meanwhile, such as writing pictures, is no part of the capture.
         stream = torch.cuda.current_stream()
-        with torch.cuda.graph(self._graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-            work()
+        failure: Exception | None = None
+        try:
+            with torch.cuda.graph(self._graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+                try:
+                    work()
+                except Exception as error:
+                    failure = error
+                    raise
+        except Exception as error:  # noqa: BLE001  # whatever a plugin's code raises where it cannot be captured
+            # Before torch 2.14, CUDA's generator goes on believing that it is captured, and refuses to draw.
+            generator = torch.cuda.default_generators[stream.device_index]
+            generator.graphsafe_set_state(generator.clone_state())
+            # Ending a broken capture raises an error of its own, which hides the one that has broken it.
+            raise failure or error from None
 
     def replay(self) -> None:
         """Launch all of it."""
@@ -154,24 +166,45 @@ class Captured:
         """Replay the iteration and run it eagerly, twice, from the same state; an eager one has the last word."""
         iteration = self._iteration
         tensors, drawn = iteration.tensors(), iteration.batches.drawn
-        before = _values(tensors)
+        before: dict[str, Tensor] = {}
         try:
-            layout = self._replay(self._recordings[phase], progress)
-            replayed = _values(tensors)
-            _put_back(before, tensors, iteration, drawn)
-            iteration.run(progress)
-            eager = _values(tensors)
-            _put_back(before, tensors, iteration, drawn)
-            layout = iteration.run(progress)
+            layout, unlike = self._compared(phase, progress, tensors, before)
         except torch.OutOfMemoryError:
+            layout = None
+        # Not in the handler: as long as it lasts, so does what the failed attempt has in memory.
+        if layout is None:
             _put_back(before, tensors, iteration, drawn)
             self._give_up("there is not enough memory for a captured iteration beside an eager one")
+            torch.cuda.empty_cache()
             return iteration.run(progress)
-        if unlike := _unlike(before, replayed, eager, _values(tensors), self._tolerance):
+        if unlike:
             self._give_up(f"a captured iteration leaves another {unlike} than an eager one")
         else:
             self._proofs[phase] += 1
+            if self._proofs[phase] == PROOFS:
+                del before
+                torch.cuda.empty_cache()  # what eager iterations and copies took is more than the training itself takes
         return layout
+
+    def _compared(
+        self, phase: int, progress: float, tensors: dict[str, Tensor], before: dict[str, Tensor]
+    ) -> tuple[Layout, str | None]:
+        """Run the iteration three times; return its layout, and what the replay leaves otherwise than the others.
+
+        `before` is filled with the values from which each begins.
+        """
+        iteration, drawn = self._iteration, self._iteration.batches.drawn
+        place = _place_for_copies(tensors, iteration.device)
+        for name, tensor in tensors.items():
+            before[name] = _copy(tensor, place)
+        self._replay(self._recordings[phase], progress)
+        replayed = {name: _copy(tensor, place) for name, tensor in tensors.items()}
+        _put_back(before, tensors, iteration, drawn)
+        iteration.run(progress)
+        eager = {name: _copy(tensor, place) for name, tensor in tensors.items()}
+        _put_back(before, tensors, iteration, drawn)
+        layout = iteration.run(progress)
+        return layout, _unlike(before, replayed, eager, tensors, self._tolerance)
 
     def _give_up(self, why: str) -> None:
         self._eager = True
@@ -179,14 +212,24 @@ class Captured:
         self._note(f"iterations are computed eagerly, not as CUDA graphs: {why}")
 
 
-def _values(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+def _place_for_copies(tensors: dict[str, Tensor], device: torch.device) -> torch.device:
+    """Return the device, or the CPU where it has too little memory left for three copies and what compares them."""
+    if device.type != "cuda":
+        return device
+    idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free = torch.cuda.mem_get_info(device)[0] + idle
+    needed = 6 * sum(tensor.nbytes for tensor in tensors.values())
+    return device if needed < free else torch.device("cpu")
+
+
+def _copy(tensor: Tensor, place: torch.device) -> Tensor:
+    return tensor.detach().to(place, copy=True)
 
 
 @torch.no_grad()
 def _put_back(values: dict[str, Tensor], tensors: dict[str, Tensor], iteration: WholeIteration, drawn: int) -> None:
-    for name, tensor in tensors.items():
-        tensor.copy_(values[name])
+    for name, value in values.items():
+        tensors[name].copy_(value)
     iteration.batches.drawn = drawn
     iteration.abandon()
 
@@ -220,6 +263,8 @@ def _group(name: str) -> str:
     return name if parts[0] != "average" else "moving average"
 
 
+@torch.no_grad()
 def _distance(one: dict[str, Tensor], other: dict[str, Tensor], names: list[str]) -> float:
-    differences = [(one[name].double() - other[name].double()).reshape(-1) for name in names]
-    return float(torch.linalg.vector_norm(torch.cat(differences)))
+    """Return the norm of all differences together: of one tensor after the other, since they may be large."""
+    norms = [torch.linalg.vector_norm(one[name].double() - other[name].to(one[name].device).double()) for name in names]
+    return float(torch.linalg.vector_norm(torch.stack(norms)))

@@ -125,7 +125,9 @@ class Statistics:
         self._open = []
         if not layout:
             return layout
-        sums = self._sums.setdefault(layout, _Sums(len(layout), self._device))
+        if layout not in self._sums:
+            self._sums[layout] = _Sums(len(layout), self._device)
+        sums = self._sums[layout]
         sums.values.add_(torch.stack(values))
         # What is once not finite stays so in a sum. Times 0 it is NaN, which fmax passes over.
         torch.fmax(sums.last_finite, self._iteration + 0.0 * sums.values, out=sums.last_finite)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,24 @@ def test_what_a_device_has_not_is_refused(wanted: Any, device: str) -> None:
         choose_precision(wanted, torch.device(device), lambda _: None)
 
 
+@pytest.mark.parametrize(("capability", "there"), [((7, 0), False), ((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_tf32_is_refused_by_gpus_from_before_it(
+    capability: tuple[int, int], there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: there)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    cuda = torch.device("cuda", 0)
+    assert choose_precision("auto", cuda, lambda _: None) == ("bf16" if there else "fp32")
+    if there:
+        assert choose_precision("tf32", cuda, lambda _: None) == "tf32"
+    else:
+        with pytest.raises(GanlabError, match="this GPU has no TF32 arithmetic; use fp32 or auto"):
+            choose_precision("tf32", cuda, lambda _: None)
+        with pytest.raises(GanlabError, match="this GPU has no bfloat16 arithmetic; use fp32 or auto"):
+            choose_precision("bf16", cuda, lambda _: None)
+
+
 def test_a_run_a_preview_and_a_bench_say_that_they_compute_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     from ganlab.bench.measure import measure
     from ganlab.run.preview import preview
@@ -92,13 +110,14 @@ def test_the_process_s_arithmetic_is_put_back(precision: Precision) -> None:
             torch.backends.cudnn.allow_tf32,
             torch.backends.cudnn.benchmark,
             torch.are_deterministic_algorithms_enabled(),
+            torch._C._get_deterministic_fill_uninitialized_memory(),
             torch.get_num_threads(),
         )
 
     before = settings()
     with suppress(ZeroDivisionError), arithmetic(CPU, precision, deterministic=True, threads=2):
         tf32 = precision != "fp32"
-        assert settings() == (tf32, tf32, False, True, 2)
+        assert settings() == (tf32, tf32, False, True, False, 2)
         raise ZeroDivisionError
     assert settings() == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import cache
@@ -20,6 +21,7 @@ from ganlab.data.packing import Packed, pack
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.standard.losses.bce import BCE
+from ganlab.training import cuda_graphs
 from ganlab.training.cuda_graphs import PROBES, PROOFS, Captured
 from ganlab.training.iteration import WholeIteration
 from ganlab.training.state import State
@@ -268,6 +270,12 @@ def test_a_replay_that_leaves_something_else_is_not_believed(operator: str, what
     assert_same(captured.outcome(), eager(8))
 
 
+NO_MEMORY = (
+    "iterations are computed eagerly, not as CUDA graphs: "
+    "there is not enough memory for a captured iteration beside an eager one"
+)
+
+
 def test_what_is_too_large_to_be_proven_is_computed_eagerly() -> None:
     class Large(Tape):
         def replay(self) -> None:
@@ -275,11 +283,42 @@ def test_what_is_too_large_to_be_proven_is_computed_eagerly() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     captured = Run(graph=Large).capture().train(8)
-    assert captured.notes == [
-        "iterations are computed eagerly, not as CUDA graphs: "
-        "there is not enough memory for a captured iteration beside an eager one"
-    ]
+    assert captured.notes == [NO_MEMORY]
     assert_same(captured.outcome(), eager(8))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+def test_a_proof_that_runs_out_of_memory_leaves_nothing_and_ends_no_run(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever one of its copies does not fit, the first and the last included, in either proof."""
+    captured = Run().capture().train(1 + PROBES)
+    copies = len(captured.iteration.tensors()) * 3 * PROOFS
+    bad, made = round(share * (copies - 1)), 0
+    alive: list[weakref.ref[Tensor]] = []
+    copy, run = cuda_graphs._copy, captured.iteration.run
+
+    def scarce(tensor: Tensor, place: torch.device) -> Tensor:
+        nonlocal made
+        made += 1
+        if made == bad + 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        copied = copy(tensor, place)
+        alive.append(weakref.ref(copied))
+        return copied
+
+    def watched(progress: float) -> Any:
+        if captured.notes:
+            # What is needed to put the state back may last; what the replay and the eager iteration have left may not.
+            lasting = sum(reference() is not None for reference in alive)
+            assert lasting <= len(captured.iteration.tensors())
+        return run(progress)
+
+    monkeypatch.setattr(cuda_graphs, "_copy", scarce)
+    monkeypatch.setattr(captured.iteration, "run", watched)
+    captured.train(7)
+    assert captured.notes == [NO_MEMORY]
+    assert_same(captured.outcome(), eager(8 + PROBES))
 
 
 def test_a_nan_is_found_in_replayed_iterations_too() -> None:

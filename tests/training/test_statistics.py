@@ -7,6 +7,7 @@ import torch
 
 from ganlab import Update
 from ganlab.distributed.ranks import Place, Ranks
+from ganlab.training.operators import Operators
 from ganlab.training.statistics import NonFinite, Statistics, networks_of
 
 CPU = torch.device("cpu")
@@ -98,3 +99,14 @@ def test_an_iteration_that_reports_nothing_adds_nothing() -> None:
 def test_an_update_names_one_network_or_several() -> None:
     assert networks_of(Update("generator", torch.ones(()))) == ("generator",)
     assert networks_of(Update(("mapping", "generator"), torch.ones(()))) == ("mapping", "generator")
+
+
+def test_statistics_that_are_there_are_not_made_again() -> None:
+    """A captured iteration would fill what it has made in every replay."""
+    statistics = Statistics(CPU)
+    add(statistics, 0, (Update("generator", torch.ones(())), 1.0))
+    statistics.begin(1)
+    statistics.add(Update("generator", torch.ones(())), torch.ones(()))
+    with Operators(CPU, []) as operators:
+        statistics.close()
+    assert not {call.operator for call in operators.work().calls} & {"aten::zeros", "aten::full_like", "aten::fill_"}
