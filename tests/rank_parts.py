@@ -109,7 +109,7 @@ class Noted(BCE):
     api = 1
 
     def updates(self, networks: Mapping[str, Any], batches: Iterator[Batch], iteration: Iteration) -> Iterator[Update]:
-        do_deed(batches.drawn)  # type: ignore[attr-defined]
+        do_deed(batches)
         return super().updates(networks, map(noted, batches), iteration)
 
 
@@ -178,10 +178,11 @@ def noted(batch: Batch) -> Batch:
     return batch
 
 
-def do_deed(iteration: int) -> None:
+def do_deed(batches: Iterator[Batch]) -> None:
     mine = os.environ.get("RANK", "0")
     for deed in os.environ.get("RANK_DEEDS", "").split():
         rank, at, what = deed.split(":")
+        iteration = batches.drawn  # type: ignore[attr-defined]  # so where nothing is captured, as on a CPU
         done = Path(os.environ["RANK_NOTES"]) / f"done-{mine}-{at}"
         if rank in ("all", mine) and at == str(iteration) and not done.exists():
             done.touch()

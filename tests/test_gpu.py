@@ -83,7 +83,9 @@ def test_the_nth_batch_is_the_same_pictures_as_on_the_cpu() -> None:
     ]
     for _ in range(30):
         one, other = (next(source).real.cpu() for source in sources)
-        assert torch.equal(one, other)
+        # A GPU divides by multiplying, so the last digit of a float may be another; the pixels are the same.
+        torch.testing.assert_close(one, other, rtol=0.0, atol=2 * torch.finfo(torch.float32).eps)
+        assert torch.equal((one + 1).mul(127.5).round(), (other + 1).mul(127.5).round())
 
 
 def no_graphs(self: CudaGraph, work: Any) -> None:

@@ -8,13 +8,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from ganlab.bench.clock import Block, Clock
 from ganlab.bench.peak import measure_peak
 from ganlab.bench.report import Report, Startup, spread
-from ganlab.errors import GanlabError, RunError
+from ganlab.errors import GanlabError
+from ganlab.hardware.memory import memory_errors
 from ganlab.interfaces import Batch
 from ganlab.run.culprit import naming_culprit
 from ganlab.run.signals import watching_signals
@@ -44,7 +44,12 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
     Pictures are packed into the cache as for a run; nothing else is kept. Raises what a run would raise.
     """
     started = time.perf_counter()
-    with watching_signals() as interruption, naming_culprit(recipe), _out_of_memory(recipe):
+
+    def out_of_memory() -> str:
+        half = max(1, recipe.train.batch_size // 2)
+        return f"out of memory; smaller networks and pictures need less, or --set train.batch_size={half}"
+
+    with watching_signals() as interruption, memory_errors(out_of_memory), naming_culprit(recipe):
         with interruption.importing():
             import torch
 
@@ -230,15 +235,3 @@ def _endless(recipe: Recipe) -> Recipe:
         train=recipe.train.model_copy(update=train),
         snapshot=recipe.snapshot.model_copy(update=snapshot),
     )
-
-
-@contextmanager
-def _out_of_memory(recipe: Recipe) -> Iterator[None]:
-    """Say in one line that there is not enough memory."""
-    try:
-        yield
-    except RuntimeError as error:  # torch's OutOfMemoryError is one, and how it says it of the CPU is another
-        if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):
-            raise
-        half = max(1, recipe.train.batch_size // 2)
-        raise RunError(f"out of memory; try --set train.batch_size={half}") from error

@@ -28,6 +28,7 @@ from ganlab.errors import (
     RankError,
     RecipeError,
 )
+from ganlab.hardware.memory import ran_out
 from ganlab.run.signals import COMMAND, signal_name
 
 DEPENDENCIES = {
@@ -104,6 +105,9 @@ def main() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # `head` takes what it wants
                 click.echo(f"ganlab: cannot write the output: {error.strerror}", err=True)
+            sys.exit(1)
+        if ran_out(error):
+            click.echo("ganlab: out of memory", err=True)
             sys.exit(1)
         if not speaks_first():  # another process of this run has the same traceback, or the cause of this one
             sys.exit(1)

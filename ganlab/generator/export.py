@@ -19,6 +19,7 @@ from ganlab.generator.file import KEY, Artefact, read_artefact
 from ganlab.generator.generator import BATCH, load_generator
 from ganlab.generator.metadata import UNSEALED
 from ganlab.generator.network import load_network, model_of
+from ganlab.hardware.memory import memory_errors
 from ganlab.interfaces import Exporter
 from ganlab.recipe.recipe import make_component
 from ganlab.recipe.toml import dump_value
@@ -61,6 +62,7 @@ class Pace(NamedTuple):
     """For `ganlab.generator.generator.BATCH` pictures at once."""
 
 
+@memory_errors(lambda: "out of memory: an export needs room for the generator several times over")
 def export(
     source: Path | str,
     exporter: str,

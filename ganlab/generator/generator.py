@@ -16,6 +16,7 @@ from ganlab.errors import ArtefactError, GanlabError
 from ganlab.generator.backends import Compute, Floats, Labels, with_onnxruntime, with_torch
 from ganlab.generator.file import read_artefact
 from ganlab.generator.metadata import Metadata
+from ganlab.hardware.memory import memory_errors
 
 BATCH = 64
 """Pictures computed at once."""
@@ -81,7 +82,8 @@ class Generator:
 
     def _run(self, z: Floats, labels: Labels | None) -> Floats:
         """Compute one batch, and believe neither the file nor the model that it names."""
-        images = self._compute(z, labels)
+        with memory_errors(lambda: f"out of memory for {len(z)} pictures of {self._name} at once; ask for fewer"):
+            images = self._compute(z, labels)
         expected = (len(z), *self._metadata.images[:3])
         if images.shape != expected:
             raise ArtefactError(f"{self._name}: makes arrays of shape {images.shape} instead of {expected}")
@@ -131,4 +133,5 @@ def load_generator(path: Path | str, device: str = "auto") -> Generator:
         raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
     artefact = read_artefact(path)
     load = with_torch if artefact.kind == "safetensors" else with_onnxruntime
-    return Generator(str(artefact.path), artefact.metadata, load(artefact, device))
+    with memory_errors(lambda: f"out of memory while loading {artefact.path}"):
+        return Generator(str(artefact.path), artefact.metadata, load(artefact, device))

@@ -14,6 +14,7 @@ from typing import Any
 from ganlab import interfaces
 from ganlab.errors import GanlabError, PluginError
 from ganlab.events import Events
+from ganlab.hardware.memory import ran_out
 from ganlab.interfaces import API, Component, Model, Observer
 from ganlab.messages import told, with_article
 from ganlab.registry.entry_points import Provider, strict
@@ -54,6 +55,8 @@ def blaming(who: Provider | str, what: str) -> Iterator[None]:
         raise
     # A stranger's code.
     except (Exception, SystemExit) as error:
+        if ran_out(error):  # which is no component's fault
+            raise
         name = who.title if isinstance(who, Provider) else who
         raise PluginError(f"{name} {what}: {told(error)}") from error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
+from ganlab.hardware.memory import ran_out
 from ganlab.messages import told
 from ganlab.registry.entry_points import HOST, Provider, normalized
 from ganlab.registry.kinds import Kind
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _MODULE_CALL = "torch.nn.modules.module"
 _HOST_STEP = "ganlab.training.iteration"
-_OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
-"""No plugin's fault, wherever it shows. The second is torch's, which need not be imported to tell."""
 
 
 class _Suspect(NamedTuple):
@@ -58,7 +57,7 @@ def naming_culprit(
     # A stranger's code.
     except (Exception, SystemExit) as error:
         provider = culprit(recipe, error)
-        if provider is None or type(error).__name__ in _OUT_OF_MEMORY:
+        if provider is None or ran_out(error):  # which is no plugin's fault, wherever it shows
             raise
         place = "" if iteration is None else f" at iteration {iteration()}"
         head = f"{provider.title} broke down{place}: {told(error)}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
 from ganlab.events import Reason, RunInfo, Snapshot, Tick
+from ganlab.hardware.memory import memory_errors
 from ganlab.registry.entry_points import version
 from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
@@ -110,26 +111,19 @@ class Session:
 
     def _train(self) -> bool:
         """Run the loop, and again from the last checkpoint where the recipe allows it; return whether it ended."""
-        import torch
-
         from ganlab.training.ticks import Callbacks
 
         callbacks = Callbacks(self._tick, self._snapshot, self.observers.note, self._stop_requested)
         while True:
             try:
-                return self.trainer.run(callbacks)
+                with memory_errors(self._out_of_memory):
+                    return self.trainer.run(callbacks)
             except NonFiniteError as error:
                 if self.recipe.train.on_nonfinite == "stop":
                     raise
                 self._roll_back(error)
             except LostRankError as error:
                 raise LostRankError(error.what, error.remedy, error.ended, self.state.iteration) from error
-            except torch.OutOfMemoryError as error:
-                raise RunError(self._out_of_memory()) from error
-            except RuntimeError as error:
-                if "can't allocate memory" not in str(error):  # how torch says it of the CPU
-                    raise
-                raise RunError(self._out_of_memory()) from error
 
     def _newest_checkpoint(self) -> Checkpoint | None:
         """Return the newest intact checkpoint; rank 0 looks for it and tells the others which one it is."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.errors import GanlabError
+from ganlab.hardware.memory import memory_errors
 from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from ganlab.registry.lookup import registry
 from ganlab.run.culprit import naming_culprit
@@ -55,7 +56,12 @@ def train(
     """
     started = time.perf_counter()
     recipe = as_recipe(recipe, overrides)
-    with watching_signals() as interruption, naming_culprit(recipe):
+    heartbeat = Heartbeat()
+
+    def out_of_memory() -> str:
+        return f"out of memory while {heartbeat.work()}; smaller networks, pictures or batches need less"
+
+    with watching_signals() as interruption, memory_errors(out_of_memory), naming_culprit(recipe):
         chosen = chosen_directory(recipe, out, resume)
         if chosen is not None:
             check_directory(recipe, chosen)
@@ -69,7 +75,6 @@ def train(
         here = place()
         Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive
         device = choose_device(recipe.train.device, "train.device", here.local)
-        heartbeat = Heartbeat()
         observers = _observers(recipe if here.rank == 0 else None, heartbeat)
         precision = choose_precision(recipe.train.precision, device, lambda text: observers.note(text, "warning"))
         for warning in registry.warnings():

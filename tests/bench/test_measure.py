@@ -13,8 +13,8 @@ from ganlab_conditional import ConditionalDCGAN
 from torch import nn
 from toys import tiny
 
-from ganlab import Batch, Iteration, Loss, RunError, Update
-from ganlab.bench.measure import _Bench, _endless, _Fixed, _out_of_memory, measure
+from ganlab import Batch, Iteration, Loss, Update
+from ganlab.bench.measure import _Bench, _endless, _Fixed, measure
 from ganlab.bench.peak import Peak
 from ganlab.data.batches import Batches, Draw
 from ganlab.data.packing import pack
@@ -181,16 +181,3 @@ def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(GanlabError, match="one process"):
         measure(parse_recipe(tiny()), 1.0, quiet)
-
-
-@pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
-)
-def test_too_little_memory_is_one_line(error: RuntimeError) -> None:
-    recipe = parse_recipe(tiny())
-    with pytest.raises(RunError, match=r"^out of memory; try --set train.batch_size=4$"), _out_of_memory(recipe):
-        raise error
-    bug = RuntimeError("shapes do not fit")
-    with pytest.raises(RuntimeError) as caught, _out_of_memory(recipe):
-        raise bug
-    assert caught.value is bug
