@@ -13,7 +13,9 @@ _WORDS = (
     "Failed to allocate memory",  # onnxruntime's
     "Storage size calculation overflowed",  # more bytes than a number can count
     "numel: integer multiplication overflow",
-    "Invalid buffer size",  # Metal
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "Invalid buffer size",  # of Metal
     "MPS backend out of memory",
 )
 

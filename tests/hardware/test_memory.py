@@ -52,10 +52,12 @@ def test_networks_that_fit_nowhere_are_refused_in_one_sentence() -> None:
         "out of memory while building the networks; smaller networks, pictures or batches need less"
     )
     assert not Path("runs").exists()
-    Path("r.toml").write_text('[model]\nname = "dcgan"\nbase_channels = 1_000_000_000\n[dataset]\nname = "stripes"\n')
+    Path("r.toml").write_text(
+        '[model]\nname = "dcgan"\nbase_channels = 1_000_000_000\n[dataset]\nname = "stripes"\n[train]\nbatch_size = 8\n'
+    )
     said_of = {
         "run": " while building the networks; smaller networks, pictures or batches need less",
-        "bench": "; smaller networks and pictures need less, or --set train.batch_size=32",
+        "bench": "; smaller networks and pictures need less, or --set train.batch_size=4",
     }
     for verb, remedy in said_of.items():
         process = outside(verb, "r.toml")
