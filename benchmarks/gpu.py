@@ -204,19 +204,14 @@ class _Bench:
         }
 
     def _warm(self, name: str, loop: Loop) -> tuple[Turn, dict[str, Any]]:
-        """Start a loop; return it with the memory that it holds once it is warm, and how long that took."""
-        before = 0
-        if self._cuda:
-            torch.cuda.empty_cache()
-            before = torch.cuda.memory_reserved()
+        """Start a loop; return it once it is warm, with how long that took."""
         start = time.perf_counter()
         turn = Turn(name, loop, self._device)
         first = turn.block(0.0).seconds
         turn.block(self._scale.seconds, 20 if name != "R-e2e" else 2)
-        memory = torch.cuda.memory_reserved() - before if self._cuda else None
         notes, self._notes[:] = list(self._notes), []
         warm = time.perf_counter() - start
-        return turn, {"first_seconds": first, "warm_seconds": warm, "memory_bytes": memory, "notes": notes}
+        return turn, {"first_seconds": first, "warm_seconds": warm, "notes": notes}
 
     def _floor(self, setting: Setting, name: str) -> float | None:
         """Return the least time of an iteration: its arithmetic, or what it must move, whichever takes longer."""

@@ -114,7 +114,15 @@ def gpu(results: Path) -> Iterator[str]:
             for one in found["runs"]
         ],
     )
-    yield from _inference(found["inference"])
+    whole = found["celeba"]
+    yield from (
+        "",
+        f"`ganlab run dcgan_celeba`, the recipe of CelebA whole, on {whole['faces']:,} made-up faces of CelebA's size: "
+        f"{whole['images']:,} images in {_n(whole['process_seconds'])} s, packing, snapshots and start included; "
+        f"{_n(whole['images_per_second'])} images/s once it trained.",
+    )
+    if inference := found.get("inference"):
+        yield from _inference(inference)
 
 
 PARTS: dict[str, Callable[[Path], Iterator[str]]] = {"cpu": cpu, "gpu": gpu}
@@ -216,7 +224,6 @@ def _gpu_comparison(comparison: Mapping[str, Any]) -> Iterator[str]:
                 f"{1e3 * seconds:.3f}",
                 *(_n(1e3 * _median(legs, key)) if legs[0][key] else "" for key in ("device_seconds", "host_seconds")),
                 _n(about["kernels"]) if about["kernels"] else "",
-                f"{about['memory_bytes'] / 1e6:,.0f}" if about["memory_bytes"] else "",
                 f"{about['floor_seconds'] / seconds:.0%}" if about["floor_seconds"] else "",
                 f"{about['warm_seconds']:.1f}",
                 _ratio(ratios.get(name))[0],
@@ -231,7 +238,6 @@ def _gpu_comparison(comparison: Mapping[str, Any]) -> Iterator[str]:
             "ms by events",
             "ms of the host",
             "kernels",
-            "MB",
             "of the floor",
             "s to warm",
             "against R-mem",

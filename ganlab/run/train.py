@@ -59,7 +59,7 @@ def train(
     heartbeat = Heartbeat()
 
     def out_of_memory() -> str:
-        return f"out of memory while {heartbeat.work()}; smaller networks, pictures or batches need less"
+        return f"out of memory at this work: {heartbeat.work()}; smaller networks, pictures or batches need less"
 
     with watching_signals() as interruption, memory_errors(out_of_memory), naming_culprit(recipe):
         chosen = chosen_directory(recipe, out, resume)

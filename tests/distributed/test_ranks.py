@@ -453,7 +453,7 @@ def test_the_launcher_passes_on_how_the_ranks_end(jobs: dict[str, Ended]) -> Non
 def test_a_group_of_one_on_nccl_equals_a_process_without_a_group(tmp_path: Path, loss: str) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "r.toml").write_text(RECIPE.replace('name = "noted"', f'name = "{loss}"'))
-    torchrun = ["torch.distributed.run", "--nproc-per-node", "1", "-m"]
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "1", "-m"]
     environment = environment_for(tmp_path)
     for name, launcher in (("alone", []), ("grouped", torchrun)):
         options = ["--device", "cuda", "--set", "train.deterministic=true"]

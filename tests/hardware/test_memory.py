@@ -49,14 +49,14 @@ def test_networks_that_fit_nowhere_are_refused_in_one_sentence() -> None:
     with pytest.raises(GanlabError) as raised:
         ganlab.train(tiny(model={"base_channels": 10**9}))
     assert str(raised.value) == (
-        "out of memory while building the networks; smaller networks, pictures or batches need less"
+        "out of memory at this work: building the networks; smaller networks, pictures or batches need less"
     )
     assert not Path("runs").exists()
     Path("r.toml").write_text(
         '[model]\nname = "dcgan"\nbase_channels = 1_000_000_000\n[dataset]\nname = "stripes"\n[train]\nbatch_size = 8\n'
     )
     said_of = {
-        "run": " while building the networks; smaller networks, pictures or batches need less",
+        "run": " at this work: building the networks; smaller networks, pictures or batches need less",
         "bench": "; smaller networks and pictures need less, or --set train.batch_size=4",
     }
     for verb, remedy in said_of.items():
