@@ -242,3 +242,8 @@ def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:
 def image_spec(dataset: Dataset, classes: int = 0) -> ImageSpec:
     """Return the shape of the pictures that `dataset` will give."""
     return ImageSpec(dataset.channels, *size_pair(dataset.resolution), classes)
+
+
+def locations(dataset: Dataset) -> dict[str, Path]:
+    """Return the options of `dataset` that say where its pictures lie, and nothing of what they are: its paths."""
+    return {option: value for option, value in dataset if isinstance(value, Path)}

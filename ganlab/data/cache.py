@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 from ganlab.data.folders import CACHE_SIGNATURE, CACHE_TAG, walk_folder
 from ganlab.durable import TEMPORARY
 from ganlab.errors import DataError, RunError
-from ganlab.interfaces import Dataset
+from ganlab.interfaces import Dataset, locations
 
 WITHOUT_EFFECT = {"flip"}
 """Options of every dataset that change nothing in the packed pixels."""
@@ -43,9 +43,10 @@ class Place(NamedTuple):
 def place(dataset: Dataset, name: str) -> Place:
     """Return where the packed pictures of `dataset` belong, and the state of its sources."""
     roots = [Path(os.path.realpath(os.path.expanduser(path))) for path in dataset.sources()]
+    # The sources stand for the paths, so that `data` and `./data` are the same data.
     what = {
         "dataset": [name, type(dataset).__module__, type(dataset).__qualname__],
-        "options": dataset.model_dump(mode="json", exclude=WITHOUT_EFFECT | _paths(dataset)),
+        "options": dataset.model_dump(mode="json", exclude=WITHOUT_EFFECT | locations(dataset).keys()),
         "sources": [str(root) for root in roots],
     }
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
@@ -124,11 +125,6 @@ def _try_lock(lock: IO[bytes]) -> bool:
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
             raise
     return True
-
-
-def _paths(dataset: Dataset) -> set[str]:
-    """Return the options that are paths: the sources stand for them, so `data` and `./data` are the same data."""
-    return {option for option, value in dataset if isinstance(value, Path)}
 
 
 def _state(roots: Iterable[Path]) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ganlab.errors import PluginError
-from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec
+from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec, locations
 from ganlab.messages import did_you_mean, with_article
 from ganlab.recipe.compose import ALTERNATIVES, Written, read_layers, read_overrides, read_tables
 from ganlab.recipe.compose import find_recipe as find_recipe
@@ -54,6 +54,8 @@ class Recipe:
     """What watches the run, by name."""
     table: Mapping[str, Any]
     """The resolved recipe as nested tables, with every default written out."""
+    file: Path | None = field(default=None, compare=False)
+    """The file that it was read from, absolute; None for one that was never a file."""
 
     @property
     def model(self) -> Model:
@@ -78,15 +80,22 @@ class Recipe:
 
     @property
     def sha256(self) -> str:
-        """The digest of what decides the result: the resolved recipe without what only watches."""
+        """The digest of what decides the result: the resolved recipe without what only watches.
+
+        Nor does it tell where the pictures lie; what they are, `Packed.fingerprint` says.
+        """
         decisive = {key: value for key, value in self.table.items() if key != "observers"}
+        if "dataset" in decisive:
+            placed = locations(self.dataset)
+            decisive["dataset"] = {key: value for key, value in decisive["dataset"].items() if key not in placed}
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), *, components: Registry = registry) -> Recipe:
     """Read the recipe at `path`, with `key=value` overrides on top. Raise `RecipeError` with all its mistakes."""
-    return _resolved(read_layers(path, overrides), path.name.removesuffix(".toml"), components)
+    recipe = _resolved(read_layers(path, overrides), path.name.removesuffix(".toml"), components)
+    return replace(recipe, file=path.absolute())
 
 
 def parse_recipe(

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, replacing_file
 from ganlab.errors import GanlabError, RunError
@@ -27,7 +27,7 @@ INDEX_START = b'{"run": "'
 """How every line of the index begins."""
 FORMAT = 1
 """Of the marker that makes a directory a run's."""
-MARKER_BYTES = 4096
+MARKER_BYTES = 65536
 
 _OF_PROCESS = re.compile(rf"^{re.escape(TEMPORARY)}(\d{{1,10}})-")
 
@@ -61,11 +61,23 @@ class RunDirectory(NamedTuple):
     @property
     def is_run(self) -> bool:
         """Whether the directory proves that it is a run's: by our marker, or, of an older ganlab, by a checkpoint."""
+        marker = self._marker
+        return marker.get("format") == FORMAT if marker else begun_with(self.checkpoints) is not None
+
+    @property
+    def begun_in(self) -> Path | None:
+        """The folder in which the run was begun, where relative paths in its recipe start; None where nothing says."""
+        folder = self._marker.get("folder")
+        return Path(folder) if isinstance(folder, str) and os.path.isabs(folder) else None
+
+    @property
+    def _marker(self) -> dict[str, Any]:
+        """What the marker says; nothing where there is none."""
         try:
             table = json.loads((self.path / MARKER).read_bytes()[:MARKER_BYTES])
-            return isinstance(table, dict) and table.get("format") == FORMAT
         except (OSError, ValueError, RecursionError):
-            return begun_with(self.checkpoints) is not None
+            return {}
+        return table if isinstance(table, dict) else {}
 
     def refuse_strangers(self) -> None:
         """Refuse a directory that holds anything and is no run, or in which a link leads a run's files elsewhere."""
@@ -101,7 +113,7 @@ class RunDirectory(NamedTuple):
             self._take(lock)
             if not (self.path / MARKER).exists():
                 with replacing_file(self.path / MARKER) as temporary:
-                    marker = {"format": FORMAT, "run": secrets.token_hex(16), "recipe": recipe}
+                    marker = {"format": FORMAT, "run": secrets.token_hex(16), "recipe": recipe, "folder": os.getcwd()}
                     temporary.write_text(json.dumps(marker) + "\n", encoding="ascii")
             yield Held(folder)
         finally:
@@ -174,6 +186,8 @@ class IndexEntry(NamedTuple):
     """The recipe's name."""
     started: float
     """Seconds since 1970."""
+    file: Path | None = None
+    """The file of the recipe, where the run was begun with one."""
 
 
 def new_directory(recipe: str) -> RunDirectory:
@@ -195,12 +209,14 @@ def new_directory(recipe: str) -> RunDirectory:
         raise RunError(f"cannot write {parent}: {error.strerror}; choose a directory with --out DIR") from error
 
 
-def enter_in_index(directory: RunDirectory, recipe: str, report: Callable[[str], None]) -> None:
-    """Append a run to the index; where there is a file of that name which is not ours, only say so."""
-    path = directory.path.resolve()
-    if path.is_relative_to(Path.cwd()):  # so that a folder with its runs can be moved
-        path = path.relative_to(Path.cwd())
-    line = json.dumps({"run": str(path), "recipe": recipe, "started": round(time.time(), 3)}) + "\n"
+def enter_in_index(
+    directory: RunDirectory, recipe: str, report: Callable[[str], None], file: Path | None = None
+) -> None:
+    """Append a run of a recipe, and of its `file`, to the index; where a file of that name is not ours, only say so."""
+    entry = {"run": str(from_here(directory.path)), "recipe": recipe, "started": round(time.time(), 3)}
+    if file is not None:
+        entry["file"] = str(from_here(file))
+    line = json.dumps(entry) + "\n"
     try:
         INDEX.parent.mkdir(parents=True, exist_ok=True)
         if INDEX.is_symlink() or (INDEX.exists() and not _is_index(INDEX)):
@@ -233,7 +249,10 @@ def indexed_runs() -> list[IndexEntry]:
 def _entry(line: str) -> IndexEntry | None:
     try:
         table = json.loads(line)
-        return IndexEntry(RunDirectory(Path(table["run"])), str(table["recipe"]), float(table["started"]))
+        file = Path(table["file"]) if "file" in table else None
+        if file is not None and "\0" in str(file):
+            return None
+        return IndexEntry(RunDirectory(Path(table["run"])), str(table["recipe"]), float(table["started"]), file)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
@@ -247,16 +266,20 @@ def _is_index(path: Path) -> bool:
     return INDEX_START.startswith(start)
 
 
-def newest_run(has: Callable[[RunDirectory], bool], needed: str, recipe: str | None = None) -> IndexEntry:
+def newest_run(has: Callable[[RunDirectory], bool], needed: str) -> IndexEntry:
     """Return the newest run that has what a verb needs; `needed` says in words what that is."""
     for entry in indexed_runs():
-        if (recipe is None or entry.recipe == recipe) and has(entry.directory):
+        if has(entry.directory):
             return entry
-    of_recipe = f" of {recipe}" if recipe else ""
     raise GanlabError(
-        f"no run{of_recipe} with {needed} is known in {RUNS}/ here; "
-        "train one with ganlab run RECIPE, or name a file or run"
+        f"no run with {needed} is known in {RUNS}/ here; train one with ganlab run RECIPE, or name a file or run"
     )
+
+
+def from_here(path: Path) -> Path:
+    """Return a path relative where it lies below here: as the index has it, so that a folder with its runs can move."""
+    path = path.resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _folder_name(recipe: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.errors import GanlabError
+from ganlab.interfaces import locations
 from ganlab.messages import printable, short
-from ganlab.run.directory import RunDirectory, newest_run
+from ganlab.run.directory import IndexEntry, RunDirectory, from_here, indexed_runs
 from ganlab.training.checkpoint import Manifest, begun_with
 
 if TYPE_CHECKING:
@@ -37,12 +40,15 @@ def chosen_directory(recipe: Recipe, out: Path | str | None, resume: bool) -> Ru
         raise GanlabError("--out and --resume exclude each other: --out DIR continues the run in DIR by itself")
     if out is not None:
         return RunDirectory(Path(out).expanduser())
-    if resume:
-        try:
-            return newest_run(lambda run: run.checkpoints.is_dir(), "a checkpoint", recipe.name).directory
-        except GanlabError:
-            return None  # none to continue: the first run of this recipe begins
-    return None
+    return _newest_run_of(recipe) if resume else None
+
+
+def note_of_choice(recipe: Recipe, chosen: RunDirectory | None) -> str:
+    """Say which run `resume` has taken."""
+    of_it = f"run of {recipe.name if recipe.file is None else from_here(recipe.file)}"
+    if chosen is None:
+        return f"there is no {of_it} here to go on with; a new one begins"
+    return f"going on with {chosen.path}, the newest {of_it}"
 
 
 def check_directory(recipe: Recipe, directory: RunDirectory) -> None:
@@ -59,21 +65,110 @@ def check_directory(recipe: Recipe, directory: RunDirectory) -> None:
 
 
 def refuse_changes(recipe: Recipe, manifest: Manifest, path: Path) -> None:
-    """Compare a recipe with the one that a run was begun with, key by key."""
+    """Compare a recipe with the one that a run was begun with, key by key. Where the pictures lie may have changed."""
+    changes = list(_changes(recipe, manifest))
+    if all(change.location for change in changes):
+        return
+    lines = [change.line for change in changes]
+    rest = [f"  and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+    raise GanlabError(
+        f"the run in {path} was begun with another recipe:\n" + "\n".join(lines[:LISTED] + rest) + "\n"
+        "Put the values back, or start a new run with another --out directory"
+    )
+
+
+def compare_pictures(recipe: Recipe, manifest: Manifest, path: Path, fingerprint: str) -> str | None:
+    """Say where pictures that are still the same lie now, if elsewhere. Raise `GanlabError` where they are others."""
+    places = [change.line for change in _changes(recipe, manifest) if change.location]
+    if manifest.provenance.data != fingerprint:
+        where = "\n".join([":", *places, ""]) if places else "; "
+        raise GanlabError(
+            f"the pictures have changed since {path} was begun{where}"
+            "put them back, or start a new run with another --out directory"
+        )
+    if not places:
+        return None
+    return f"{', '.join(line.strip() for line in places)}; the pictures are the same, and the run goes on"
+
+
+def with_pictures_found(recipe: Recipe, directory: RunDirectory) -> tuple[Recipe, list[str]]:
+    """Return the recipe with its pictures taken from where the run was begun, if they are not here; say so.
+
+    The recipe's table stays as it was: what the run computes does not depend on it.
+    """
+    folder = directory.begun_in
+    found: dict[str, Path] = {}
+    notes = []
+    for option, path in locations(recipe.dataset).items():
+        if folder is None or os.path.isabs(os.path.expanduser(path)) or os.path.exists(path):
+            continue
+        if os.path.exists(there := folder / path):
+            found[option] = there
+            notes.append(f"there is no {path} here; dataset.{option} is {there}, for the run was begun in {folder}")
+    if not found:
+        return recipe, []
+    components = {**recipe.components, "dataset": recipe.dataset.model_copy(update=found)}
+    return replace(recipe, components=components), notes
+
+
+class _Change(NamedTuple):
+    """One option that is not what it was when the run was begun."""
+
+    line: str
+    location: bool
+    """Whether it says where the pictures lie: then what they are decides."""
+
+
+def _changes(recipe: Recipe, manifest: Manifest) -> Iterator[_Change]:
+    """Yield what differs between a recipe and the one that a run was begun with, but for what is free to change."""
     old, new = _begun_with(recipe, manifest), _flat(recipe.table)
-    changes = []
+    placed = {f"dataset.{option}" for option in locations(recipe.dataset)}
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         free = any(key == name or key.startswith(name + ".") for name in _FREE_TO_CHANGE)
-        if before == after or free or _extends(key, before, after):
+        if before != after and not free and not _extends(key, before, after):
+            line = f"  {short(printable(key), 80)} was {_value(before)} and is now {_value(after)}"
+            yield _Change(line, key in placed)
+
+
+def _newest_run_of(recipe: Recipe) -> RunDirectory | None:
+    """Return the newest run of this recipe that may go on with it; else the newest, which tells why it may not."""
+    found = None
+    for entry in indexed_runs():
+        if not entry.directory.checkpoints.is_dir():
             continue
-        changes.append(f"  {short(printable(key), 80)} was {_value(before)} and is now {_value(after)}")
-    if changes:
-        rest = [f"  and {len(changes) - LISTED} more"] if len(changes) > LISTED else []
-        raise GanlabError(
-            f"the run in {path} was begun with another recipe:\n" + "\n".join(changes[:LISTED] + rest) + "\n"
-            "Put the values back, or start a new run with another --out directory"
-        )
+        same_file = recipe.file is not None and _real(entry.file) == _real(recipe.file)
+        if same_file:
+            found = found or entry.directory
+        elif _belongs_to_another(entry, recipe):
+            continue
+        if _fits(recipe, entry.directory, moved=same_file):
+            return entry.directory
+    return found
+
+
+def _belongs_to_another(entry: IndexEntry, recipe: Recipe) -> bool:
+    """Tell whether a run that was not begun with the recipe's file was begun with another recipe.
+
+    It was where that one's file is still there, or, without files, where it had another name. Else the file was moved,
+    or the index is of an older ganlab, and what the run computes decides.
+    """
+    return entry.recipe != recipe.name if entry.file is None else os.path.isfile(entry.file)
+
+
+def _fits(recipe: Recipe, directory: RunDirectory, moved: bool) -> bool:
+    """Tell whether a run may go on with a recipe: where the recipe is the same file, its pictures may have moved."""
+    try:
+        manifest = begun_with(directory.checkpoints)
+    except GanlabError:
+        return False
+    if manifest is None:
+        return moved  # it was killed before its first checkpoint: there is nothing that could contradict
+    return all(moved and change.location for change in _changes(recipe, manifest))
+
+
+def _real(file: Path | None) -> str | None:
+    return None if file is None else os.path.realpath(file)
 
 
 def note_of_extension(recipe: Recipe, manifest: Manifest, per_epoch: int) -> str | None:

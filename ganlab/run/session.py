@@ -17,7 +17,7 @@ from ganlab.registry.entry_points import version
 from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
 from ganlab.run.observers import Observers
-from ganlab.run.resume import note_of_extension, refuse_changes
+from ganlab.run.resume import compare_pictures, note_of_extension, refuse_changes
 from ganlab.run.signals import Interruption, signal_name
 from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
 
@@ -69,7 +69,7 @@ class Session:
         with self.ranks.work_of_first() as mine:
             if mine:
                 if checkpoint is None:
-                    enter_in_index(directory, self.recipe.name, self._warn)
+                    self._enter_in_index()
                 self._write_description()
                 with suppress(OSError):
                     directory.error.unlink()  # of an attempt before this one
@@ -98,13 +98,16 @@ class Session:
         self.directory = directory
         self._checkpoints = Checkpoints(directory.checkpoints, self.recipe.snapshot.keep, self._warn)
 
+    def _enter_in_index(self) -> None:
+        enter_in_index(self.directory, self.recipe.name, self._warn, self.recipe.file)
+
     def _follow(self) -> None:
         """Go on in the run's directory where somebody has moved it. Raise `RunError` where it is gone."""
         before = self.directory.path
         if self._held is None or (now := self._held.moved_from(before)) is None:
             return
         self._work_in(RunDirectory(now))
-        enter_in_index(self.directory, self.recipe.name, self._warn)
+        self._enter_in_index()
         self.info = self._info()
         self.observers.run_start(self.info, self._reals())
         self._warn(f"the run's directory was moved from {before} to {now}; the run goes on there")
@@ -246,11 +249,8 @@ class Session:
     def _note_differences(self, manifest: Manifest) -> None:
         """Say what keeps a continued run from giving the very bits that an undisturbed one would have given."""
         there, here = manifest.provenance, self._provenance()
-        if there.data != here.data:
-            raise GanlabError(
-                f"the pictures have changed since {self.directory.path} was begun; "
-                f"put them back, or start a new run with another --out directory"
-            )
+        if moved := compare_pictures(self.recipe, manifest, self.directory.path, here.data):
+            self.observers.note(moved)
         before, now = (
             {**one.versions, "threads": one.threads, "device": one.device, "ranks": one.ranks} for one in (there, here)
         )

@@ -16,7 +16,7 @@ from ganlab.run.culprit import naming_culprit
 from ganlab.run.directory import RunDirectory, new_directory
 from ganlab.run.heartbeat import Heartbeat
 from ganlab.run.observers import Observers
-from ganlab.run.resume import check_directory, chosen_directory
+from ganlab.run.resume import check_directory, chosen_directory, note_of_choice, with_pictures_found
 from ganlab.run.session import Session
 from ganlab.run.signals import watching_signals
 
@@ -63,8 +63,11 @@ def train(
 
     with watching_signals() as interruption, memory_errors(out_of_memory), naming_culprit(recipe):
         chosen = chosen_directory(recipe, out, resume)
+        notes = [note_of_choice(recipe, chosen)] if resume else []
         if chosen is not None:
             check_directory(recipe, chosen)
+            recipe, found = with_pictures_found(recipe, chosen)
+            notes += found
 
         with interruption.importing():
             from ganlab.distributed.ranks import joined, place
@@ -79,6 +82,8 @@ def train(
         precision = choose_precision(recipe.train.precision, device, lambda text: observers.note(text, "warning"))
         for warning in registry.warnings():
             observers.note(warning, "warning")
+        for note in notes:
+            observers.note(note)
         packed = _packed(recipe, observers, heartbeat)
         for remark in packed.remarks:
             observers.note(remark)

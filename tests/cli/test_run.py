@@ -44,6 +44,16 @@ def test_resume_goes_on_with_the_newest_run_of_the_recipe(command: Command, reci
     assert os.listdir("runs/toy") == ["0001"]
 
 
+def test_resume_says_which_run_it_takes_and_takes_none_of_another_recipe(command: Command, recipe: Path) -> None:
+    plain = ["--progress", "plain", "--resume", "--set", "train.iterations=2"]
+    Path("other").mkdir()
+    Path("other/toy.toml").write_text(recipe.read_text())
+    assert "there is no run of toy.toml here to go on with; a new one begins" in command("run", recipe, *plain).err
+    assert "no run of other/toy.toml here to go on with" in command("run", "other/toy.toml", *plain).err
+    assert "going on with runs/toy/0001, the newest run of toy.toml" in command("run", recipe, *plain).err
+    assert sorted(os.listdir("runs/toy")) == ["0001", "0002"]
+
+
 def test_json_progress_is_json_lines(command: Command, recipe: Path) -> None:
     ended = command("run", recipe, "--progress", "json")
     events = [json.loads(line) for line in ended.out.splitlines()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -42,15 +43,29 @@ def test_the_newest_run_that_has_what_is_needed_is_found() -> None:
         Path("runs/faces/0001"),
     ]
     assert newest_run(lambda run: run.generator.exists(), "a generator").recipe == "shoes"
-    assert newest_run(lambda run: True, "anything", "faces").directory.path == Path("runs/faces/0002")
-    with pytest.raises(GanlabError, match=r"no run of faces with a generator is known in runs/ here; train one"):
-        newest_run(lambda run: run.generator.exists(), "a generator", "faces")
+    with pytest.raises(GanlabError, match=r"no run with a checkpoint is known in runs/ here; train one"):
+        newest_run(lambda run: run.checkpoints.exists(), "a checkpoint")
 
 
 def test_a_run_elsewhere_is_found_from_here(tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     enter_in_index(RunDirectory(elsewhere), "faces", pytest.fail)
     assert indexed_runs()[0].directory.path == elsewhere.resolve()
+
+
+def test_a_run_is_entered_with_its_recipe_s_file_which_moves_with_it(tmp_path: Path) -> None:
+    for folder in ("a", "a/runs"):
+        Path(folder).mkdir()
+    os.chdir("a")
+    enter_in_index(RunDirectory(Path("run")), "faces", pytest.fail, Path("faces.toml").absolute())
+    enter_in_index(RunDirectory(Path("run")), "faces", pytest.fail, tmp_path / "faces.toml")
+    enter_in_index(RunDirectory(Path("run")), "faces", pytest.fail)
+    lines = [json.loads(line) for line in INDEX.read_text().splitlines()]
+    assert [line.get("file") for line in lines] == ["faces.toml", str((tmp_path / "faces.toml").resolve()), None]
+    Path("run").mkdir()
+    with INDEX.open("a") as file:
+        file.writelines(f'{{"run": "run", "recipe": "x", "started": 1, "file": {bad}}}\n' for bad in ("7", '"\\u0000"'))
+    assert [entry.file for entry in indexed_runs()] == [None, tmp_path / "faces.toml", Path("faces.toml")]
 
 
 def test_a_directory_without_permission_is_named(tmp_path: Path) -> None:

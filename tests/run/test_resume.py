@@ -10,9 +10,19 @@ import pytest
 from toys import tiny
 
 from ganlab import GanlabError
-from ganlab.recipe.recipe import Recipe, parse_recipe
+from ganlab.recipe.recipe import Recipe, load_recipe, parse_recipe
+from ganlab.recipe.toml import dumps
 from ganlab.run.directory import RunDirectory, enter_in_index, new_directory
-from ganlab.run.resume import LISTED, check_directory, chosen_directory, note_of_extension, refuse_changes
+from ganlab.run.resume import (
+    LISTED,
+    check_directory,
+    chosen_directory,
+    compare_pictures,
+    note_of_choice,
+    note_of_extension,
+    refuse_changes,
+    with_pictures_found,
+)
 from ganlab.training.checkpoint import Manifest, Provenance
 from ganlab.training.schedule import Schedule, learning_rate
 from ganlab.training.state import State
@@ -39,16 +49,88 @@ def test_a_directory_that_is_named_is_the_runs() -> None:
         chosen_directory(recipe(), "there", resume=True)
 
 
+def entered(of: Recipe, checkpoint: bool = True) -> RunDirectory:
+    """Return a run that was begun with a recipe in this folder."""
+    run = new_directory(of.name)
+    enter_in_index(run, of.name, pytest.fail, of.file)
+    if checkpoint:
+        (run.checkpoints / "00000004").mkdir(parents=True)
+        (run.checkpoints / "00000004/manifest.json").write_text(begun(of, 4, 4).to_json())
+    return run
+
+
+def written(path: str, **tables: Any) -> Recipe:
+    """Return a recipe from a file."""
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).write_text(dumps(tiny(**tables)))
+    return load_recipe(Path(path))
+
+
+def resumed(of: Recipe) -> Path | None:
+    chosen = chosen_directory(of, None, resume=True)
+    return None if chosen is None else chosen.path
+
+
 def test_the_newest_run_of_the_recipe_that_can_go_on_is_continued() -> None:
-    assert chosen_directory(recipe(), None, resume=True) is None
-    runs = []
-    for name, trained in (("faces", True), ("faces", True), ("shoes", True), ("faces", False)):
-        run = new_directory(name)
-        enter_in_index(run, name, pytest.fail)
-        runs.append(run)
-        if trained:
-            run.checkpoints.mkdir()
-    assert chosen_directory(recipe(), None, resume=True) == runs[1]
+    assert resumed(recipe()) is None
+    runs = [entered(recipe()), entered(recipe()), entered(parse_recipe(tiny(), "shoes"))]
+    entered(recipe(), checkpoint=False)
+    entered(recipe(seed=1))
+    assert resumed(recipe()) == runs[1].path
+    assert resumed(recipe(seed=2)) is None, "without a file, a recipe is what it says"
+
+
+def test_a_recipe_of_the_same_name_in_another_folder_is_another_recipe() -> None:
+    mine, other = written("mine/train.toml"), written("other/train.toml")
+    of_mine = entered(mine)
+    assert resumed(other) is None
+    of_other = entered(other)
+    assert (resumed(mine), resumed(other)) == (of_mine.path, of_other.path)
+    Path("link.toml").symlink_to("mine/train.toml")
+    assert resumed(load_recipe(Path("link.toml"))) == of_mine.path
+    os.chdir("mine")
+    os.rename("../runs", "runs")
+    os.chdir("..")
+    assert resumed(mine) is None, "the list of runs is that of the folder"
+
+
+def test_a_recipe_that_was_moved_is_known_by_what_it_says() -> None:
+    run = entered(written("mine/train.toml"))
+    entered(written("other/train.toml", seed=1))
+    Path("mine/train.toml").rename("mine/moved.toml")
+    assert resumed(load_recipe(Path("mine/moved.toml"))) == run.path
+    assert resumed(written("mine/moved.toml", seed=1)) is None, "it is that of other/train.toml, which is still there"
+    os.mkdir("elsewhere")
+    for name in ("mine", "other", "runs"):
+        os.rename(name, f"elsewhere/{name}")
+    os.chdir("elsewhere")
+    os.rename("mine/moved.toml", "mine/train.toml")
+    assert resumed(written("mine/train.toml")) == Path("runs/train/0001"), "a folder with its runs can be moved"
+
+
+def test_a_run_of_an_index_without_files_is_known_by_name_and_by_what_it_says() -> None:
+    run = entered(parse_recipe(tiny(), "train"))
+    assert resumed(written("mine/train.toml")) == run.path
+    assert resumed(written("mine/train.toml", seed=1)) is None
+    assert resumed(written("mine/other.toml")) is None
+
+
+def test_of_runs_of_one_file_the_newest_that_fits_is_taken_else_the_newest_which_says_why_not() -> None:
+    first = entered(written("train.toml"))
+    second = entered(written("train.toml", seed=1))
+    assert resumed(written("train.toml", seed=0)) == first.path
+    changed = written("train.toml", seed=2)
+    assert resumed(changed) == second.path
+    with pytest.raises(GanlabError, match="seed was 1 and is now 2"):
+        check_directory(changed, second)
+
+
+def test_it_is_said_which_run_was_taken() -> None:
+    mine = written("mine/train.toml")
+    assert note_of_choice(mine, None) == "there is no run of mine/train.toml here to go on with; a new one begins"
+    run = RunDirectory(Path("runs/train/0001"))
+    assert note_of_choice(mine, run) == "going on with runs/train/0001, the newest run of mine/train.toml"
+    assert note_of_choice(recipe(), run) == "going on with runs/train/0001, the newest run of faces"
 
 
 def test_what_is_no_run_is_left_alone() -> None:
@@ -132,6 +214,55 @@ def test_of_many_changes_a_few_are_shown() -> None:
     shown = str(caught.value).splitlines()[1:-1]
     assert len(shown) == LISTED + 1
     assert shown[-1] == "  and 3 more"
+
+
+# Where the pictures lie
+
+
+def faces(root: str, **tables: Any) -> Recipe:
+    return recipe(dataset={"name": "image_folder", "root": root, "resolution": 8}, **tables)
+
+
+def test_where_the_pictures_lie_is_compared_only_when_it_is_known_what_they_are() -> None:
+    old, run = begun(faces("a")), Path("run")
+    refuse_changes(faces("b.zip"), old, run)
+    assert compare_pictures(faces("a"), old, run, "0" * 64) is None
+    assert compare_pictures(faces("b.zip"), old, run, "0" * 64) == (
+        'dataset.root was "a" and is now "b.zip"; the pictures are the same, and the run goes on'
+    )
+    with pytest.raises(GanlabError) as caught:
+        compare_pictures(faces("b.zip"), old, run, "1" * 64)
+    assert str(caught.value).splitlines() == [
+        "the pictures have changed since run was begun:",
+        '  dataset.root was "a" and is now "b.zip"',
+        "put them back, or start a new run with another --out directory",
+    ]
+    with pytest.raises(GanlabError) as caught:
+        refuse_changes(faces("b.zip", seed=1), old, run)
+    assert [line.split()[0] for line in str(caught.value).splitlines()[1:3]] == ["dataset.root", "seed"]
+
+
+def test_pictures_that_are_not_here_are_sought_where_the_run_was_begun(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    assert run.begun_in is None
+    with run.locked("faces"):
+        pass
+    assert run.begun_in == tmp_path
+    Path("pictures").mkdir()
+    there = faces("pictures")
+    assert with_pictures_found(there, run) == (there, [])
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir("elsewhere")
+    found, notes = with_pictures_found(there, run)
+    assert found.table == there.table
+    assert dict(found.dataset)["root"] == tmp_path / "pictures"
+    assert notes == [
+        f"there is no pictures here; dataset.root is {tmp_path}/pictures, for the run was begun in {tmp_path}"
+    ]
+    for root in ("nowhere", str(tmp_path / "nowhere")):
+        assert with_pictures_found(faces(root), run) == (faces(root), [])
+    Path("pictures").mkdir()
+    assert with_pictures_found(there, run) == (there, []), "what is here is meant"
 
 
 # Whether an extension changes the bits

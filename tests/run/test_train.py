@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from toys import tiny
 
 import ganlab
@@ -111,6 +116,79 @@ def test_resume_continues_the_newest_run_or_starts_one() -> None:
     resumed = ganlab.train(tiny(train={"iterations": 2}), resume=True)
     assert (resumed.directory, resumed.iterations) == (Path("runs/recipe/0001"), 2)
     assert ganlab.train(tiny(train=short)).directory == Path("runs/recipe/0002")
+
+
+def pictures(folder: Path) -> None:
+    """Draw as many pictures as the toy dataset has, in two folders."""
+    for number in range(40):
+        path = folder / f"{number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.RandomState(number).randint(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(noise).save(path)
+
+
+def zipped(folder: Path) -> Path:
+    with zipfile.ZipFile(folder.with_suffix(".zip"), "w") as archive:
+        for path in sorted(folder.rglob("*.png"), reverse=True):
+            archive.write(path, path.relative_to(folder.parent))
+    shutil.rmtree(folder)
+    return folder.with_suffix(".zip")
+
+
+def notes(run: Path) -> str:
+    return (run / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("way", ["folder", "zip", "elsewhere"])
+def test_a_run_whose_pictures_were_moved_goes_on_to_the_same_bits(way: str, tmp_path: Path) -> None:
+    def recipe(root: Path, iterations: int) -> dict[str, Any]:
+        dataset = {"name": "image_folder", "root": str(root), "resolution": 8, "channels": 1}
+        return tiny(dataset=dataset, train={"iterations": iterations})
+
+    pictures(Path("faces"))
+    undisturbed = ganlab.train(recipe(Path("faces"), 8), out="undisturbed").directory.absolute()
+    run = ganlab.train(recipe(Path("faces"), 4), out="run").directory.absolute()
+    root = Path("faces")
+    if way == "folder":
+        root = Path("faces").rename("people")
+        said = 'dataset.root was "faces" and is now "people"; the pictures are the same, and the run goes on'
+    elif way == "zip":
+        root = zipped(Path("faces"))
+        said = 'dataset.root was "faces" and is now "faces.zip"; the pictures are the same, and the run goes on'
+    else:
+        Path("somewhere").mkdir()
+        os.chdir("somewhere")
+        said = f"there is no faces here; dataset.root is {tmp_path}/faces, for the run was begun in {tmp_path}"
+    assert ganlab.train(recipe(root, 8), out=run).iterations == 8
+    assert notes(run).count(said) == 1
+    for name in ("checkpoints/00000008/state.safetensors", "generator.safetensors"):
+        assert left(run)[name] == left(undisturbed)[name]
+
+
+def test_a_run_goes_on_by_its_own_recipe_from_anywhere() -> None:
+    pictures(Path("faces"))
+    Path("train.toml").write_text(dumps(tiny(dataset={"name": "image_folder", "root": "faces", "resolution": 8})))
+    run = ganlab.train("train.toml", overrides=["train.iterations=4"]).directory.absolute()
+    Path("somewhere").mkdir()
+    os.chdir("somewhere")
+    again = ganlab.train(run / "recipe.toml", overrides=["train.iterations=5"], out=run)
+    assert (again.iterations, again.already_done) == (5, False)
+    assert 'root = "faces"' in (run / "recipe.toml").read_text(), "as it was written"
+
+
+def test_other_pictures_in_another_place_are_refused() -> None:
+    pictures(Path("faces"))
+    dataset = {"name": "image_folder", "root": "faces", "resolution": 8}
+    before = left(ganlab.train(tiny(dataset=dataset, train={"iterations": 1}), out="run").directory)
+    shutil.copytree("faces", "people")
+    Path("people/0/0.png").unlink()
+    sentence = 'have changed since run was begun:\n  dataset.root was "faces" and is now "people"'
+    with pytest.raises(GanlabError, match=sentence):
+        ganlab.train(tiny(dataset=dataset | {"root": "people"}, train={"iterations": 2}), out="run")
+    clocked = {".ganlab/lock", "log.txt"}
+    assert {n: b for n, b in left(Path("run")).items() if n not in clocked} == {
+        n: b for n, b in before.items() if n not in clocked
+    }
 
 
 def test_a_mistake_found_while_preparing_leaves_nothing_behind() -> None:
