@@ -17,13 +17,15 @@ from ganlab.registry.entry_points import version
 from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
 from ganlab.run.observers import Observers
+from ganlab.run.owed import is_owed, owe, settle
 from ganlab.run.resume import compare_pictures, note_of_extension, refuse_changes
 from ganlab.run.signals import Interruption, signal_name
 from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+    from ganlab.events import Pictures
     from ganlab.generator.metadata import Metadata
     from ganlab.training.trainer import Trainer
 
@@ -43,11 +45,15 @@ class Session:
         self.recipe, self.state, self.schedule = trainer.recipe, trainer.state, trainer.schedule
         self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
         self._collapse = CollapseWatch(self._reals())
+        self._drawing = False
+        self._owed = False
+        """Whether the snapshot of this iteration is still to be made, because a signal has broken it off."""
 
     @property
     def work(self) -> str:
         """What the run is at, in words for people."""
-        return f"iteration {self.state.iteration + 1:,}"
+        done = self.state.iteration
+        return f"the snapshot of iteration {done:,}" if self._drawing else f"iteration {done + 1:,}"
 
     def run(self, directory: RunDirectory, held: Held | None = None) -> bool:
         """Train to the end in `directory`, which is followed where it is `held`; return whether anything was left."""
@@ -61,7 +67,8 @@ class Session:
             refuse_changes(self.recipe, checkpoint.manifest, directory.path)
             self._note_differences(checkpoint.manifest)
             checkpoint.restore(self.state, self.ranks)
-            if self.schedule.done(self.state):
+            self._owed = self.ranks.any(self.ranks.first and is_owed(directory, self.state.iteration))
+            if self.schedule.done(self.state) and not self._owed:
                 with self.ranks.work_of_first() as mine:
                     if mine:  # the run may have been killed when the last checkpoint was there and the old ones, too
                         self._checkpoints.delete_old()
@@ -80,11 +87,13 @@ class Session:
         reason: Reason = "failed"
         self.interruption.defer()
         self.observers.run_start(self.info, self._reals())
+        finished = False
         try:
-            if checkpoint is None:
+            if checkpoint is None or self._owed:
                 self._snapshot()
-            finished = self._train()
-            if not finished:
+            if not self._owed:
+                finished = self._train() and not self._owed
+            if not finished and self.state.iteration:
                 self.state.refuse_non_finite(self.ranks)
                 self._save()
             reason = "finished" if finished else "interrupted"
@@ -179,8 +188,7 @@ class Session:
             self._warn(warning)
 
     def _snapshot(self) -> None:
-        from ganlab.generator.file import write_generator
-        from ganlab.training.sampling import draw_samples, sample_columns, shipped_generator
+        from ganlab.training.sampling import BrokenOffError, draw_samples, shipped_generator
         from ganlab.training.state import buffer_rows
 
         recipe, state, images = self.recipe, self.state, self.packed.spec
@@ -188,26 +196,43 @@ class Session:
             self._pictures.wait()
         state.refuse_non_finite(self.ranks)
         rows = buffer_rows(state, self.ranks)
+        broken_off, self._drawing = False, True
         with self.ranks.work_of_first() as mine:
             if mine:
                 self._follow()
-                generator = shipped_generator(recipe, state, rows.mean(0), images, self.device)
-                samples = draw_samples(recipe, generator, images, self.device)
-                if warning := self._collapse.snapshot(state.iteration, samples):
-                    self._warn(warning)
-                # The checkpoint comes last: once it is there, everything else of this moment is there too.
-                write_generator(self.directory.generator, generator, self._metadata())
-                self.observers.snapshot(
-                    self.info,
-                    Snapshot(
-                        state.iteration,
-                        self.schedule.images(state),
-                        self.schedule.epoch(state),
-                        samples,
-                        sample_columns(recipe, images),
-                    ),
-                )
-                self._write_checkpoint(rows)
+                try:
+                    generator = shipped_generator(
+                        recipe, state, rows.mean(0), images, self.device, self._stop_requested
+                    )
+                    samples = draw_samples(recipe, generator, images, self.device, self._stop_requested)
+                except BrokenOffError:
+                    broken_off = True
+                else:
+                    self._write_snapshot(generator, samples, rows)
+        self._owed, self._drawing = self.ranks.any(broken_off), False
+
+    def _write_snapshot(self, generator: nn.Module, samples: Pictures, rows: Tensor) -> None:
+        from ganlab.generator.file import write_generator
+        from ganlab.training.sampling import sample_columns
+
+        state = self.state
+        if warning := self._collapse.snapshot(state.iteration, samples):
+            self._warn(warning)
+        # The checkpoint comes last: once it is there, everything else of this moment is there too.
+        write_generator(self.directory.generator, generator, self._metadata())
+        self.observers.snapshot(
+            self.info,
+            Snapshot(
+                state.iteration,
+                self.schedule.images(state),
+                self.schedule.epoch(state),
+                samples,
+                sample_columns(self.recipe, self.packed.spec),
+            ),
+        )
+        self._write_checkpoint(rows)
+        if self._owed:
+            settle(self.directory)
 
     def _stop_requested(self) -> bool:
         return self.interruption.received is not None
@@ -220,6 +245,8 @@ class Session:
         with self.ranks.work_of_first() as mine:
             if mine:
                 self._follow()
+                if self._owed:  # noted first: a checkpoint of which nothing is missing must not be there before
+                    owe(self.directory, self.state.iteration)
                 self._write_checkpoint(rows)
 
     def _write_checkpoint(self, rows: Tensor) -> None:
@@ -328,9 +355,14 @@ class Session:
         # A signal may have reached one rank only; all end with it.
         received = signal.Signals(int(self.ranks.largest(self.interruption.received or 0)))
         self.interruption.received = received  # what torchrun sends from now on is an echo here too
-        name = signal_name(received)
-        raise Interrupted(
-            f"stopped by {name} at iteration {self.state.iteration}; everything is saved in {self.directory.path}",
-            int(received),
-            self.directory.path,
-        )
+        path, iteration = self.directory.path, self.state.iteration
+        if not iteration:
+            place = "before the training began; nothing is lost"
+        elif self._owed:
+            place = (
+                f"in the snapshot of iteration {iteration}; the training is saved in {path}, and the samples and the "
+                "generator of this iteration are made when it goes on"
+            )
+        else:
+            place = f"at iteration {iteration}; everything is saved in {path}"
+        raise Interrupted(f"stopped by {signal_name(received)} {place}", int(received), path)

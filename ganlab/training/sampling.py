@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,15 +22,26 @@ if TYPE_CHECKING:
 
 BATCH = 64
 """Pictures drawn at once."""
+Stop = Callable[[], bool]
+"""Tells, before each batch, whether to break off."""
+
+
+class BrokenOffError(Exception):
+    """What a snapshot computes was to be broken off."""
 
 
 def shipped_generator(
-    recipe: Recipe, state: State, buffers: Tensor, images: ImageSpec, device: torch.device
+    recipe: Recipe,
+    state: State,
+    buffers: Tensor,
+    images: ImageSpec,
+    device: torch.device,
+    stop: Stop = lambda: False,
 ) -> nn.Module:
     """Return the generator of this moment in eval mode: averaged weights with BatchNorm statistics that fit them.
 
     `buffers` are those of all networks, averaged over the ranks. A pure function of weights and recipe: the
-    training's random state is neither read nor moved.
+    training's random state is neither read nor moved. Raises `BrokenOffError` where `stop` says so.
     """
     generator = shipped_copy(state.networks["generator"], state.average)
     start = 0
@@ -40,18 +51,24 @@ def shipped_generator(
             set_buffers(list(generator.buffers()), buffers[start : start + size])
         start += size
     if state.average is not None:
-        reestimate_batchnorm(generator, _statistics_inputs(recipe, images, device))
+        reestimate_batchnorm(generator, _statistics_inputs(recipe, images, device, stop))
     return generator
 
 
 @torch.no_grad()
-def draw_samples(recipe: Recipe, generator: nn.Module, images: ImageSpec, device: torch.device) -> Pictures:
-    """Return the pictures `(N, H, W, C)` of a snapshot: seed i makes picture i, at every snapshot alike."""
+def draw_samples(
+    recipe: Recipe, generator: nn.Module, images: ImageSpec, device: torch.device, stop: Stop = lambda: False
+) -> Pictures:
+    """Return the pictures `(N, H, W, C)` of a snapshot: seed i makes picture i, at every snapshot alike.
+
+    Raises `BrokenOffError` where `stop` says so.
+    """
     model, count = recipe.model, recipe.snapshot.samples
     z = torch.from_numpy(Latent.of(model).of_seeds(range(count)))
     condition = (_labels(images, count, sample_columns(recipe, images)),) if model.conditional else ()
     pictures = []
     for start in range(0, count, BATCH):
+        _go_on(stop)
         part = slice(start, start + BATCH)
         made = generator(z[part].to(device), *(labels[part].to(device) for labels in condition))
         pictures.append(to_uint8(made.float().cpu().numpy()))
@@ -70,10 +87,18 @@ def _labels(images: ImageSpec, count: int, columns: int) -> Tensor:
     return torch.arange(count) // columns % images.classes
 
 
-def _statistics_inputs(recipe: Recipe, images: ImageSpec, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+def _statistics_inputs(
+    recipe: Recipe, images: ImageSpec, device: torch.device, stop: Stop
+) -> Iterator[tuple[Tensor, ...]]:
     model, size = recipe.model, recipe.train.batch_size
     random = torch.Generator().manual_seed(stream_seed(recipe.seed, Stream.STATISTICS))
     for _ in range(recipe.moving_average.statistics_batches):
+        _go_on(stop)
         z = Latent.of(model).draw(size, random)
         condition = (torch.arange(size, device=device) % images.classes,) if model.conditional else ()
         yield (z.to(device), *condition)
+
+
+def _go_on(stop: Stop) -> None:
+    if stop():
+        raise BrokenOffError

@@ -14,12 +14,14 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from ganlab_dcgan import DCGAN
 from torch import nn
 from toys import tiny
 
 from ganlab import (
     Batch,
     GanlabError,
+    ImageSpec,
     Interrupted,
     Iteration,
     Observer,
@@ -144,6 +146,101 @@ def test_a_run_that_was_stopped_is_saved_and_goes_on_to_the_same_bits() -> None:
     assert EVENTS[:2] == [("start", 6), ("snapshot", 8, 8, [4, 6])]
     assert len(indexed_runs()) == 2, "one that goes on is no new run"
     assert state_bytes(RUN) == state_bytes(undisturbed)
+
+
+class Signalled(DCGAN):
+    """A signal arrives while a generator that is to be shipped computes a batch: the `AT`-th of them all."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        networks = super().build(images)
+        networks["generator"].register_forward_pre_hook(_computes)
+        return networks
+
+
+def _computes(generator: nn.Module, inputs: object) -> None:
+    if not generator.training:
+        SHIPPED.append(generator)
+        if len(SHIPPED) in AT:
+            INTERRUPTION[0].handle(signal.SIGTERM, None)
+
+
+SHIPPED: list[nn.Module] = []
+"""Each batch of a generator that is to be shipped."""
+AT: set[int] = set()
+BATCHES = 2 + 2
+"""In each snapshot: two batches for BatchNorm's statistics, and two of samples."""
+
+
+@pytest.fixture
+def _signalled() -> Iterator[None]:
+    registry.add("model", "signalled", Signalled)
+    yield
+    registry.remove("model", "signalled")
+
+
+def signalled(*at: int) -> Session:
+    SHIPPED.clear()
+    AT.clear()
+    AT.update(at)
+    model = {"name": "signalled", "base_channels": 4, "latent_dim": 6}
+    return begun(model=model, snapshot={"samples": 65, "every_iterations": 6})
+
+
+def files(run: RunDirectory) -> dict[str, bytes]:
+    clocked = {"run.json", "lock"}
+    return {
+        str(path.relative_to(run.path)): path.read_bytes()
+        for path in run.path.rglob("*")
+        if path.is_file() and path.name not in clocked
+    }
+
+
+@pytest.mark.usefixtures("_signalled")
+def test_a_signal_is_heard_between_the_batches_of_a_snapshot_which_is_made_later() -> None:
+    undisturbed = RunDirectory(Path("undisturbed"))
+    assert signalled().run(undisturbed) is True
+    assert len(SHIPPED) == 3 * BATCHES
+    for at in (1, 3, 4, 5, 7, 8, 10, 12):
+        run, snapshot = RunDirectory(Path(f"{at}")), 6 * ((at - 1) // BATCHES)
+        whole = at % BATCHES == 0  # the last batch has been begun: what is left is to write
+        if whole and snapshot == 12:
+            assert signalled(at).run(run) is True
+        else:
+            with pytest.raises(Interrupted) as caught:
+                signalled(at).run(run)
+            assert str(caught.value) == "stopped by SIGTERM " + (
+                f"at iteration {snapshot or 1}; everything is saved in {at}"
+                if whole
+                else "before the training began; nothing is lost"
+                if not snapshot
+                else f"in the snapshot of iteration {snapshot}; the training is saved in {at}, and the samples and the "
+                "generator of this iteration are made when it goes on"
+            )
+            assert (caught.value.exit_code, caught.value.directory) == (143, run.path)
+            assert EVENTS[-1] == ("end", "interrupted")
+            assert len(SHIPPED) == at, "none is begun after it"
+            seen = [event[1] for event in EVENTS if event[0] == "snapshot"]
+            assert signalled().run(run) is True
+            assert seen + [event[1] for event in EVENTS if event[0] == "snapshot"] == [0, 6, 12], at
+        assert files(run) == files(undisturbed), at
+
+
+@pytest.mark.usefixtures("_signalled")
+def test_a_snapshot_that_is_broken_off_twice_is_owed_until_it_is_made() -> None:
+    with pytest.raises(Interrupted):
+        signalled(3 * BATCHES - 1).run(RUN)
+    left = files(RUN)
+    for _ in range(2):
+        with pytest.raises(Interrupted, match="in the snapshot of iteration 12; the training is saved in run"):
+            signalled(2).run(RUN)
+        assert len(SHIPPED) == 2
+        assert files(RUN) == left
+    assert signalled().run(RUN) is True
+    assert len(SHIPPED) == BATCHES
+    assert EVENTS == [("start", 12), ("snapshot", 12, 12, [6, 12]), ("end", "finished")]
+    assert signalled().run(RUN) is False
 
 
 def test_other_pictures_than_the_run_was_begun_with_are_refused() -> None:

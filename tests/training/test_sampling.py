@@ -16,7 +16,7 @@ from ganlab.data.pictures import to_uint8
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.registry import registry
-from ganlab.training.sampling import BATCH, draw_samples, sample_columns, shipped_generator
+from ganlab.training.sampling import BATCH, BrokenOffError, draw_samples, sample_columns, shipped_generator
 from ganlab.training.state import State, buffer_rows, build_state
 
 CPU = torch.device("cpu")
@@ -118,3 +118,21 @@ def test_a_grid_with_labels_has_a_row_a_class(samples: int, columns: int, labels
 @pytest.mark.parametrize(("samples", "columns"), [(1, 1), (4, 2), (5, 3), (64, 8), (65, 9)])
 def test_a_grid_without_labels_is_nearly_square(samples: int, columns: int) -> None:
     assert sample_columns(parse_recipe(tiny(snapshot={"samples": samples})), IMAGES) == columns
+
+
+@pytest.mark.parametrize("batches", [0, 1, 3])
+def test_what_a_snapshot_computes_is_broken_off_between_two_batches(batches: int) -> None:
+    recipe, state = begun(moving_average={"statistics_batches": 1000}, snapshot={"samples": 10_000})
+    computed: list[object] = []
+
+    def stop() -> bool:
+        return len(computed) == batches
+
+    state.networks["generator"].register_forward_pre_hook(lambda *_: computed.append(None))
+    with pytest.raises(BrokenOffError):
+        shipped_generator(recipe, state, buffer_rows(state, Ranks(Place(0, 1, 0), CPU))[0], IMAGES, CPU, stop)
+    assert len(computed) == batches
+    computed.clear()
+    with pytest.raises(BrokenOffError):
+        draw_samples(recipe, state.networks["generator"], IMAGES, CPU, stop)
+    assert len(computed) == batches
