@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ganlab.durable import MARKER
 from ganlab.errors import DataError
+from ganlab.regular import read_regular
 
 UNLISTED = "__MACOSX"
 """The folder that macOS adds to archives."""
@@ -17,6 +18,7 @@ CACHE_TAG = "CACHEDIR.TAG"
 """The file by which programs know a folder for a cache."""
 CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 """How it begins (bford.info/cachedir)."""
+MOST_TAG_BYTES = 65536
 
 
 def walk_folder(
@@ -53,8 +55,7 @@ def _is_own(folder: str) -> bool:
     if os.path.isfile(f"{folder}/{MARKER}"):
         return True
     try:
-        with open(f"{folder}/{CACHE_TAG}", "rb") as file:
-            return file.read(len(CACHE_SIGNATURE)) == CACHE_SIGNATURE
+        return read_regular(Path(folder, CACHE_TAG), MOST_TAG_BYTES).startswith(CACHE_SIGNATURE)
     except OSError:
         return False
 

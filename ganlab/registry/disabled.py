@@ -11,8 +11,10 @@ from pathlib import Path
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError
 from ganlab.registry.entry_points import normalized
+from ganlab.regular import read_regular
 
 FILE = "plugins.toml"
+MOST_BYTES = 1_000_000
 _NOTE = "# What ganlab leaves out. Written by: ganlab plugins disable NAME, ganlab plugins enable NAME\n"
 
 
@@ -33,7 +35,7 @@ def disabled() -> frozenset[str]:
     if file is None:
         return frozenset()
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_regular(file, MOST_BYTES).decode())
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except OSError as error:

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 from ganlab.errors import PluginError
 from ganlab.registry.entry_points import HOST, Provider, normalized
 from ganlab.registry.lookup import registry
+from ganlab.regular import read_regular
 
 PYPROJECT = "pyproject.toml"
+MOST_BYTES = 1_000_000
 
 
 class Project(NamedTuple):
@@ -33,7 +35,7 @@ def read_project(folder: Path) -> Project:
     """Read what a folder's pyproject.toml offers. Raise `PluginError` with what to write instead."""
     path = folder / PYPROJECT
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_regular(path, MOST_BYTES).decode())
     except (ValueError, RecursionError) as error:
         raise PluginError(f"{path}: is not TOML: {error}") from error
     except OSError as error:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, replacing_file
 from ganlab.errors import GanlabError, RunError
+from ganlab.regular import read_regular
 from ganlab.training.checkpoint import begun_with
 
 RUNS = Path("runs")
@@ -74,7 +75,7 @@ class RunDirectory(NamedTuple):
     def _marker(self) -> dict[str, Any]:
         """What the marker says; nothing where there is none."""
         try:
-            table = json.loads((self.path / MARKER).read_bytes()[:MARKER_BYTES])
+            table = json.loads(read_regular(self.path / MARKER, MARKER_BYTES))
         except (OSError, ValueError, RecursionError):
             return {}
         return table if isinstance(table, dict) else {}

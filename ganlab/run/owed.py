@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 
 from ganlab.durable import OWN, replacing_file
+from ganlab.regular import read_regular
 from ganlab.run.directory import RunDirectory
 
 NOTE = f"{OWN}/owed.json"
@@ -20,9 +21,8 @@ def owe(directory: RunDirectory, iteration: int) -> None:
 
 def is_owed(directory: RunDirectory, iteration: int) -> bool:
     """Tell whether the snapshot of an iteration is still to be made."""
-    note = directory.path / NOTE
     try:
-        table = json.loads(note.read_bytes()[:NOTE_BYTES]) if note.is_file() else None
+        table = json.loads(read_regular(directory.path / NOTE, NOTE_BYTES))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(table, dict) and table.get("iteration") == iteration

@@ -116,3 +116,9 @@ def test_a_cache_in_the_folder_of_the_pictures_is_no_change_in_them(
     before = len(said)
     pack(dataset, "image_folder", lambda work, done, total: said.append(work))
     assert len(said) == before, "the third time it is there already"
+
+
+def test_a_pipe_in_place_of_a_cache_s_tag_is_no_tag() -> None:
+    Path("pictures/inner").mkdir(parents=True)
+    os.mkfifo("pictures/inner/CACHEDIR.TAG")
+    assert [path for path, _, _ in walk_folder("pictures")] == ["pictures", "pictures/inner"]

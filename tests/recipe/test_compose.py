@@ -221,3 +221,13 @@ def test_shipped_recipes_are_found_by_name(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(RecipeError) as caught:
             find_recipe(wrong)
         assert str(caught.value) == f"{wrong}: there is no such recipe{hint}"
+
+
+def test_a_pipe_or_a_device_is_no_recipe_and_no_base(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert failure(Path("/dev/zero")) == "/dev/zero: is not a file"
+    for base in (f"{tmp_path}/pipe", "/dev/zero"):
+        (tmp_path / "r.toml").write_text(f'extends = "{base}"')
+        said = failure(tmp_path / "r.toml")
+        assert said.startswith(f"{tmp_path}/r.toml:1: extends = ")
+        assert said.endswith(f"{base} is not a file")

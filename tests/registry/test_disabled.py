@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,15 @@ def test_without_a_home_there_is_no_place_for_settings(monkeypatch: pytest.Monke
     assert disabled() == frozenset()
     with pytest.raises(GanlabError, match="there is no home directory to keep settings in; set GANLAB_CONFIG"):
         write_disabled(["toy"])
+
+
+def test_a_pipe_or_a_device_in_its_place_is_not_waited_for() -> None:
+    FILE.parent.mkdir()
+    os.mkfifo(FILE)
+    for _ in range(2):
+        with pytest.raises(
+            GanlabError, match=r"config/plugins\.toml: cannot be read: it is a pipe or a device, not a file"
+        ):
+            disabled()
+        FILE.unlink(missing_ok=True)
+        FILE.symlink_to("/dev/zero")

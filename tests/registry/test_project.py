@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,3 +123,14 @@ def test_a_module_that_lies_elsewhere_is_refused(tmp_path: Path) -> None:
         pass
     assert str(caught.value) == (f'{folder}/pyproject.toml: model "toy" is json:Toy, but there is no json in {folder}')
     assert (registry.providers(), sys.path) == (before, path)
+
+
+@pytest.mark.parametrize("special", ["pipe", "/dev/zero"])
+def test_a_pipe_or_a_device_for_a_pyproject_is_not_waited_for(special: str, tmp_path: Path) -> None:
+    os.mkfifo("pipe")
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy/pyproject.toml").symlink_to(Path(special).absolute())
+    with pytest.raises(
+        PluginError, match=r"toy/pyproject\.toml cannot be read: it is a pipe or a device, not a file; name"
+    ):
+        read_project(tmp_path / "toy")

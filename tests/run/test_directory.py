@@ -221,3 +221,10 @@ def test_a_pipe_in_place_of_the_index_is_no_index() -> None:
     enter_in_index(RunDirectory(Path("run")), "toy", said.append)
     assert len(said) == 1
     assert "is not ganlab's" in said[0]
+
+
+def test_a_pipe_in_place_of_the_marker_proves_nothing() -> None:
+    Path("run/.ganlab").mkdir(parents=True)
+    os.mkfifo("run/.ganlab/run.json")
+    run = RunDirectory(Path("run"))
+    assert (run.is_run, run.begun_in) == (False, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
@@ -20,6 +21,8 @@ ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """What precedes a member in a zip: signature, then the lengths of the name and of the extra field that follow it."""
 ENCRYPTED = 0x1
+LARGEST_DIRECTORY = 256 << 20
+"""Bytes of a zip's list of members: about two million pictures."""
 
 
 class FileStore(ABC):
@@ -85,12 +88,31 @@ class Archive(FileStore):
         return data
 
 
+class _Bounded(io.FileIO):
+    """A zip whose list of members is read whole only where it is no longer than one of pictures can be."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > LARGEST_DIRECTORY:
+            raise DataError(
+                f"{self.name} claims a list of its members of {size:,} bytes; up to {LARGEST_DIRECTORY:,} are read: "
+                "unpack it and set dataset.root to the folder"
+            )
+        return super().read(size) or b""
+
+
 def open_file_store(path: Path, limit: int) -> FileStore:
     """Open the folder or zip at `path`; no file of more than `limit` bytes will be read. Raise `DataError`."""
     try:
+        refuse_special(path)
         return Folder(path, limit) if path.is_dir() else Archive(path, limit)
     except OSError as error:
         raise DataError(f"cannot read {path.absolute()}: {error.strerror or error}") from error
+
+
+def refuse_special(path: Path) -> None:
+    """Raise `DataError` for a pipe, which would be waited for, and for a device, which may not end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path} is a pipe or a device, neither a file nor a folder; set dataset.root to one of these")
 
 
 def web_page(data: bytes) -> bool:
@@ -127,7 +149,7 @@ def _left_out(names: Iterable[str]) -> list[str]:
 
 def _members(path: Path) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
         raise DataError(f"{path} {_what_it_is(path)}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlab import DataError, Dataset, Source
-from ganlab.standard.datasets.archives import open_file_store
+from ganlab.standard.datasets.archives import open_file_store, refuse_special
 from ganlab.standard.datasets.image_folder import Files, largest_file
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class CelebA(Dataset):
     def open(self) -> Source:
         """Find the pictures, in the order of their numbers."""
         root = Path(os.path.expanduser(self.root))
+        refuse_special(root)
         place = _aligned_pictures(root)
         if place is None:
             raise DataError(f"no CelebA pictures in {root}\n{_where_to_get_it(root)}")

@@ -5,17 +5,20 @@ torchvision's reader unpickles them, which runs whatever a file says. Here nothi
 
 from __future__ import annotations
 
+import gzip
+import io
 import pickletools
 import tarfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pydantic import PositiveInt
 
 from ganlab import DataError, Dataset, Source
+from ganlab.standard.datasets.archives import refuse_special
 from ganlab.standard.datasets.published import Arrays, Split, expanded, fetch, not_there
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ SHAPE = (3, 32, 32)
 PICTURE_BYTES = 3 * 32 * 32
 LARGEST_BATCH_BYTES = 64 << 20
 """Twice what a batch of 10,000 pictures takes."""
+LARGEST_ARCHIVE_BYTES = 1 << 30
+"""Five times what the archive holds."""
 MOST_OPCODES = 1_000_000
 """A batch of 10,000 pictures has about 40,000."""
 KEYS = {"data", "labels", "filenames", "batch_label"}
@@ -62,6 +67,7 @@ class CIFAR10(Dataset):
 
     def open(self) -> Source:
         """Read the batches of the split, downloaded if need be; the archive is read in place."""
+        refuse_special(expanded(self.root))
         place = self._found()
         if place is None:
             place = self._expected()
@@ -123,15 +129,43 @@ def _from_folder(path: Path, names: Sequence[str]) -> dict[str, bytes]:
 
 def _from_archive(path: Path, names: Sequence[str]) -> dict[str, bytes]:
     """Read members in place: nothing is extracted, so no name and no link in the archive leads anywhere."""
-    data = {}
-    with tarfile.open(path) as archive:
+    data, total = {}, 0
+    with _unpacked(path) as file, tarfile.open(fileobj=_Bounded(path, file), mode="r:") as archive:
         for member in archive:
             _check_size(member.size, path, member.name)
+            total += member.size
+            if total > LARGEST_ARCHIVE_BYTES:
+                raise DataError(f"{path} holds more than {LARGEST_ARCHIVE_BYTES:,} bytes, which CIFAR-10 does not")
             name = PurePosixPath(member.name).name
-            file = archive.extractfile(member) if member.isreg() and name in names else None
-            if file is not None:
-                data[name] = file.read()
+            content = archive.extractfile(member) if member.isreg() and name in names else None
+            if content is not None:
+                data[name] = content.read()
     return data
+
+
+def _unpacked(path: Path) -> BinaryIO:
+    """Open a tar archive, gzipped as it is published or not."""
+    with path.open("rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    return cast("BinaryIO", gzip.open(path)) if gzipped else path.open("rb")
+
+
+class _Bounded(io.RawIOBase):
+    """A file of which no more is read at once than a batch has: tarfile reads headers as long as they claim to be."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path, self._file = path, file
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not 0 <= size <= LARGEST_BATCH_BYTES:
+            raise DataError(f"{self._path} claims a header of {size:,} bytes: it is no archive of CIFAR-10")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def _check_size(size: int, path: Path, name: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import PositiveInt
 
 from ganlab import DataError, Dataset, Source
+from ganlab.standard.datasets.archives import refuse_special
 from ganlab.standard.datasets.published import Arrays, Split, expanded, fetch, not_there
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class MNIST(Dataset):
 
     def open(self) -> Source:
         """Read the files of the split, downloaded if need be."""
+        refuse_special(expanded(self.root))
         files = self._files()
         fetch_missing(files, self, "MNIST", put(files))
         return Arrays("MNIST", *read(files))
@@ -82,6 +84,7 @@ class FashionMNIST(Dataset):
         """Read the files of the split, downloaded if need be."""
         files = self._files()
         if self.split != "shipped":
+            refuse_special(expanded(self.root))
             remedy = (
                 'set dataset.split = "shipped" for the 10,000 pictures that come with ganlab, or '
                 f"{put(files)} (Debian's package dataset-fashion-mnist has them)"

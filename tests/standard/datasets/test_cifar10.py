@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 import tarfile
 from pathlib import Path
@@ -106,3 +107,27 @@ def test_a_damaged_archive_says_what_to_do(tmp_path: Path, damage: str) -> None:
     with pytest.raises(DataError) as caught:
         CIFAR10(root=tmp_path).open()
     assert str(caught.value) == f"{path} is no whole tar archive; delete it, and it can be fetched again"
+
+
+def sparse_tar(path: Path, *members: tarfile.TarInfo) -> Path:
+    """Write members without their contents: the file takes no space."""
+    with path.open("wb") as file:
+        for info in members:
+            file.write(info.tobuf())
+            file.seek(-(-info.size // 512) * 512, 1)
+        file.truncate()
+    return path
+
+
+def test_an_archive_that_claims_more_than_there_is_room_for_is_not_read(tmp_path: Path) -> None:
+    header = sparse_tar(tmp_path / "header.tar", member("x", type=tarfile.XHDTYPE, size=1 << 32))
+    with pytest.raises(DataError, match=r"header\.tar claims a header of 4,294,967,296 bytes: it is no archive of CIF"):
+        CIFAR10(root=header).open()
+    many = sparse_tar(tmp_path / "many.tar", *(member(f"{number}", size=64 << 20) for number in range(17)))
+    with pytest.raises(DataError, match=r"many\.tar holds more than 1,073,741,824 bytes, which CIFAR-10 does not"):
+        CIFAR10(root=many).open()
+    empty = tmp_path / "empty.tar"
+    empty.touch()
+    os.truncate(empty, 1 << 40)
+    with pytest.raises(DataError, match=r"empty\.tar does not contain data_batch_1"):
+        CIFAR10(root=empty).open()

@@ -18,6 +18,7 @@ from stand_ins import jpeg_bytes, pictures, png_bytes, write_files, write_zip
 
 from ganlab import DataError, Source
 from ganlab.data.packing import Packed, pack
+from ganlab.registry import registry
 from ganlab.standard.datasets.archives import ENDINGS
 from ganlab.standard.datasets.image_folder import ImageFolder
 
@@ -214,3 +215,34 @@ def test_odd_but_valid_pictures_are_taken(tmp_path: Path) -> None:
     assert images[2, :, 5, 5].tolist() == [10, 20, 30]
     assert images[3].min() >= 250
     assert np.array_equal(images[4], np.rot90(PICTURES[0], -1).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("name", ["image_folder", "celeba", "mnist", "fashion_mnist", "cifar10"])
+@pytest.mark.parametrize("special", ["pipe", "/dev/zero"])
+def test_a_pipe_or_a_device_for_a_root_is_not_waited_for(name: str, special: str) -> None:
+    os.mkfifo("pipe")
+    dataset = registry.get("dataset", name)(root=Path(special))
+    with pytest.raises(
+        DataError, match=f"^{special} is a pipe or a device, neither a file nor a folder; set dataset.root"
+    ):
+        pack(dataset, name, lambda *_: None)
+
+
+def test_a_huge_zip_is_judged_by_its_end_alone(tmp_path: Path) -> None:
+    """A file of a terabyte that takes no space, and claims a list of its members of nearly all of it."""
+    path, size = tmp_path / "huge.zip", 1 << 40
+    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size - 200, 0)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, size - 200, 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    with path.open("wb") as file:
+        file.seek(size - 200)
+        file.write(record + locator + end)
+    with pytest.raises(
+        DataError, match=f"huge.zip claims a list of its members of {size - 200:,} bytes; up to 268,435,456"
+    ):
+        ImageFolder(root=path).open()
+    path.unlink()
+    path.touch()
+    os.truncate(path, size)
+    with pytest.raises(DataError, match=r"huge\.zip is neither a folder nor a zip"):
+        ImageFolder(root=path).open()
