@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.generator.file import Artefact
+from ganlab.generator.file import Artefact, Outline
 from ganlab.hardware.cores import physical_cores
 from ganlab.messages import one_line
 
@@ -21,12 +21,22 @@ Compute = Callable[[Floats, Labels | None], Floats]
 """From z `(N, latent_dim)` and, for a conditional generator, labels `(N,)` to images `(N, C, H, W)`."""
 
 
+def check_outline(outline: Outline) -> None:
+    """Refuse a file that cannot be computed, by what it says about itself. Loads torch for a safetensors file alone."""
+    if outline.kind != "safetensors":
+        return
+    try:
+        import torch  # noqa: F401  # without it, nothing of the file is worth reading
+    except ImportError as error:
+        raise GanlabError(f"{outline.path}: needs torch; an exported .onnx file does without it") from error
+    from ganlab.generator.network import refuse_unlike
+
+    refuse_unlike(outline)
+
+
 def with_torch(artefact: Artefact, device: str) -> Compute:
     """Return the function from latents and labels to images that the built network is."""
-    try:
-        import torch
-    except ImportError as error:
-        raise GanlabError(f"{artefact.path}: needs torch; an exported .onnx file does without it") from error
+    import torch
 
     from ganlab.generator.network import load_network
     from ganlab.hardware.device import choose_device, tf32, usual_modes

@@ -18,7 +18,7 @@ from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.generator.file import KEY, Artefact, read_artefact
 from ganlab.generator.generator import BATCH, load_generator
 from ganlab.generator.metadata import UNSEALED
-from ganlab.generator.network import load_network, model_of
+from ganlab.generator.network import load_network, model_of, refuse_unlike
 from ganlab.hardware.memory import memory_errors
 from ganlab.interfaces import Exporter
 from ganlab.recipe.recipe import make_component
@@ -78,7 +78,7 @@ def export(
     """
     from ganlab.hardware.device import usual_modes
 
-    artefact = read_artefact(source)
+    artefact = read_artefact(source, refuse_unlike)
     provider = registry.provider("exporter", exporter)
     if isinstance(options, Mapping):
         options = [f"{key}={dump_value(value)}" for key, value in options.items()]

@@ -6,7 +6,7 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
@@ -32,6 +32,22 @@ PIECE = 1 << 20
 """Bytes that are hashed at once."""
 DTYPE_BYTES = {"BOOL": 1, "BF16": 2} | {f"{kind}{8 * size}": size for kind in "FIU" for size in (1, 2, 4, 8)}
 """Of the number types of a safetensors file that generators are made of; the library knows the others."""
+DTYPE_NAMES = {"BOOL": "bool", "BF16": "bfloat16"} | {
+    f"{letter}{8 * size}": f"{name}{8 * size}"
+    for letter, name in {"F": "float", "I": "int", "U": "uint"}.items()
+    for size in (1, 2, 4, 8)
+}
+"""What torch calls them."""
+
+
+class Outline(NamedTuple):
+    """What a generator file says about itself; its weights have not been read, nor its checksum compared."""
+
+    path: Path
+    kind: Literal["safetensors", "onnx"]
+    metadata: Metadata
+    forms: Mapping[str, str]
+    """Type and shape of each tensor, such as `float32 (16, 6)`; of a safetensors file alone."""
 
 
 class Artefact(NamedTuple):
@@ -70,24 +86,26 @@ def write_generator(path: Path | str, generator: nn.Module, metadata: Metadata) 
         temporary.write_bytes(data)
 
 
-def read_artefact(path: Path | str) -> Artefact:
+def read_artefact(path: Path | str, check: Callable[[Outline], None] = lambda outline: None) -> Artefact:
     """Read a generator file, or a run's `generator.safetensors`, without believing it.
 
-    What it is, is told from its bytes, and everything that it says about itself is judged before the rest is read.
+    What it is, is told from its bytes, and everything that it says about itself is judged before the rest is read,
+    by `check` as well, which raises for what it will not have.
     Nothing in it is executed, and time and memory are bounded by its size. Raises `ArtefactError` where it is
     anything but an undamaged generator.
     """
     path = _regular_file(Path(path))
     try:
         with path.open("rb") as file:
-            kind, metadata = _judged(path, file)
+            outline = _judged(path, file)
+            check(outline)
             data = file.read()
     except OSError as error:
         raise _unreadable(path, error) from error
     except MemoryError as error:
         raise ArtefactError(f"{path}: has {path.stat().st_size:,} bytes, more than there is memory for") from error
-    _check_seal(path, metadata, (data[start : start + PIECE] for start in range(0, len(data), PIECE)))
-    return Artefact(path, kind, metadata, data)
+    _check_seal(path, outline.metadata, (data[start : start + PIECE] for start in range(0, len(data), PIECE)))
+    return Artefact(path, outline.kind, outline.metadata, data)
 
 
 def read_metadata(path: Path | str) -> Metadata:
@@ -98,7 +116,7 @@ def read_metadata(path: Path | str) -> Metadata:
     path = _regular_file(Path(path))
     try:
         with path.open("rb") as file:
-            _, metadata = _judged(path, file)
+            metadata = _judged(path, file).metadata
             _check_seal(path, metadata, iter(partial(file.read, PIECE), b""))
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -188,18 +206,20 @@ def _regular_file(path: Path) -> Path:
     return path
 
 
-def _judged(path: Path, file: BinaryIO) -> tuple[Literal["safetensors", "onnx"], Metadata]:
+def _judged(path: Path, file: BinaryIO) -> Outline:
     """Return what a file is and what it says about itself; it is left at its beginning, its weights unread."""
     size = os.fstat(file.fileno()).st_size
     kind = _kind(path, file.read(512))
     file.seek(0)
     text: str | bytes
+    forms: Mapping[str, str] = {}
     if kind == "safetensors":
-        text = _safetensors_metadata(path, file.read(8 + HEADER_LIMIT), size)
+        header = _safetensors_header(path, file.read(8 + HEADER_LIMIT), size)
+        text, forms = _safetensors_metadata(path, header), _forms(header)
     else:
         text = _onnx_metadata(path, file, size)
     file.seek(0)
-    return kind, Metadata.from_json(text, str(path))
+    return Outline(path, kind, Metadata.from_json(text, str(path)), forms)
 
 
 def _kind(path: Path, start: bytes) -> Literal["safetensors", "onnx"]:
@@ -225,8 +245,8 @@ def _kind(path: Path, start: bytes) -> Literal["safetensors", "onnx"]:
     raise ArtefactError(f"{path}: {what}")
 
 
-def _safetensors_metadata(path: Path, start: bytes, size: int) -> str:
-    """Return our metadata from a safetensors file of `size` bytes that begins with `start`, if it is within limits.
+def _safetensors_header(path: Path, start: bytes, size: int) -> Mapping[str, Any]:
+    """Return the header of a safetensors file of `size` bytes that begins with `start`, if it is within limits.
 
     The library takes 20 seconds and a gigabyte for a header of 17 MB, so it never sees one.
     """
@@ -240,6 +260,10 @@ def _safetensors_metadata(path: Path, start: bytes, size: int) -> str:
     if end != size:
         problem = "is cut short" if end > size else "has something behind its end"
         raise ArtefactError(f"{path}: {problem}: it has {size} bytes, its header promises {end}")
+    return header
+
+
+def _safetensors_metadata(path: Path, header: Mapping[str, Any]) -> str:
     match header.get("__metadata__"):
         case {"ganlab": str(text)}:
             return text
@@ -268,6 +292,24 @@ def _extent(path: Path, header: Mapping[str, Any]) -> int:
             raise _invalid(path, "its tensors do not lie one behind the other")
         last = end
     return last
+
+
+def _forms(header: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tensors' types and shapes, in the words of `form`; a type that is not known as the header has it."""
+    return {
+        name: f"{DTYPE_NAMES.get(str(entry.get('dtype')), entry.get('dtype'))} {_shape(entry.get('shape'))}"
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def _shape(shape: object) -> str:
+    return str(tuple(shape)) if isinstance(shape, list) else "of no shape"
+
+
+def form(tensor: Tensor) -> str:
+    """Return a tensor's type and shape in words, such as `float32 (16, 6)`."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
 
 
 def _bytes_of(entry: Mapping[str, Any]) -> int | None:

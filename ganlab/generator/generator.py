@@ -13,7 +13,7 @@ import numpy as np
 from ganlab.data.latents import Latent
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.generator.backends import Compute, Floats, Labels, with_onnxruntime, with_torch
+from ganlab.generator.backends import Compute, Floats, Labels, check_outline, with_onnxruntime, with_torch
 from ganlab.generator.file import read_artefact
 from ganlab.generator.metadata import Metadata
 from ganlab.hardware.memory import memory_errors
@@ -131,7 +131,7 @@ def load_generator(path: Path | str, device: str = "auto") -> Generator:
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
         raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
-    artefact = read_artefact(path)
+    artefact = read_artefact(path, check_outline)
     load = with_torch if artefact.kind == "safetensors" else with_onnxruntime
     with memory_errors(lambda: f"out of memory while loading {artefact.path}"):
         return Generator(str(artefact.path), artefact.metadata, load(artefact, device))

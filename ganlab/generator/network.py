@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ganlab.errors import ArtefactError, PluginError
-from ganlab.generator.file import Artefact, distinct_tensors, read_tensors
+from ganlab.generator.file import Artefact, Outline, distinct_tensors, form, read_tensors
 from ganlab.generator.metadata import (
     DataRecord,
     LatentRecord,
@@ -26,7 +26,7 @@ from ganlab.registry.loading import blaming
 from ganlab.registry.lookup import HERE, registry
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 def describe(
@@ -67,20 +67,37 @@ def _loaded(artefact: Artefact) -> nn.Module:
     path, images = artefact.path, artefact.metadata.images
     model = model_of(artefact)
     tensors = read_tensors(artefact)
+    saved = {name: form(tensor) for name, tensor in tensors.items()}
     # First without memory: what a hostile file claims must not be allocated before it is known to be in the file.
     sketch = _sketch(model, images)
     if sketch is not None:
-        _compare(artefact, distinct_tensors(sketch), tensors)
+        _compare(artefact, sketch, saved)
     with blaming(f"{path}: {_called(artefact)}", "cannot build its generator"):
         generator = _build(model, images)
-    _compare(artefact, distinct_tensors(generator), tensors)
+    _compare(artefact, generator, saved)
     first: dict[int, str] = {}
     state = generator.state_dict(keep_vars=True)
     generator.load_state_dict({name: tensors[first.setdefault(id(tensor), name)] for name, tensor in state.items()})
     return generator.eval().requires_grad_(False)
 
 
-def model_of(artefact: Artefact) -> Model:
+def refuse_unlike(outline: Outline) -> None:
+    """Compare the tensors that a safetensors file promises with those of its model, before they are read.
+
+    Raises `ArtefactError` where they differ, and where `load_network` would refuse the model. A model that cannot be
+    built without values is compared when it is loaded.
+    """
+    from ganlab.hardware.device import usual_modes
+
+    if outline.kind != "safetensors":
+        return
+    with usual_modes():
+        sketch = _sketch(model_of(outline), outline.metadata.images)
+    if sketch is not None:
+        _compare(outline, sketch, outline.forms)
+
+
+def model_of(artefact: Artefact | Outline) -> Model:
     """Return the model that the artefact names, with the options that it holds."""
     path, metadata = artefact.path, artefact.metadata
     record = metadata.model
@@ -141,32 +158,30 @@ def _sketch(model: Model, images: ImageSpec) -> nn.Module | None:
         return None
 
 
-def _compare(artefact: Artefact, expected: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that are not exactly those of the generator."""
+def _compare(artefact: Artefact | Outline, generator: nn.Module, saved: Mapping[str, str]) -> None:
+    """Refuse tensors, given by their forms, that are not exactly those of the generator."""
+    expected = {name: form(tensor) for name, tensor in distinct_tensors(generator).items()}
     problems = []
     if missing := [shown(name) for name in expected if name not in saved]:
         problems.append(f"missing: {listed(missing)}")
     if unknown := [shown(name) for name in sorted(saved) if name not in expected]:
         problems.append(f"not known: {listed(unknown)}")
-    both = [name for name in expected if name in saved]
     if unlike := [
-        f"{shown(name)} is {_form(saved[name])} instead of {_form(expected[name])}"
-        for name in both
-        if _form(saved[name]) != _form(expected[name])
+        f"{shown(name)} is {saved[name]} instead of {expected[name]}"
+        for name in expected
+        if name in saved and saved[name] != expected[name]
     ]:
         problems.append(f"unlike: {listed(unlike)}")
     if problems:
+        # The checksum of a file whose weights have not been read is not known to fit.
+        remedy = ", or copy the file again: it may be damaged" if isinstance(artefact, Outline) else ""
         raise ArtefactError(
             f"{artefact.path}: its tensors are not those of {_called(artefact)}: {'. '.join(problems)}. "
-            "Install the version of the plugin that it was trained with"
+            f"Install the version of the plugin that it was trained with{remedy}"
         )
 
 
-def _form(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-
-
-def _called(artefact: Artefact) -> str:
+def _called(artefact: Artefact | Outline) -> str:
     record = artefact.metadata.model
     origin = f" ({f'{record.distribution} {record.version}'.strip()})" if record.distribution else ""
     return f'model "{record.name}"{origin}'

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import struct
 import sys
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -13,7 +17,9 @@ from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, reseale
 from torch import nn
 
 from ganlab.errors import ArtefactError, PluginError
-from ganlab.generator.file import read_artefact, write_generator
+from ganlab.generator.export import export
+from ganlab.generator.file import Outline, form, read_artefact, write_generator
+from ganlab.generator.generator import load_generator
 from ganlab.generator.network import load_network
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.registry import registry
@@ -148,6 +154,43 @@ def test_a_claimed_size_is_compared_before_it_is_allocated(tmp_path: Path) -> No
     finally:
         registry.remove("model", "sized")
     assert Sized.made == [("meta", 1), ("cpu", 1), ("meta", 3_000_000_000)]
+
+
+GB = 10**9
+
+
+@pytest.mark.parametrize("command", [load_generator, lambda path: export(path, "onnx")], ids=["load", "export"])
+def test_what_a_huge_file_promises_is_compared_with_the_model_before_it_is_read(
+    tmp_path: Path, command: Callable[[Path], object]
+) -> None:
+    """A file of 10 GB that takes no space, and whose header is consistent: more than there is memory for."""
+    entry = {"dtype": "F32", "shape": [2500, 1000, 1000], "data_offsets": [0, 10 * GB]}
+    text = json.dumps({"__metadata__": {"ganlab": about().to_json()}, "0.weight": entry}).encode()
+    path = tmp_path / "generator.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+    os.truncate(path, path.stat().st_size + 10 * GB)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtefactError) as caught:
+            command(path)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+    assert "'0.weight' is float32 (2500, 1000, 1000) instead of float32 (16, 6)" in str(caught.value)
+    assert str(caught.value).endswith("that it was trained with, or copy the file again: it may be damaged")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int8, torch.uint8, torch.bool])
+def test_the_header_calls_types_and_shapes_what_torch_does(tmp_path: Path, dtype: torch.dtype) -> None:
+    values = {"a": torch.zeros(3, dtype=dtype), "b": torch.zeros((), dtype=dtype), "c": torch.zeros(2, 0, dtype=dtype)}
+    holder = nn.Module()
+    for name, value in values.items():
+        holder.register_buffer(name, value)
+    write_generator(tmp_path / "g", holder, about())
+    found: list[Outline] = []
+    read_artefact(tmp_path / "g", found.append)
+    assert found[0].forms == {name: form(value) for name, value in values.items()}
+    assert form(values["a"]) == f"{str(dtype)[6:]} (3,)"
 
 
 class Particular(Model):
