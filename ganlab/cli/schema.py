@@ -8,7 +8,9 @@ import click
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write, instead of to stdout.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write, a .json file, instead of to stdout."
+)
 def schema(out: Path | None) -> None:
     """Write JSON Schema of a recipe: ganlab's tables and the options of every component that is installed.
 
@@ -22,8 +24,11 @@ def schema(out: Path | None) -> None:
     import json
 
     from ganlab.durable import replacing_file
-    from ganlab.recipe.json_schema import recipe_schema
+    from ganlab.errors import GanlabError
+    from ganlab.recipe.json_schema import FILE, recipe_schema
 
+    if out is not None and out.suffix.lower() != ".json":  # a recipe is what people have at hand here
+        raise GanlabError(f"{out}: a JSON Schema is a .json file; name one with --out, such as {FILE}")
     found = recipe_schema()
     for sentence in found.left_open:
         click.echo(f"ganlab: left unchecked: {sentence}", err=True)
