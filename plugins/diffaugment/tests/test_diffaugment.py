@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 from ganlab_diffaugment import DiffAugment, transforms
+from synchronisations import Synchronisations
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import ganlab
 from ganlab import RecipeError
@@ -209,21 +209,9 @@ def test_half_precision_pictures_are_changed_as_well() -> None:
     assert plain.grad.isfinite().all()
 
 
-class _Synchronisations(TorchDispatchMode):
-    """Counts the operations that make the host wait for the device, or that have shapes which depend on values."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        self.count += any(name in str(func) for name in ("_local_scalar_dense", "nonzero", "masked_select"))
-        return func(*args, **(kwargs or {}))
-
-
 def test_nothing_waits_for_the_device() -> None:
     plain = torch.randn(2, 3, 16, 16, requires_grad=True)
-    with _Synchronisations() as synchronisations:
+    with Synchronisations() as synchronisations:
         ALL.augment(plain).sum().backward()
         assert synchronisations.count == 0
         torch.ones(()).item()

@@ -16,8 +16,8 @@ import pytest
 import torch
 from ganlab_gan_losses import Hinge, LeastSquares, Logistic, Relativistic, Wasserstein
 from pydantic import ValidationError
+from synchronisations import Synchronisations
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import ganlab
 from ganlab import Batch, ImageSpec, Iteration, Loss, Model, RecipeError, Update
@@ -384,22 +384,10 @@ def test_labels_go_to_both_networks_with_the_batch_they_belong_to(loss: Loss) ->
     assert set(D.labels) == {0, 1}
 
 
-class _Synchronisations(TorchDispatchMode):
-    """Counts the operations that make the host wait for the device."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        self.count += "_local_scalar_dense" in str(func)
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("loss", PENALISED, ids=repr)
 def test_an_iteration_never_waits_for_the_device(loss: Loss) -> None:
     pair = networks()
-    with _Synchronisations() as synchronisations:
+    with Synchronisations() as synchronisations:
         for update in loss.updates(pair, batches(), START):
             differentiate(pair, update)
         assert synchronisations.count == 0

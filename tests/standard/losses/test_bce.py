@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from synchronisations import Synchronisations
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab import Batch, Iteration, Update
 from ganlab.standard.losses.bce import BCE
@@ -231,21 +231,9 @@ def test_labels_go_to_both_networks_with_the_batch_they_belong_to(generator_firs
     assert D.labels == (generator_real_fake if generator_first else real_fake_generator)
 
 
-class _Synchronisations(TorchDispatchMode):
-    """Counts the operations that make the host wait for the device."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        self.count += "_local_scalar_dense" in str(func)
-        return func(*args, **(kwargs or {}))
-
-
 def test_an_iteration_never_waits_for_the_device() -> None:
     pair = networks()
-    with _Synchronisations() as synchronisations:
+    with Synchronisations() as synchronisations:
         for update in BCE(discriminator_steps=2).updates(pair, batches(), START):
             differentiate(pair, update)
         assert synchronisations.count == 0
