@@ -93,7 +93,7 @@ def check_with_a_plugin_that(does: str, folder: Path, first: str = "") -> tuple[
     ended = subprocess.run(
         [sys.executable, "-c", code, "recipes", "check", "toy.toml"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
         capture_output=True,
         text=True,
         check=False,
