@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,15 @@ Size = PositiveInt | tuple[PositiveInt, PositiveInt]
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 """A colour as `#rrggbb`."""
 
+
+def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] >= bounds[1]:
+        raise ValueError("must be [low, high] with low below high")
+    return bounds
+
+
+Bounds = Annotated[tuple[float, float], AfterValidator(_ascending)]
+"""`[low, high]`, low below high."""
 
 Distribution = Literal["normal", "uniform"]
 """What z is drawn from: standard normal, or uniform on [-1, 1]."""
@@ -176,6 +185,9 @@ class Dataset(Component):
     """Mirror each picture left to right with probability 1/2, anew in each epoch."""
     background: Colour = "#ffffff"
     """Colour that shows through transparent pixels, as `#rrggbb`."""
+    range: Literal["full", "data"] | Bounds = "full"
+    """Which values become black and white in a picture of more than 8 bits. `"full"`: the least and the greatest that
+    the file can hold; `"data"`: those that the picture has; `[low, high]`: these, in the file's own numbers."""
     on_bad: Literal["error", "skip"] = "error"
     """What an unreadable picture does: stop with a list, or be left out and counted."""
     max_pixels: PositiveInt = 64_000_000

@@ -120,6 +120,7 @@ def test_the_shape_of_the_pictures_is_written_once() -> None:
         ("on_bad", ["error", "skip"], ["stop"]),
         ("channels", [1, 3, 4], [0, -1]),
         ("max_pixels", [1], [0]),
+        ("range", ["full", "data", (0, 4095), (-1.5, 2)], ["12 bits", (4095, 0), (1, 1), (0,), (0, float("nan")), 8]),
     ],
 )
 def test_options_of_every_dataset_have_their_bounds(option: str, good: list[Any], bad: list[Any]) -> None:

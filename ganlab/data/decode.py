@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from ganlab.data.colour import as_mode
+from ganlab.data.depth import Range, UnfitError, read_deep, to_8_bits
+from ganlab.data.findings import Findings
 from ganlab.interfaces import Dataset, size_pair
 
 if TYPE_CHECKING:
@@ -23,10 +26,6 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """The PIL mode of each number of channels that pictures can have."""
 
 
-class UnfitError(ValueError):
-    """A picture that cannot be used; the message is the reason."""
-
-
 class Target(NamedTuple):
     """What every picture of a dataset is turned into."""
 
@@ -36,6 +35,7 @@ class Target(NamedTuple):
     crop: Literal["center", "none"] | tuple[int, int]
     background: str
     max_pixels: int
+    range: Range = "full"
 
 
 def target_of(dataset: Dataset) -> Target:
@@ -47,14 +47,19 @@ def target_of(dataset: Dataset) -> Target:
         crop if crop == "center" or crop == "none" else size_pair(crop),
         dataset.background,
         dataset.max_pixels,
+        dataset.range,
     )
 
 
-def decode(picture: Image.Image | Pixels, target: Target) -> Pixels:
-    """Return `picture` as `(C, H, W)`, uint8. Raise `UnfitError` where it cannot be used, or what PIL raises."""
+def decode(picture: Image.Image | Pixels, target: Target, findings: Findings | None = None) -> Pixels:
+    """Return `picture` as `(C, H, W)`, uint8, and count in `findings` what is to be said of it.
+
+    Raise `UnfitError` where it cannot be used, or what PIL raises.
+    """
+    findings = Findings() if findings is None else findings
     if isinstance(picture, np.ndarray):
-        return _decode_array(picture, target)
-    return _decode_image(picture, target)
+        return _decode_array(picture, target, findings)
+    return _decode_image(picture, target, findings)
 
 
 def crop_box(width: int, height: int, target: Target) -> Box:
@@ -74,21 +79,23 @@ def crop_box(width: int, height: int, target: Target) -> Box:
     return (left, top, left + columns, top + rows)
 
 
-def _decode_image(image: Image.Image, target: Target) -> Pixels:
+def _decode_image(image: Image.Image, target: Target, findings: Findings) -> Pixels:
     _check_size(*image.size, target)
     if target.channels not in MODES:
         raise UnfitError(f"is a picture, which can have 1, 3 or 4 channels, not {target.channels}")
+    deep = read_deep(image)
     turn = _turn(image)
     box = crop_box(*(image.size[::-1] if _swaps(turn) else image.size), target)
     scale = _draft(image, box, target)
+    shallow = image if deep is None else to_8_bits(deep, target.range, findings)
     if turn is not None:
-        image = image.transpose(turn)
-    image = _as_mode(image, MODES[target.channels], target.background)
-    pixels = np.asarray(_fit(image, box, scale, target))
+        shallow = shallow.transpose(turn)
+    shallow = as_mode(shallow, MODES[target.channels], target.background)
+    pixels = np.asarray(_fit(shallow, box, scale, target))
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def _decode_array(array: Pixels, target: Target) -> Pixels:
+def _decode_array(array: Pixels, target: Target, findings: Findings) -> Pixels:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape:
         raise UnfitError(f"is an array {array.shape} of {array.dtype}, not uint8 (H, W) or (H, W, C)")
     planes = array[:, :, None] if array.ndim == 2 else array
@@ -101,7 +108,7 @@ def _decode_array(array: Pixels, target: Target) -> Pixels:
 
     if channels in MODES and target.channels in MODES:
         plain = planes[:, :, 0] if channels == 1 else planes
-        return _decode_image(Image.fromarray(np.ascontiguousarray(plain)), target)
+        return _decode_image(Image.fromarray(np.ascontiguousarray(plain)), target, findings)
     if channels != target.channels:
         raise UnfitError(f"has {channels} channels, which cannot become {target.channels}")
     fitted = [_fit(Image.fromarray(np.ascontiguousarray(planes[:, :, i])), box, 1.0, target) for i in range(channels)]
@@ -155,33 +162,6 @@ def _draft(image: Image.Image, box: Box, target: Target) -> float:
     full = image.size[0]
     drafted = image.draft(None, (-(-full // factor), -(-image.size[1] // factor)))
     return 1.0 if drafted is None else drafted[1][2] / full
-
-
-def _as_mode(image: Image.Image, mode: str, background: str) -> Image.Image:
-    """Convert a decoded picture to `mode`, its transparent pixels to `background` unless the mode keeps them."""
-    from PIL import Image
-
-    if image.mode == "F":
-        raise UnfitError("has floating-point pixels, whose range is not known; save it with 8 or 16 bits")
-    if image.mode == "I" and image.format != "PPM":
-        raise UnfitError("has 32-bit pixels, whose range is not known; save it with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        image = _from_16_bit(image)
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        if mode != "RGBA":
-            image = Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
-    elif image.mode == "P":
-        image = image.convert("RGB")
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Scale 0 to 65535 to 0 to 255; PIL's own conversion cuts every value above 255 off."""
-    from PIL import Image
-
-    values = np.asarray(image).astype(np.uint32)
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
 def _is_exact(box: Box, target: Target) -> bool:

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ganlab.data import cache, storage
-from ganlab.data.decode import Target, UnfitError, decode, target_of
+from ganlab.data.decode import Target, decode, target_of
+from ganlab.data.depth import UnfitError
+from ganlab.data.findings import Findings
 from ganlab.data.storage import Packed as Packed
 from ganlab.durable import replacing_file
 from ganlab.errors import DataError, GanlabError
@@ -47,6 +49,7 @@ class Chunk(NamedTuple):
     labels: list[int]
     bad: list[tuple[str, str]]
     """Name and reason."""
+    findings: Findings
 
 
 def pack(dataset: Dataset, name: str, report: Report) -> Packed:
@@ -111,6 +114,7 @@ def _build(
     step = max(1, min(CHUNK_PICTURES, CHUNK_BYTES // (target.channels * target.height * target.width)))
     spans = (range(start, min(start + step, len(source))) for start in range(0, len(source), step))
     bad: list[tuple[str, str]] = []
+    findings = Findings()
     with warnings.catch_warnings():
         # What PIL warns of either makes a picture bad, and is then reported here, or does no harm.
         warnings.filterwarnings("ignore", module="PIL")
@@ -118,20 +122,22 @@ def _build(
             for chunk in chunks:
                 writer.add(chunk.pixels, chunk.labels)
                 bad += chunk.bad
+                findings.add(chunk.findings)
                 progress.advance(chunk.taken)
     if len(bad) == len(source) or (bad and dataset.on_bad == "error"):
         raise DataError(_bad_pictures(bad, len(source), name))
-    writer.finish(bad, list(source.remarks), sources)
+    writer.finish(bad, list(source.remarks), list(findings.sentences()), sources)
 
 
 def _decode_chunk(source: Source, target: Target, name: str, span: range) -> Chunk:
     pixels = np.empty((len(span), target.channels, target.height, target.width), np.uint8)
     labels: list[int] = []
     bad: list[tuple[str, str]] = []
+    findings = Findings()
     good = 0
     for index in span:
         try:
-            pixels[good] = decode(source.image(index), target)
+            pixels[good] = decode(source.image(index), target, findings)
             label = source.label(index) if source.classes else 0
         # A stranger's file, and the parsers of PIL: there is no list of what they raise.
         except Exception as error:  # noqa: BLE001
@@ -140,7 +146,7 @@ def _decode_chunk(source: Source, target: Target, name: str, span: range) -> Chu
         good += 1
         if source.classes:
             labels.append(_checked(label, source, index, name))
-    return Chunk(len(span), pixels[:good], labels, bad)
+    return Chunk(len(span), pixels[:good], labels, bad, findings)
 
 
 def _checked(label: int, source: Source, index: int, name: str) -> int:

@@ -42,6 +42,8 @@ class Packed:
     """sha256 of pixels, labels and shape, in hex, computed when they were packed: the same data, wherever it lies."""
     remarks: tuple[str, ...] = ()
     """What its user should be told of the pictures, a sentence each."""
+    warnings: tuple[str, ...] = ()
+    """What its user should be warned of: the pictures may not have become what was meant."""
 
 
 class UnusableError(Exception):
@@ -76,11 +78,13 @@ class Writer:
         self._count += len(pixels)
         self._labels.extend(labels)
 
-    def finish(self, skipped: Sequence[tuple[str, str]], remarks: Sequence[str], sources: str) -> None:
+    def finish(
+        self, skipped: Sequence[tuple[str, str]], remarks: Sequence[str], warnings: Sequence[str], sources: str
+    ) -> None:
         """Write the rest. `sources` is the state of what the pictures were made from."""
         labels = np.array(self._labels, "<i8").tobytes()
         self._digest.update(labels + _shape_bytes(self._count, self._images))
-        names = json.dumps({"skipped": skipped, "remarks": remarks}).encode()
+        names = json.dumps({"skipped": skipped, "remarks": remarks, "warnings": warnings}).encode()
         self._file.write(labels + names)
         metadata = {
             "format": FORMAT,
@@ -136,10 +140,11 @@ def _read(file: BinaryIO, images: ImageSpec, sources: str) -> Packed:
         told = {"skipped": told, "remarks": []}
     skipped = tuple((str(name), str(reason)) for name, reason in told["skipped"])
     remarks = tuple(map(str, told["remarks"]))
+    warnings = tuple(map(str, told.get("warnings", ())))  # an older ganlab has none
     if label_count and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError("labels out of range")
     pixels = np.memmap(file, np.uint8, "r", PIXELS_AT, (count, *images[:3]))
-    return Packed(pixels, labels if classes else None, spec, skipped, str(metadata["fingerprint"]), remarks)
+    return Packed(pixels, labels if classes else None, spec, skipped, str(metadata["fingerprint"]), remarks, warnings)
 
 
 class Verification:

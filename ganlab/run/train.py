@@ -87,6 +87,8 @@ def train(
         packed = _packed(recipe, observers, heartbeat)
         for remark in packed.remarks:
             observers.note(remark)
+        for warning in packed.warnings:
+            observers.note(warning, "warning")
         for name, reason in packed.skipped[:10]:
             observers.note(f"left out {name}: {reason}", "warning")
         if len(packed.skipped) > 10:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from stand_ins import pictures
 
-from ganlab.data.decode import Target, UnfitError, crop_box, decode, target_of
+from ganlab.data.decode import Target, crop_box, decode, target_of
+from ganlab.data.depth import UnfitError
 from ganlab.standard.datasets.image_folder import ImageFolder
 
 WHITE, BLUE = "#ffffff", "#0000ff"
@@ -59,6 +60,7 @@ def _resampled(lines: np.ndarray[Any, Any], begin: int, end: int, count: int) ->
         ({"crop": "none", "background": BLUE}, target(64, 64, crop="none", background=BLUE, max_pixels=64_000_000)),
         ({"crop": 108, "max_pixels": 9}, target(64, 64, crop=(108, 108), max_pixels=9)),
         ({"crop": (100, 108)}, target(64, 64, crop=(100, 108), max_pixels=64_000_000)),
+        ({"range": (-1, 4095)}, target(64, 64, range=(-1, 4095), max_pixels=64_000_000)),
     ],
 )
 def test_a_dataset_says_what_its_pictures_become(options: dict[str, Any], expected: Target) -> None:
@@ -230,11 +232,14 @@ def test_arrays_of_any_channels_are_cropped_and_resized() -> None:
         assert np.array_equal(small[channel], decode(pixels[..., channel], target(5, 5, 1))[0])
 
 
+UNKNOWN = "whose range is not known; save it with 8 or 16 bits, or set dataset.range"
+
+
 @pytest.mark.parametrize(
     ("picture", "wanted", "reason"),
     [
-        (solid("F", 0.5), target(), "has floating-point pixels, whose range is not known; save it with 8 or 16 bits"),
-        (solid("I", 5), target(), "has 32-bit pixels, whose range is not known; save it with 8 or 16 bits"),
+        (solid("F", 0.5), target(), f"has floating-point pixels, {UNKNOWN}"),
+        (solid("I", 5), target(), f"has 32-bit pixels, {UNKNOWN}"),
         (solid("L", 5), target(crop=(9, 4)), "is 8x8 pixels, smaller than the crop of 4x9"),
         (solid("L", 5), target(max_pixels=63), "claims 8x8 pixels, more than dataset.max_pixels = 63"),
         (np.zeros((8, 8), np.uint8), target(max_pixels=63), "claims 8x8 pixels, more than dataset.max_pixels = 63"),

@@ -35,6 +35,7 @@ ASKED = ImageSpec(3, 8, 8)
 PIXELS = np.ascontiguousarray(pictures(70, 8, 8).transpose(0, 3, 1, 2))
 LABELS = [index % 11 for index in range(70)]
 SKIPPED = [("picture 3", "black as night")]
+LABELS_END = 4096 + PIXELS.nbytes + 8 * len(LABELS)
 
 
 def write(path: Path, images: ImageSpec = IMAGES, skipped: Sequence[tuple[str, str]] = ()) -> None:
@@ -42,7 +43,7 @@ def write(path: Path, images: ImageSpec = IMAGES, skipped: Sequence[tuple[str, s
         writer = Writer(file, images)
         for part in (slice(0, 32), slice(32, 70)):
             writer.add(PIXELS[part], LABELS[part] if images.classes else [])
-        writer.finish(skipped, (), "their state")
+        writer.finish(skipped, (), (), "their state")
 
 
 @pytest.fixture
@@ -86,6 +87,7 @@ def test_it_is_a_safetensors_file(path: Path) -> None:
         assert json.loads(file.get_tensor("skipped").tobytes()) == {
             "skipped": [["picture 3", "black as night"]],
             "remarks": [],
+            "warnings": [],
         }
 
 
@@ -96,7 +98,7 @@ def test_pixels_begin_on_a_page_and_the_size_is_known_before(tmp_path: Path, cla
     data = (tmp_path / "packed").read_bytes()
     assert struct.unpack("<Q", data[:8]) == (4088,)
     assert data[4096 : 4096 + PIXELS.nbytes] == PIXELS.tobytes()
-    assert len(data) == size_bytes(70, images) + len('{"skipped": [], "remarks": []}')
+    assert len(data) == size_bytes(70, images) + len('{"skipped": [], "remarks": [], "warnings": []}')
 
 
 def _rewritten(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
@@ -123,7 +125,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "other shape": lambda data: _rewritten(data, lambda header: header["images"].update(shape=[70, 3, 4, 16])),
     "negative skipped": lambda data: _rewritten(data, lambda header: header["skipped"].update(shape=[-2])),
     "long classes": lambda data: _rewritten(data, lambda header: header["__metadata__"].update(classes="9" * 3000)),
-    "labels out of range": lambda data: data[:-10] + b"\x7f" + data[-9:],
+    "labels out of range": lambda data: data[: LABELS_END - 1] + b"\x7f" + data[LABELS_END:],
     "too many classes": lambda data: _rewritten(
         data, lambda header: header["__metadata__"].update(classes=str(MOST_CLASSES + 1))
     ),
@@ -184,12 +186,14 @@ def test_remarks_are_kept_and_an_older_file_without_is_read(tmp_path: Path) -> N
     with file.open("wb") as opened:
         writer = Writer(opened, ImageSpec(1, 2, 2))
         writer.add(np.zeros((1, 1, 2, 2), np.uint8), [])
-        writer.finish([("a.png", "is empty")], ["left out as no pictures: 3 .txt"], "state")
+        writer.finish([("a.png", "is empty")], ["left out as no pictures: 3 .txt"], ["dark"], "state")
     found = read(file, ImageSpec(1, 2, 2), "state")
     assert (found.skipped, found.remarks) == ((("a.png", "is empty"),), ("left out as no pictures: 3 .txt",))
-    old = b'[["a.png", "is empty"]]'
-    header = json.loads(file.read_bytes()[8:4096])
-    header["skipped"] = {"dtype": "U8", "shape": [len(old)], "data_offsets": [4, 4 + len(old)]}
-    text = json.dumps(header).encode().ljust(4088)
-    file.write_bytes(struct.pack("<Q", 4088) + text + bytes(4) + old)
-    assert read(file, ImageSpec(1, 2, 2), "state").skipped == (("a.png", "is empty"),)
+    assert found.warnings == ("dark",)
+    for old in (b'[["a.png", "is empty"]]', b'{"skipped": [["a.png", "is empty"]], "remarks": []}'):
+        header = json.loads(file.read_bytes()[8:4096])
+        header["skipped"] = {"dtype": "U8", "shape": [len(old)], "data_offsets": [4, 4 + len(old)]}
+        text = json.dumps(header).encode().ljust(4088)
+        file.write_bytes(struct.pack("<Q", 4088) + text + bytes(4) + old)
+        found = read(file, ImageSpec(1, 2, 2), "state")
+        assert (found.skipped, found.remarks, found.warnings) == ((("a.png", "is empty"),), (), ())

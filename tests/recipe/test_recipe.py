@@ -52,6 +52,7 @@ channels = 3
 crop = "center"
 flip = false
 background = "#ffffff"
+range = "full"
 on_bad = "error"
 max_pixels = 64000000
 root = "x"

@@ -103,5 +103,8 @@ def class_folders(names: list[str]) -> list[str] | None:
 
 
 def largest_file(dataset: Dataset) -> int:
-    """Return how many bytes a file may have: every pixel of the largest picture uncompressed, and room for the rest."""
-    return 4 * dataset.max_pixels + (64 << 20)
+    """Return how many bytes a file may have: every pixel of the largest picture uncompressed, and room for the rest.
+
+    A pixel takes up to 8 bytes: four values of 16 bits.
+    """
+    return 8 * dataset.max_pixels + (64 << 20)

@@ -20,7 +20,7 @@ from ganlab import DataError, Source
 from ganlab.data.packing import Packed, pack
 from ganlab.registry import registry
 from ganlab.standard.datasets.archives import ENDINGS
-from ganlab.standard.datasets.image_folder import ImageFolder
+from ganlab.standard.datasets.image_folder import ImageFolder, largest_file
 
 PICTURES = pictures(8, 12, 12)
 
@@ -179,6 +179,10 @@ def test_what_is_no_file_is_named_and_never_opened(tmp_path: Path) -> None:
         ("pipe.png", "is not a regular file"),
     ]
     assert len(data.images) == 2
+
+
+def test_the_largest_picture_may_have_sixteen_bits_and_no_compression(tmp_path: Path) -> None:
+    assert largest_file(ImageFolder(root=tmp_path, max_pixels=10**9)) > 10**9 * 4 * 2
 
 
 def test_a_picture_that_vanishes_while_packing_is_a_bad_one(tmp_path: Path) -> None:

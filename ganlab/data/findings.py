@@ -1,0 +1,39 @@
+"""What is to be said of pictures that could be used, counted over all of them and said once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class Findings:
+    """Counts of what was met while pictures were decoded. Each thread counts for itself, and the counts are added."""
+
+    deep: int = 0
+    """Pictures of more than 8 bits whose format says which values there are."""
+    narrow: int = 0
+    """Those of them that use less than an eighth of these values."""
+    least: float = np.inf
+    """The least value in these, as the files have it; infinity where there are none."""
+    greatest: float = -np.inf
+    """The greatest."""
+
+    def add(self, other: Findings) -> None:
+        """Take over what others have counted."""
+        self.deep += other.deep
+        self.narrow += other.narrow
+        self.least = min(self.least, other.least)
+        self.greatest = max(self.greatest, other.greatest)
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what the user should be warned of."""
+        if self.narrow:
+            yield (
+                f"{self.narrow:,} of the {self.deep:,} pictures with more than 8 bits use less than an eighth of the "
+                f"values that they could, only {self.least:.10g} to {self.greatest:.10g}, and come out almost "
+                f"without contrast; dataset.range = [{self.least:.10g}, {self.greatest:.10g}] spreads these values "
+                'over all shades, dataset.range = "data" those of each picture by itself'
+            )

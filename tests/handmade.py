@@ -1,0 +1,100 @@
+"""Picture files made byte by byte, after the documents of their formats: what is expected of them owes PIL nothing."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+Values = np.ndarray[Any, Any]
+Order = Literal["<", ">"]
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
+"""PNG's colour types."""
+SHORT, LONG, UNDEFINED = 3, 4, 7
+"""TIFF's types of fields."""
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    """Return a chunk of a PNG: length, kind, data, checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(samples: Values, bits: int, colour: int, chunks: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+    """Return a PNG of samples `(H, W)` or `(H, W, C)` as they stand in it, each of `bits` bits.
+
+    `chunks` come between header and pixels. Rows take turns in their filters: none, sub and up.
+    """
+    height, width = samples.shape[:2]
+    rows = packed(samples.reshape(height, -1), bits)
+    step = max(1, bits * (samples.size // (height * width)) // 8)
+    before, lines = np.zeros_like(rows[0]), []
+    for number, row in enumerate(rows):
+        shifted = np.concatenate([np.zeros(step, np.uint8), row])[: len(row)]
+        lines.append(bytes([number % 3]) + (row - (0 * row, shifted, before)[number % 3]).tobytes())
+        before = row
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    body = [chunk(b"IHDR", header), *(chunk(*one) for one in chunks), chunk(b"IDAT", zlib.compress(b"".join(lines)))]
+    return PNG_SIGNATURE + b"".join(body) + chunk(b"IEND")
+
+
+def packed(rows: Values, bits: int, order: Order = ">") -> Values:
+    """Return rows of samples as rows of bytes, the first sample in the highest bits, each row filled up to a byte."""
+    if bits in (8, 16, 32):
+        kind = "f4" if rows.dtype == np.float32 else f"u{bits // 8}"
+        return np.ascontiguousarray(rows.astype(np.dtype(kind).newbyteorder(order))).view(np.uint8)
+    places = (rows[..., None].astype(np.int64) >> np.arange(bits - 1, -1, -1)) & 1
+    return np.packbits(places.reshape(len(rows), -1).astype(np.uint8), axis=1)
+
+
+def tiff(
+    samples: Values,
+    bits: int,
+    photometric: int,
+    order: Order = "<",
+    tags: Mapping[int, tuple[int, Sequence[int] | bytes]] | None = None,
+    deflate: bool = False,
+    pages: int = 1,
+) -> bytes:
+    """Return an uncompressed TIFF, or one in deflate, of samples `(H, W)` or `(H, W, C)` as they stand in it.
+
+    `photometric`: 0 min is white, 1 min is black, 2 RGB, 5 CMYK, 8 CIELAB. `tags` are added: type, then the values.
+    All `pages` are the same.
+    """
+    height, width = samples.shape[:2]
+    count = samples.size // (height * width)
+    data = packed(samples.reshape(height, -1), bits, order).tobytes()
+    data = zlib.compress(data) if deflate else data
+    fields: dict[int, tuple[int, Sequence[int] | bytes]] = {
+        256: (LONG, [width]),
+        257: (LONG, [height]),
+        258: (SHORT, [bits] * count),
+        259: (SHORT, [8 if deflate else 1]),
+        262: (SHORT, [photometric]),
+        273: (LONG, [8]),
+        277: (SHORT, [count]),
+        278: (LONG, [height]),
+        279: (LONG, [len(data)]),
+    } | dict(tags or {})
+    file = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + len(data)) + data
+    for page in range(pages):
+        begin = len(file)
+        after = begin + 2 + 12 * len(fields) + 4
+        entries, beyond = b"", b""
+        for tag, (kind, values) in sorted(fields.items()):
+            raw = values if isinstance(values, bytes) else _numbers(values, kind, order)
+            number = len(raw) // {SHORT: 2, LONG: 4, UNDEFINED: 1}[kind]
+            place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack(order + "I", after + len(beyond))
+            beyond += raw + bytes(len(raw) % 2) if len(raw) > 4 else b""
+            entries += struct.pack(order + "HHI", tag, kind, number) + place
+        following = after + len(beyond) if page < pages - 1 else 0
+        file += struct.pack(order + "H", len(fields)) + entries + struct.pack(order + "I", following) + beyond
+    return file
+
+
+def _numbers(values: Sequence[int], kind: int, order: str) -> bytes:
+    return struct.pack(f"{order}{len(values)}{'H' if kind == SHORT else 'I'}", *values)
