@@ -17,6 +17,8 @@ GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 """PNG's colour types."""
 SHORT, LONG, UNDEFINED = 3, 4, 7
 """TIFF's types of fields."""
+D50 = (0.9642, 1.0, 0.8249)
+"""The white of all profiles: what their colours are measured against, XYZ."""
 
 
 def chunk(kind: bytes, data: bytes = b"") -> bytes:
@@ -98,3 +100,49 @@ def tiff(
 
 def _numbers(values: Sequence[int], kind: int, order: str) -> bytes:
     return struct.pack(f"{order}{len(values)}{'H' if kind == SHORT else 'I'}", *values)
+
+
+def icc(space: bytes, tags: Mapping[bytes, bytes], pcs: bytes = b"XYZ ", kind: bytes = b"mntr") -> bytes:
+    """Return an ICC profile of version 2 (ICC.1:2001-04): its colour space such as `b"RGB "`, and its tags."""
+    tags = {b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"made\0" + bytes(78), b"wtpt": xyz(D50), **tags}
+    place, table, body = 128 + 4 + 12 * len(tags), b"", b""
+    for name, data in tags.items():
+        table += struct.pack(">4sII", name, place + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    header = struct.pack(">I4sI4s4s4s", place + len(body), bytes(4), 0x02100000, kind, space, pcs)
+    header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + xyz(D50)[8:]
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+def xyz(values: Sequence[float]) -> bytes:
+    """Return a tag's data: one colour."""
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(value * 65536) for value in values))
+
+
+def gamma(exponent: float) -> bytes:
+    """Return a tag's data: a curve that is a power."""
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, round(exponent * 256))
+
+
+def curve(values: Values) -> bytes:
+    """Return a tag's data: a curve through values from 0 to 1."""
+    points = np.rint(np.asarray(values) * 65535).astype(">u2")
+    return b"curv" + bytes(4) + struct.pack(">I", len(points)) + points.tobytes()
+
+
+def grid(corners: Values) -> bytes:
+    """Return a tag's data: a table of 8 bits from four inks to CIELAB, `(2, 2, 2, 2, 3)`, the first ink first."""
+    identity = bytes(range(256))
+    head = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + struct.pack(">9i", *np.eye(3, dtype=int).ravel() * 65536)
+    return head + 4 * identity + np.rint(corners).astype(np.uint8).tobytes() + 3 * identity
+
+
+def rgb_profile(matrix: Values, tone: bytes) -> bytes:
+    """Return a profile of a matrix from its colours to XYZ under D50, and one curve."""
+    primaries = {name: xyz(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), matrix.T, strict=True)}
+    return icc(b"RGB ", primaries | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), tone))
+
+
+def iccp(profile: bytes) -> tuple[bytes, bytes]:
+    """Return the chunk that holds a profile in a PNG: a name, the method, and the profile in deflate."""
+    return b"iCCP", b"made\0\0" + zlib.compress(profile)

@@ -90,7 +90,7 @@ def _decode_image(image: Image.Image, target: Target, findings: Findings) -> Pix
     shallow = image if deep is None else to_8_bits(deep, target.range, findings)
     if turn is not None:
         shallow = shallow.transpose(turn)
-    shallow = as_mode(shallow, MODES[target.channels], target.background)
+    shallow = as_mode(shallow, MODES[target.channels], target.background, _profile(image), findings)
     pixels = np.asarray(_fit(shallow, box, scale, target))
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -162,6 +162,14 @@ def _draft(image: Image.Image, box: Box, target: Target) -> float:
     full = image.size[0]
     drafted = image.draft(None, (-(-full // factor), -(-image.size[1] // factor)))
     return 1.0 if drafted is None else drafted[1][2] / full
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    """Return the picture's ICC profile: None where it has none, nothing in it where PIL could not read it."""
+    if "icc_profile" not in image.info:
+        return None
+    profile = image.info["icc_profile"]
+    return profile if isinstance(profile, bytes) else b""
 
 
 def _is_exact(box: Box, target: Target) -> bool:

@@ -20,6 +20,8 @@ class Findings:
     """The least value in these, as the files have it; infinity where there are none."""
     greatest: float = -np.inf
     """The greatest."""
+    profiles: int = 0
+    """Pictures with an ICC profile that cannot be used."""
 
     def add(self, other: Findings) -> None:
         """Take over what others have counted."""
@@ -27,6 +29,7 @@ class Findings:
         self.narrow += other.narrow
         self.least = min(self.least, other.least)
         self.greatest = max(self.greatest, other.greatest)
+        self.profiles += other.profiles
 
     def sentences(self) -> Iterator[str]:
         """Yield what the user should be warned of."""
@@ -36,4 +39,9 @@ class Findings:
                 f"values that they could, only {self.least:.10g} to {self.greatest:.10g}, and come out almost "
                 f"without contrast; dataset.range = [{self.least:.10g}, {self.greatest:.10g}] spreads these values "
                 'over all shades, dataset.range = "data" those of each picture by itself'
+            )
+        if self.profiles:
+            yield (
+                f"{self.profiles:,} pictures have a colour profile that is damaged, too large or made for other "
+                "colours than theirs; it was ignored, and their colours were taken for sRGB"
             )

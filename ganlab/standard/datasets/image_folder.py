@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ganlab import DataError, Dataset, Source
 from ganlab.standard.datasets.archives import ENDINGS, FileStore, folders, open_file_store, web_page
+from ganlab.standard.datasets.png import apart
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -78,13 +79,17 @@ def open_picture(data: bytes) -> Image.Image:
 
     if not data:
         raise DataError("is empty")
+    data, profile = apart(data)
     try:
-        return Image.open(BytesIO(data), formats=FORMATS)
+        image = Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         what = "a web page" if web_page(data) else f"not one of {', '.join(FORMATS)}"
         raise DataError(f"is {what}") from error
     except Image.DecompressionBombError as error:  # PIL's own limit, which no option of ours lifts
         raise DataError("claims more pixels than PIL opens") from error
+    if profile is not None:
+        image.info["icc_profile"] = profile
+    return image
 
 
 def class_folders(names: list[str]) -> list[str] | None:
