@@ -146,3 +146,55 @@ def rgb_profile(matrix: Values, tone: bytes) -> bytes:
 def iccp(profile: bytes) -> tuple[bytes, bytes]:
     """Return the chunk that holds a profile in a PNG: a name, the method, and the profile in deflate."""
     return b"iCCP", b"made\0\0" + zlib.compress(profile)
+
+
+def qoi(pixels: Values) -> bytes:
+    """Return a QOI of RGB `(H, W, 3)` (qoiformat.org): every pixel written out."""
+    height, width = pixels.shape[:2]
+    body = b"".join(b"\xfe" + pixel.astype(np.uint8).tobytes() for pixel in pixels.reshape(-1, 3))
+    return b"qoif" + struct.pack(">IIBB", width, height, 3, 0) + body + bytes(7) + b"\1"
+
+
+def psd(pixels: Values) -> bytes:
+    """Return a Photoshop file of RGB `(H, W, 3)`: the merged picture, without layers."""
+    height, width = pixels.shape[:2]
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, height, width, 8, 3) + bytes(12) + bytes(2)
+    return head + pixels.astype(np.uint8).transpose(2, 0, 1).tobytes()
+
+
+def sun(pixels: Values) -> bytes:
+    """Return a Sun raster of RGB `(H, W, 3)`, whose rows have an even length."""
+    height, width = pixels.shape[:2]
+    body = pixels[..., ::-1].astype(np.uint8).tobytes()
+    return struct.pack(">8I", 0x59A66A95, width, height, 24, len(body), 1, 0, 0) + body
+
+
+def tga(pixels: Values, mark: bytes = b"TRUEVISION-XFILE.\0") -> bytes:
+    """Return a Targa of RGB `(H, W, 3)`, the top row first."""
+    height, width = pixels.shape[:2]
+    head = struct.pack("<BBB5xHHHHBB", 0, 0, 2, 0, 0, width, height, 24, 0x20)
+    return head + pixels[..., ::-1].astype(np.uint8).tobytes() + (bytes(8) + mark if mark else b"")
+
+
+def sgi(pixels: Values) -> bytes:
+    """Return an SGI file of RGB `(H, W, 3)`: plane after plane, the bottom row first."""
+    height, width = pixels.shape[:2]
+    head = struct.pack(">HBBHHHH", 474, 0, 1, 3, width, height, 3).ljust(512, b"\0")
+    return head + pixels[::-1].astype(np.uint8).transpose(2, 0, 1).tobytes()
+
+
+def pcx(pixels: Values) -> bytes:
+    """Return a PCX of RGB `(H, W, 3)`: in each row plane after plane, every byte as a run of one."""
+    height, width = pixels.shape[:2]
+    corners = struct.pack("<6H", 0, 0, width - 1, height - 1, 72, 72)
+    head = b"\x0a\5\1\x08" + corners + bytes(49) + b"\3" + struct.pack("<HH", width, 1)
+    runs = np.stack([np.full(pixels.size, 0xC1), pixels.transpose(0, 2, 1).ravel()], -1)
+    return head.ljust(128, b"\0") + runs.astype(np.uint8).tobytes()
+
+
+def bmp(pixels: Values) -> bytes:
+    """Return a BMP of RGB `(H, W, 3)`, rows of a multiple of four bytes, the bottom row first."""
+    height, width = pixels.shape[:2]
+    body = pixels[::-1, :, ::-1].astype(np.uint8).tobytes()
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, len(body), 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54 + len(body), 0, 0, 54) + head + body

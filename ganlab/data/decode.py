@@ -24,6 +24,8 @@ LAZY = ("JPEG", "MPO")
 """The formats, all JPEG inside, that can be decoded at a fraction of their size."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """The PIL mode of each number of channels that pictures can have."""
+ONE_PICTURE = ("JPEG", "MPO", "PSD")
+"""The formats whose further pictures are parts of the first or its previews."""
 
 
 class Target(NamedTuple):
@@ -83,6 +85,7 @@ def _decode_image(image: Image.Image, target: Target, findings: Findings) -> Pix
     _check_size(*image.size, target)
     if target.channels not in MODES:
         raise UnfitError(f"is a picture, which can have 1, 3 or 4 channels, not {target.channels}")
+    findings.several += _holds_several(image)
     deep = read_deep(image)
     turn = _turn(image)
     box = crop_box(*(image.size[::-1] if _swaps(turn) else image.size), target)
@@ -162,6 +165,15 @@ def _draft(image: Image.Image, box: Box, target: Target) -> float:
     full = image.size[0]
     drafted = image.draft(None, (-(-full // factor), -(-image.size[1] // factor)))
     return 1.0 if drafted is None else drafted[1][2] / full
+
+
+def _holds_several(image: Image.Image) -> bool:
+    """Whether the file holds further pictures, which are left alone."""
+    try:
+        return image.format not in ONE_PICTURE and bool(getattr(image, "is_animated", False))
+    # A stranger's file and PIL's parsers: what is damaged behind the first picture says nothing about it.
+    except Exception:  # noqa: BLE001
+        return False
 
 
 def _profile(image: Image.Image) -> bytes | None:

@@ -22,6 +22,8 @@ class Findings:
     """The greatest."""
     profiles: int = 0
     """Pictures with an ICC profile that cannot be used."""
+    several: int = 0
+    """Files that hold several pictures, of which the first was taken."""
 
     def add(self, other: Findings) -> None:
         """Take over what others have counted."""
@@ -30,6 +32,7 @@ class Findings:
         self.least = min(self.least, other.least)
         self.greatest = max(self.greatest, other.greatest)
         self.profiles += other.profiles
+        self.several += other.several
 
     def sentences(self) -> Iterator[str]:
         """Yield what the user should be warned of."""
@@ -45,3 +48,5 @@ class Findings:
                 f"{self.profiles:,} pictures have a colour profile that is damaged, too large or made for other "
                 "colours than theirs; it was ignored, and their colours were taken for sRGB"
             )
+        if self.several:
+            yield f"{self.several:,} files hold several pictures, frames or pages; the first of each is taken"

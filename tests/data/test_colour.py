@@ -33,7 +33,8 @@ from PIL import Image
 from ganlab.data.decode import Target, decode
 from ganlab.data.findings import Findings
 from ganlab.data.packing import pack
-from ganlab.standard.datasets.image_folder import ImageFolder, open_picture
+from ganlab.standard.datasets.formats import open_picture
+from ganlab.standard.datasets.image_folder import ImageFolder
 
 DICE = np.random.default_rng(8)
 BLUE = "#0000ff"

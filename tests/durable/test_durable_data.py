@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import handmade
 import numpy as np
 import pytest
 from PIL import Image
@@ -240,6 +241,14 @@ def test_i1_no_damaged_picture_raises_anything_else(server: Server, folder: Path
     kinds = {"jpg": ("JPEG", "RGB"), "png": ("PNG", "RGBA"), "webp": ("WEBP", "RGB"), "bmp": ("BMP", "RGB"),
              "gif": ("GIF", "P"), "tif": ("TIFF", "RGB"), "ppm": ("PPM", "RGB")}  # fmt: skip
     sound = {ending: encoded(kind, mode, 16) for ending, (kind, mode) in kinds.items()}
+    noise = DICE.integers(0, 65536, (16, 16, 3))
+    sound |= {make.__name__: make(noise >> 8) for make in (handmade.qoi, handmade.psd, handmade.tga, handmade.pcx)}
+    sound |= {
+        "deep.png": handmade.png(noise, 16, handmade.RGB, [(b"tRNS", bytes(6))]),
+        "deep.tif": handmade.tiff(noise, 16, 2, deflate=True),
+        "deep.ppm": b"P6 16 16 4095\n" + (noise >> 4).astype(">u2").tobytes(),
+        "j2k": encoded("JPEG2000", "RGB", 16),
+    }
     count = scale(300, 700, 50_000)
     root = folder / "pictures"
     root.mkdir()

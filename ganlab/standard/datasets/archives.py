@@ -15,9 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ganlab import DataError, is_listed, walk_folder
+from ganlab.standard.datasets.formats import START_BYTES, ends_like_picture, starts_like_picture, web_page
 
-ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
-"""File names that are taken for pictures, in small or capital letters."""
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """What precedes a member in a zip: signature, then the lengths of the name and of the extra field that follow it."""
 ENCRYPTED = 0x1
@@ -31,7 +30,7 @@ class FileStore(ABC):
     path: Path
     """The folder or archive."""
     names: list[str]
-    """Relative paths of the files whose names end like a picture's, sorted; hidden ones are left out."""
+    """Relative paths of the files that end or begin like a picture, sorted; hidden ones are left out."""
     remarks: list[str]
     """What was left out, a sentence each."""
 
@@ -61,23 +60,43 @@ class Archive(FileStore):
 
     def __init__(self, path: Path, limit: int) -> None:
         self.path, self._limit = path, limit
-        self._members, self.remarks = _members(path)
-        self.names = sorted(self._members)
+        listed = _members(path)
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
+        self._members = {name: info for name, info in listed.items() if self._is_picture(name, info)}
+        self.names = sorted(self._members)
+        self.remarks = _left_out(name for name in listed if name not in self._members)
+        if locked := next((name for name, info in self._members.items() if info.flag_bits & ENCRYPTED), None):
+            raise DataError(
+                f"{path} is encrypted ({locked}); unpack it with its password and set dataset.root to the folder"
+            )
 
     def read(self, name: str) -> bytes:
         member = self._members[name]
         _check_size(max(member.file_size, member.compress_size), self._limit)
+        # Never more than the directory says, which has been compared with the limit.
         # Not ZipFile.open, which is one stream with one lock: threads read here without waiting for each other.
-        signature, name_bytes, extra_bytes = LOCAL_HEADER.unpack(self._pread(LOCAL_HEADER.size, member.header_offset))
-        if signature != b"PK\3\4":
-            raise DataError("is not where the archive's directory says")
-        begin = member.header_offset + LOCAL_HEADER.size + name_bytes + extra_bytes
-        data = _inflate(self._pread(member.compress_size, begin), member)
+        data = _inflate(self._pread(member.compress_size, self._begin(member)), member, member.file_size + 1)
         if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
             raise DataError("is damaged: its checksum is wrong")
         return data
+
+    def _is_picture(self, name: str, member: zipfile.ZipInfo) -> bool:
+        """Tell by the name, or else by the first bytes; what cannot be read is no picture then."""
+        if ends_like_picture(name) or member.flag_bits & ENCRYPTED:
+            return ends_like_picture(name)
+        try:
+            packed = self._pread(min(member.compress_size, 16 * START_BYTES), self._begin(member))
+            return starts_like_picture(_inflate(packed, member, START_BYTES)[:START_BYTES], name)
+        except DataError:
+            return False
+
+    def _begin(self, member: zipfile.ZipInfo) -> int:
+        """Return where the compressed bytes of a member begin."""
+        signature, name_bytes, extra_bytes = LOCAL_HEADER.unpack(self._pread(LOCAL_HEADER.size, member.header_offset))
+        if signature != b"PK\3\4":
+            raise DataError("is not where the archive's directory says")
+        return member.header_offset + LOCAL_HEADER.size + int(name_bytes) + int(extra_bytes)
 
     def _pread(self, count: int, offset: int) -> bytes:
         data = os.pread(self._descriptor, count, offset)
@@ -115,22 +134,16 @@ def refuse_special(path: Path) -> None:
         raise DataError(f"{path} is a pipe or a device, neither a file nor a folder; set dataset.root to one of these")
 
 
-def web_page(data: bytes) -> bool:
-    """Whether the beginning of a file is that of a web page, as saved where a download was refused."""
-    return (
-        data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html", b"<head", b"<?xml"))
-    )
-
-
 def _pictures_below(root: Path) -> tuple[list[str], list[str]]:
     names, suspects, others = [], [], []
     own: list[str] = []
     for folder, subfolders, files in walk_folder(root, passed_over=own):
         below = os.path.relpath(folder, root)
         prefix = "" if below == "." else f"{below}/"
-        names += [prefix + name for name in files if _is_picture(name)]
-        others += [name for name in files if not _is_picture(name)]
-        suspects += [prefix + name for name in subfolders if _is_picture(name)]
+        pictures = [name for name in files if ends_like_picture(name) or _holds_picture(f"{folder}/{name}")]
+        names += [prefix + name for name in pictures]
+        others += sorted(set(files).difference(pictures))
+        suspects += [prefix + name for name in subfolders if ends_like_picture(name)]
     # A folder called x.jpg that holds no pictures is a bad picture, which is to be named and not passed over.
     names += [suspect for suspect in suspects if not any(name.startswith(f"{suspect}/") for name in names)]
     return sorted(names), _left_out(others) + [f"left out {folder}: a run or a cache of ganlab's own" for folder in own]
@@ -147,20 +160,26 @@ def _left_out(names: Iterable[str]) -> list[str]:
     return [f"left out as no pictures: {kinds}{f' and {rest:,} others' if rest else ''}"]
 
 
-def _members(path: Path) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
+def _holds_picture(path: str) -> bool:
+    """Tell by the first bytes of a file; what cannot be read, or is no file, is no picture then."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+            return False
+        with open(path, "rb", buffering=0) as file:
+            return starts_like_picture(file.read(START_BYTES), path)
+    except OSError:
+        return False
+
+
+def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Return the files of a zip by their names, but for hidden ones."""
     try:
         with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
         raise DataError(f"{path} {_what_it_is(path)}") from error
     files = {info.filename: info for info in infos if not info.is_dir()}
-    listed = {name: info for name, info in files.items() if all(map(is_listed, folders(name, whole=True)))}
-    members = {name: info for name, info in listed.items() if _is_picture(name)}
-    if locked := next((name for name, info in members.items() if info.flag_bits & ENCRYPTED), None):
-        raise DataError(
-            f"{path} is encrypted ({locked}); unpack it with its password and set dataset.root to the folder"
-        )
-    return members, _left_out(name for name in listed if not _is_picture(name))
+    return {name: info for name, info in files.items() if all(map(is_listed, folders(name, whole=True)))}
 
 
 def folders(name: str, *, whole: bool = False) -> list[str]:
@@ -179,14 +198,14 @@ def _what_it_is(path: Path) -> str:
     return "is neither a folder nor a zip"
 
 
-def _inflate(data: bytes, member: zipfile.ZipInfo) -> bytes:
+def _inflate(data: bytes, member: zipfile.ZipInfo, limit: int) -> bytes:
+    """Return what a member holds, no more than `limit` bytes where it is compressed."""
     if member.compress_type == zipfile.ZIP_STORED:
         return data
     if member.compress_type != zipfile.ZIP_DEFLATED:
         raise DataError(f"is compressed by method {member.compress_type}; only stored and deflated members are read")
     try:
-        # Never more than the directory says, which has been compared with the limit.
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.file_size + 1)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limit)
     except zlib.error as error:
         raise DataError("is damaged: it cannot be decompressed") from error
 
@@ -194,7 +213,3 @@ def _inflate(data: bytes, member: zipfile.ZipInfo) -> bytes:
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise DataError(f"has {size:,} bytes, more than any picture within dataset.max_pixels")
-
-
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(ENDINGS)

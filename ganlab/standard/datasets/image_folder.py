@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlab import DataError, Dataset, Source
-from ganlab.standard.datasets.archives import ENDINGS, FileStore, folders, open_file_store, web_page
-from ganlab.standard.datasets.png import apart
+from ganlab.standard.datasets.archives import FileStore, folders, open_file_store
+from ganlab.standard.datasets.formats import ENDINGS, open_picture
 
 if TYPE_CHECKING:
     from PIL import Image
-
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-"""What a file may hold, whatever its name: PIL knows other formats, and some of them start programs."""
 
 
 class ImageFolder(Dataset):
     """Pictures in a folder, in folders of a folder, or in a zip, which is read in place.
 
-    Files whose names end in .jpg, .jpeg, .jpe, .jfif, .png, .webp, .bmp, .gif, .tif, .tiff, .ppm, .pgm or .pnm are
-    read; hidden ones are not.
+    Files are read whose names end in .jpg, .jpeg, .jpe, .jfif, .png, .apng, .webp, .avif, .heic, .heif, .hif, .bmp,
+    .gif, .tif, .tiff, .ppm, .pgm, .pbm, .pnm, .jp2, .j2k, .jpx, .qoi, .psd, .tga, .dds, .pcx, .sgi, .pcd, .fli
+    or .flc, and all others whose first bytes are those of a picture. Hidden ones are not.
     """
 
     api = 1
@@ -44,7 +41,10 @@ class ImageFolder(Dataset):
             raise DataError(f"{root.absolute()} does not exist; set dataset.root to a folder or zip of pictures")
         store = open_file_store(root, largest_file(self))
         if not store.names:
-            raise DataError(f"{root} holds no pictures; read are files that end in {' '.join(ENDINGS)}")
+            raise DataError(
+                f"{root} holds no pictures; read are files that end in {' '.join(ENDINGS)}, and others that begin "
+                "as pictures do"
+            )
         return Files(store, class_folders(store.names) if self.labels else None)
 
 
@@ -71,25 +71,6 @@ class Files(Source):
 
     def label(self, index: int) -> int:
         return self._labels[index]
-
-
-def open_picture(data: bytes) -> Image.Image:
-    """Read the header of a picture file; its pixels are decoded later. Raise `DataError`, or what PIL raises."""
-    from PIL import Image, UnidentifiedImageError
-
-    if not data:
-        raise DataError("is empty")
-    data, profile = apart(data)
-    try:
-        image = Image.open(BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        what = "a web page" if web_page(data) else f"not one of {', '.join(FORMATS)}"
-        raise DataError(f"is {what}") from error
-    except Image.DecompressionBombError as error:  # PIL's own limit, which no option of ours lifts
-        raise DataError("claims more pixels than PIL opens") from error
-    if profile is not None:
-        image.info["icc_profile"] = profile
-    return image
 
 
 def class_folders(names: list[str]) -> list[str] | None:

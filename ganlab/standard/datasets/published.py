@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, build_opener
 
 from ganlab import DataError, Source, replacing_file
-from ganlab.standard.datasets.archives import web_page
+from ganlab.standard.datasets.formats import web_page
 
 if TYPE_CHECKING:
     import numpy as np

@@ -119,10 +119,10 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_what_is_left_out_is_said_with_counts_by_ending(tmp_path: Path, kind: str) -> None:
     picture = png_bytes(pictures(1, 4, 4)[0])
-    names = [*(f"{index}.heic" for index in range(3)), "a.HEIC", "b/readme.txt", "noending", ".hidden.txt"]
+    names = [*(f"{index}.mp4" for index in range(3)), "a.MP4", "b/readme.txt", "noending", ".hidden.txt"]
     files = {"a.png": picture} | dict.fromkeys(names, b"x")
     root = tmp_path / ("pics" if kind == "folder" else "pics.zip")
     (write_files if kind == "folder" else write_zip)(root, files)
     store = open_file_store(root, 1 << 20)
     assert store.names == ["a.png"]
-    assert store.remarks == ["left out as no pictures: 4 .heic, 1 .txt, 1 no ending"]
+    assert store.remarks == ["left out as no pictures: 4 .mp4, 1 .txt, 1 no ending"]

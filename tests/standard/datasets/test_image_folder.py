@@ -19,7 +19,7 @@ from stand_ins import jpeg_bytes, pictures, png_bytes, write_files, write_zip
 from ganlab import DataError, Source
 from ganlab.data.packing import Packed, pack
 from ganlab.registry import registry
-from ganlab.standard.datasets.archives import ENDINGS
+from ganlab.standard.datasets.formats import ENDINGS
 from ganlab.standard.datasets.image_folder import ImageFolder, largest_file
 
 PICTURES = pictures(8, 12, 12)
