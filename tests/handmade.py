@@ -61,26 +61,31 @@ def tiff(
     tags: Mapping[int, tuple[int, Sequence[int] | bytes]] | None = None,
     deflate: bool = False,
     pages: int = 1,
+    planes: bool = False,
 ) -> bytes:
     """Return an uncompressed TIFF, or one in deflate, of samples `(H, W)` or `(H, W, C)` as they stand in it.
 
     `photometric`: 0 min is white, 1 min is black, 2 RGB, 5 CMYK, 8 CIELAB. `tags` are added: type, then the values.
-    All `pages` are the same.
+    All `pages` are the same. With `planes`, one colour stands in the file after the other.
     """
     height, width = samples.shape[:2]
     count = samples.size // (height * width)
-    data = packed(samples.reshape(height, -1), bits, order).tobytes()
-    data = zlib.compress(data) if deflate else data
+    parts = list(np.moveaxis(samples, -1, 0)) if planes else [samples]
+    strips = [packed(part.reshape(height, -1), bits, order).tobytes() for part in parts]
+    strips = [zlib.compress(strip) if deflate else strip for strip in strips]
+    data = b"".join(strips)
+    sizes = [len(strip) for strip in strips]
     fields: dict[int, tuple[int, Sequence[int] | bytes]] = {
         256: (LONG, [width]),
         257: (LONG, [height]),
         258: (SHORT, [bits] * count),
         259: (SHORT, [8 if deflate else 1]),
         262: (SHORT, [photometric]),
-        273: (LONG, [8]),
+        273: (LONG, [8 + sum(sizes[:number]) for number in range(len(sizes))]),
         277: (SHORT, [count]),
         278: (LONG, [height]),
-        279: (LONG, [len(data)]),
+        279: (LONG, sizes),
+        284: (SHORT, [1 + planes]),
     } | dict(tags or {})
     file = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + len(data)) + data
     for page in range(pages):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from ganlab.data.colour import as_mode
-from ganlab.data.depth import Range, UnfitError, read_deep, to_8_bits
+from ganlab.data.depth import Range, UnfitError, to_8_bits
 from ganlab.data.findings import Findings
+from ganlab.data.samples import read_deep
 from ganlab.interfaces import Dataset, size_pair
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    if image.format not in LAZY:
+    if image.format not in LAZY and image.format != "PPM":
         image.load()  # PNG keeps its EXIF data behind the pixels, so PIL would load them there and hide their errors
     try:
         return turns.get(image.getexif().get(ORIENTATION, 1))

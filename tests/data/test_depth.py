@@ -67,6 +67,7 @@ def premultiplied(four: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.concatenate([colours, four[..., 3:]], -1)
 
 
+ORDERS: tuple[Order, ...] = ("<", ">")
 SIXTEEN = {
     "png grey": (png(SHADES, 16, GREY), SHADES),
     "png rgb": (png(COLOURS, 16, RGB), COLOURS),
@@ -82,6 +83,9 @@ SIXTEEN = {
     "tiff rgba": (tiff(FOUR, 16, 2, tags={338: (SHORT, [2])}), FOUR),
     "tiff rgba deflate": (tiff(FOUR, 16, 2, ">", {338: (SHORT, [2])}, deflate=True), FOUR),
     "tiff rgbx": (tiff(FOUR, 16, 2, tags={338: (SHORT, [0])}), FOUR[..., :3]),
+    "tiff rgb in planes": (tiff(COLOURS, 16, 2, planes=True), COLOURS),
+    "tiff rgb in planes big-endian": (tiff(COLOURS, 16, 2, ">", planes=True), COLOURS),
+    "tiff rgba in planes": (tiff(FOUR, 16, 2, tags={338: (SHORT, [2])}, planes=True), FOUR),
     "pgm": (b"P5 8 8 65535\n" + SHADES.astype(">u2").tobytes(), SHADES),
     "ppm": (b"P6 # a word\n8 8\n65535\n" + COLOURS.astype(">u2").tobytes(), COLOURS),
     "plain ppm": (b"P3 8 8 65535\n" + " ".join(map(str, COLOURS.ravel())).encode(), COLOURS),
@@ -128,6 +132,37 @@ def test_sixteen_bits_of_cmyk_in_a_range() -> None:
     c, m, y, k = np.moveaxis(np.rint(ink * (255 / 4095)), -1, 0)
     expected = np.stack([(255 - one) * (255 - k) / 255 for one in (c, m, y)], -1)
     assert np.abs(decoded(data, range=(0, 4095)) - expected).max() <= 1
+
+
+def test_the_page_that_a_source_chose_is_read_with_all_its_bits() -> None:
+    first, second = COLOURS, COLOURS[::-1]
+    data = bytearray(tiff(np.stack([first, second]).reshape(16, 8, 3), 16, 2, tags={257: (LONG, [8])}, pages=2))
+    size = first.nbytes
+    offsets = [place for place in range(len(data)) if data[place : place + 8] == struct.pack("<HHI", 273, 4, 1)]
+    assert len(offsets) == 2
+    data[offsets[1] + 8 : offsets[1] + 12] = struct.pack("<I", 8 + size)
+    image = Image.open(BytesIO(bytes(data)))
+    image.seek(1)
+    pixels = decode(image, Target(3, 8, 8, "center", BLUE, 1000)).transpose(1, 2, 0)
+    assert np.array_equal(pixels, np.rint(second / 257))
+
+
+def test_a_pgm_that_its_source_has_loaded_is_scaled() -> None:
+    image = Image.open(BytesIO(SIXTEEN["pgm"][0]))
+    image.load()
+    assert np.array_equal(decode(image, Target(1, 8, 8, "center", BLUE, 1000))[0], np.rint(SHADES / 257))
+
+
+def test_planes_that_are_compressed_keep_their_high_bytes() -> None:
+    for order in ORDERS:
+        assert np.array_equal(decoded(tiff(COLOURS, 16, 2, order, deflate=True, planes=True)), COLOURS >> 8)
+
+
+def test_planes_of_ink_are_refused() -> None:
+    with pytest.raises(
+        UnfitError, match=r"^has inks of 16 bits in planes of their own, which Pillow mixes up; save it"
+    ):
+        decoded(tiff(FOUR, 16, 5, planes=True))
 
 
 def test_twelve_bits_have_a_range_of_their_own() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from handmade import GREY, png
 from PIL import Image
 from toys import tiny
 
@@ -208,3 +209,16 @@ def test_a_recipe_comes_as_tables_a_path_a_name_or_resolved() -> None:
     assert as_recipe("dcgan_mnist").name == "dcgan_mnist"
     with pytest.raises(GanlabError, match="overrides go with a recipe's path, name or tables; this one is already res"):
         as_recipe(resolved, ["train.batch_size=4"])
+
+
+def test_what_is_to_be_said_of_the_pictures_is_said_once_in_every_run(tmp_path: Path) -> None:
+    root = tmp_path / "pictures"
+    root.mkdir()
+    for number in range(8):
+        (root / f"{number}.png").write_bytes(png(np.arange(64).reshape(8, 8) * 60 + number, 16, GREY))
+    recipe = tiny(dataset={"name": "image_folder", "root": str(root), "resolution": 8, "channels": 1})
+    for out in ("packed", "cached"):
+        ganlab.train(recipe, out=out)
+        log = Path(out, "log.txt").read_text()
+        assert log.count("warning: 8 of the 8 pictures with more than 8 bits use less than an eighth") == 1
+        assert log.count("dataset.range = [0, 3787] spreads") == 1
