@@ -6,10 +6,14 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ganlab.run.signals import COMMAND
+
+if TYPE_CHECKING:
+    from ganlab.recipe.recipe import Recipe
 
 
 @click.command()
@@ -62,22 +66,23 @@ def run(
     if progress is not None:
         overrides += (f"observers.terminal.mode={progress}",)
     loaded = load_recipe(find_recipe(recipe), overrides)
-    if dry_run:
-        from ganlab.run.preview import preview
-
-        click.echo(preview(loaded))
-        return
-
     if nproc > 1 or "RANK" in os.environ:
         # What torch prints of a connection that broke; the rank that ends says it in a sentence.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if nproc > 1:
-        from ganlab.distributed.launch import launch
         from ganlab.distributed.share import Share
 
         if "TORCHELASTIC_RUN_ID" in os.environ:
             raise click.UsageError("--nproc starts the processes itself; under torchrun, leave it out")
         Share(0, nproc).of(loaded.train.batch_size)
+    if dry_run:
+        from ganlab.run.preview import preview
+
+        click.echo(preview(loaded, out, resume), err=_for_programs(loaded))
+        return
+    if nproc > 1:
+        from ganlab.distributed.launch import launch
+
         # Looked for once before N processes start; they read the recipe again.
         sys.exit(launch(nproc, _without_nproc(sys.argv[1:])))
 
@@ -105,10 +110,13 @@ def run(
         summary = (
             f"Trained {trained.iterations:,} iterations on {trained.images:,} pictures in {_duration(trained.seconds)}."
         )
-    # With --progress json, stdout is for programs.
-    terminal = loaded.table["observers"].get("terminal")
-    for_programs = isinstance(terminal, dict) and terminal["mode"] == "json"
-    click.echo(f"{summary}\n{_where_things_lie(trained.directory)}", err=for_programs)
+    click.echo(f"{summary}\n{_where_things_lie(trained.directory)}", err=_for_programs(loaded))
+
+
+def _for_programs(recipe: Recipe) -> bool:
+    """Tell whether stdout is for programs, as with --progress json."""
+    terminal = recipe.table["observers"].get("terminal")
+    return isinstance(terminal, dict) and terminal["mode"] == "json"
 
 
 def _without_nproc(arguments: list[str]) -> list[str]:

@@ -3,52 +3,111 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from ganlab.interfaces import image_spec
+from ganlab.messages import told
 from ganlab.run.culprit import naming_culprit
+from ganlab.run.preparation import Prepared, prepare
 
 if TYPE_CHECKING:
+    from ganlab.interfaces import ImageSpec
     from ganlab.recipe.recipe import Recipe
+    from ganlab.training.state import State
+
+T = TypeVar("T")
+
+LARGE = 60_000_000
+"""Parameters of all networks together that are enough for any picture: StyleGAN2 has 59 million at 1024x1024."""
 
 
-def preview(recipe: Recipe) -> str:
+def preview(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -> str:
     """Return the resolved recipe, the networks with their parameter counts, and the sizes on disk and in memory.
 
-    Finds the pictures and builds the networks, so that it raises what a run would raise before its first iteration.
+    Packs the pictures and builds the networks, these without their numbers, in next to no memory. Raises the
+    `GanlabError` with which a run would end before its first iteration.
     """
-    import torch
-
-    from ganlab.hardware.device import choose_device, choose_precision, usual_modes
-    from ganlab.training.state import build_state, parameter_counts
-
-    device = choose_device(recipe.train.device, "train.device")
     notes: list[str] = []
-    precision = choose_precision(recipe.train.precision, device, notes.append)
-    with naming_culprit(recipe), usual_modes():
-        source = recipe.dataset.open()
-        images = image_spec(recipe.dataset, source.classes)
-        state = build_state(recipe, images, torch.device("cpu"))
+    with naming_culprit(recipe):
+        prepared = prepare(recipe, out, resume, note=lambda text, _: notes.append(text))
+        from ganlab.hardware.device import usual_modes
+        from ganlab.training.footprint import state_without_numbers
+
+        with usual_modes():
+            state = state_without_numbers(recipe, prepared.packed.spec, notes.append)
+            lines = list(_lines(recipe, prepared, state, notes))
+    return "\n".join([recipe.dump(), *lines, *(f"note        {note}" for note in notes)])
+
+
+def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -> Iterator[str]:
+    """Yield the lines of the figures; what they mean for the user goes to `notes`."""
+    from ganlab.training.state import parameter_counts
+
+    packed, images = prepared.packed, prepared.packed.spec
     parameters = parameter_counts(state.networks)
-    packed = len(source) * images.channels * images.height * images.width
     checkpoint = sum(tensor.nbytes for _, tensor in state.tensors())
-    gradients = 4 * sum(parameters.values())
-    per_epoch = len(source) // recipe.train.batch_size
-    lines = [
-        recipe.dump(),
-        f"pictures    {len(source):,} of {images.channels} x {images.height} x {images.width}"
-        + (f" in {images.classes} classes" if images.classes else ""),
-        *(f"network     {name}: {count:,} parameters" for name, count in parameters.items()),
-        f"device      {device}, {precision}",
-        *(f"note        {note}" for note in notes),
-        f"epoch       {per_epoch:,} batches of {recipe.train.batch_size}",
-        f"on disk     {_megabytes(packed)} packed pictures, {_megabytes(checkpoint)} a checkpoint"
-        f" ({recipe.snapshot.keep} kept)",
-        f"in memory   {_megabytes(checkpoint + gradients)} weights, gradients, optimizer and average, "
-        f"beside the activations of a batch and {_megabytes(packed)} of pictures",
-    ]
-    return "\n".join(lines)
+    yield f"pictures    {len(packed.images):,} of {images.channels} x {images.height} x {images.width}" + (
+        f" in {images.classes} classes" if images.classes else ""
+    )
+    for name, count in parameters.items():
+        yield f"network     {name}: {count:,} parameters"
+    yield f"device      {prepared.device}, {prepared.precision}"
+    yield f"epoch       {len(packed.images) // recipe.train.batch_size:,} batches of {recipe.train.batch_size}"
+    yield (
+        f"on disk     {megabytes(packed.images.nbytes)} packed pictures, {megabytes(checkpoint)} a checkpoint"
+        f" ({recipe.snapshot.keep} kept)"
+    )
+    trained = checkpoint + 4 * sum(parameters.values())  # a gradient each
+    yield (
+        f"in memory   {megabytes(trained)} weights, gradients, optimizer and average, "
+        f"{_activations(recipe, state, images, notes)}, {megabytes(packed.images.nbytes)} of pictures"
+    )
+    notes += _warnings(recipe, images, parameters)
 
 
-def _megabytes(size: int) -> str:
+def _activations(recipe: Recipe, state: State, images: ImageSpec, notes: list[str]) -> str:
+    """Return what a batch takes beside them; note what the generator does not make, and what could not be found out."""
+    from ganlab.training.footprint import generated, rehearse
+
+    shape = _attempted(lambda: generated(recipe, state, images), "what the generator makes", notes)
+    if shape is not None and shape != (expected := (recipe.train.batch_size, *images[:3])):
+        notes.append(f"the generator makes {shape} of a batch of latents, not the {expected} of the pictures")
+    seen = _attempted(lambda: rehearse(recipe, state, images), "the activations of a batch", notes)
+    return (
+        "the activations of a batch" if seen is None else f"{megabytes(seen.activations_bytes)} activations of a batch"
+    )
+
+
+def _attempted(find: Callable[[], T], what: str, notes: list[str]) -> T | None:
+    """Return what `find` does; note where it cannot be told without numbers, or the networks do not work."""
+    try:
+        return find()
+    # A stranger's code, run in an unusual way: it need not work, and a run will say whose fault it is.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        notes.append(f"{what} cannot be told without training: {told(error)}")
+        return None
+
+
+def _warnings(recipe: Recipe, images: ImageSpec, parameters: Mapping[str, int]) -> Iterator[str]:
+    from ganlab.training.footprint import lighter
+
+    total = sum(parameters.values())
+    if total > LARGE:
+        found = lighter(recipe.model, images, LARGE)
+        fewer = (
+            "a model with fewer" if found is None else f"model.{found[0]} = {found[1]}, which has {_millions(found[2])}"
+        )
+        yield (
+            f"the networks have {_millions(total)} parameters, and {_millions(LARGE)} are enough for 1024x1024, as "
+            f"StyleGAN2 shows; this will be slow: use {fewer}, or a lower dataset.resolution"
+        )
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:,.0f} million"
+
+
+def megabytes(size: int) -> str:
+    """Return a size as people read it."""
     return f"{max(1, math.ceil(size / 1e6)):,} MB"

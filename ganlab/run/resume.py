@@ -51,17 +51,18 @@ def note_of_choice(recipe: Recipe, chosen: RunDirectory | None) -> str:
     return f"going on with {chosen.path}, the newest {of_it}"
 
 
-def check_directory(recipe: Recipe, directory: RunDirectory) -> None:
-    """Refuse, before anything expensive, a directory that this recipe cannot use."""
+def check_directory(recipe: Recipe, directory: RunDirectory) -> Manifest | None:
+    """Refuse, before anything expensive, a directory that this recipe cannot use; return how the run in it began."""
     path = directory.path
     if not path.exists():
-        return
+        return None
     if not path.is_dir():
         raise GanlabError(f"--out {path} is a file; name a directory")
     directory.refuse_strangers()
     # Of its state nothing is read here: the session reads all of it, once, when the run's lock is held.
     if (manifest := begun_with(directory.checkpoints)) is not None:
         refuse_changes(recipe, manifest, path)
+    return manifest
 
 
 def refuse_changes(recipe: Recipe, manifest: Manifest, path: Path) -> None:

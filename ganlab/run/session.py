@@ -276,8 +276,7 @@ class Session:
     def _note_differences(self, manifest: Manifest) -> None:
         """Say what keeps a continued run from giving the very bits that an undisturbed one would have given."""
         there, here = manifest.provenance, self._provenance()
-        if moved := compare_pictures(self.recipe, manifest, self.directory.path, here.data):
-            self.observers.note(moved)
+        compare_pictures(self.recipe, manifest, self.directory.path, here.data)
         before, now = (
             {**one.versions, "threads": one.threads, "device": one.device, "ranks": one.ranks} for one in (there, here)
         )

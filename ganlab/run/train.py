@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.errors import GanlabError
 from ganlab.hardware.memory import memory_errors
 from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, parse_recipe
-from ganlab.registry.lookup import registry
 from ganlab.run.culprit import naming_culprit
 from ganlab.run.directory import RunDirectory, new_directory
 from ganlab.run.heartbeat import Heartbeat
-from ganlab.run.observers import Observers
-from ganlab.run.resume import check_directory, chosen_directory, note_of_choice, with_pictures_found
+from ganlab.run.preparation import prepare
 from ganlab.run.session import Session
 from ganlab.run.signals import watching_signals
 
 if TYPE_CHECKING:
-    from ganlab.data.packing import Packed
     from ganlab.distributed.ranks import Ranks
 
 
@@ -62,37 +59,14 @@ def train(
         return f"out of memory at this work: {heartbeat.work()}; smaller networks, pictures or batches need less"
 
     with watching_signals() as interruption, memory_errors(out_of_memory), naming_culprit(recipe):
-        chosen = chosen_directory(recipe, out, resume)
-        notes = [note_of_choice(recipe, chosen)] if resume else []
-        if chosen is not None:
-            check_directory(recipe, chosen)
-            recipe, found = with_pictures_found(recipe, chosen)
-            notes += found
-
+        prepared = prepare(recipe, out, resume, heartbeat=heartbeat, importing=interruption.importing)
         with interruption.importing():
-            from ganlab.distributed.ranks import joined, place
-            from ganlab.distributed.share import Share
-            from ganlab.hardware.device import arithmetic, choose_device, choose_precision, only_training
+            from ganlab.distributed.ranks import joined
+            from ganlab.hardware.device import arithmetic, only_training
             from ganlab.training.trainer import Trainer
 
-        here = place()
-        Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive
-        device = choose_device(recipe.train.device, "train.device", here.local)
-        observers = _observers(recipe if here.rank == 0 else None, heartbeat)
-        precision = choose_precision(recipe.train.precision, device, lambda text: observers.note(text, "warning"))
-        for warning in registry.warnings():
-            observers.note(warning, "warning")
-        for note in notes:
-            observers.note(note)
-        packed = _packed(recipe, observers, heartbeat)
-        for remark in packed.remarks:
-            observers.note(remark)
-        for warning in packed.warnings:
-            observers.note(warning, "warning")
-        for name, reason in packed.skipped[:10]:
-            observers.note(f"left out {name}: {reason}", "warning")
-        if len(packed.skipped) > 10:
-            observers.note(f"left out {len(packed.skipped)} pictures that could not be read", "warning")
+        recipe, observers = prepared.recipe, prepared.observers
+        here, device, precision = prepared.here, prepared.device, prepared.precision
         heartbeat.work = lambda: "waiting for the other ranks" if here.world > 1 else "building the networks"
         with (
             heartbeat.beating(observers.note),
@@ -100,10 +74,10 @@ def train(
             arithmetic(device, precision, recipe.train.deterministic, recipe.train.threads),
             joined(here, device, recipe.train.rank_timeout_seconds) as ranks,
         ):
-            trainer = Trainer(recipe, packed, device, precision, ranks)
+            trainer = Trainer(recipe, prepared.packed, device, precision, ranks)
             session = Session(trainer, observers, interruption)
             heartbeat.work = lambda: session.work
-            directory = _common_directory(recipe, chosen, ranks)
+            directory = _common_directory(recipe, prepared.directory, ranks)
             with (
                 directory.locked(recipe.name) if ranks.first else nullcontext() as held,
                 naming_culprit(recipe, lambda: session.directory, lambda: trainer.state.iteration),
@@ -137,34 +111,3 @@ def _common_directory(recipe: Recipe, chosen: RunDirectory | None, ranks: Ranks)
         if mine:
             path = str((chosen or new_directory(recipe.name)).path)
     return RunDirectory(Path(ranks.text_of_first(path)))
-
-
-def _packed(recipe: Recipe, observers: Observers, heartbeat: Heartbeat) -> Packed:
-    """Pack the pictures, or take them from the cache."""
-    from ganlab.data.packing import pack
-
-    def report(work: str, done: int, total: int) -> None:
-        heartbeat.work = lambda: f"{work}, {done:,} of {total:,}" if total else work
-        observers.phase(work, done, total)
-
-    with heartbeat.beating(observers.note):
-        return pack(recipe.dataset, recipe.table["dataset"]["name"], report)
-
-
-def _observers(recipe: Recipe | None, heartbeat: Heartbeat) -> Observers:
-    """Return the observers of the run; none where another rank speaks for all."""
-
-    @contextmanager
-    def undisturbed() -> Iterator[None]:
-        """Keep an observer from changing a run: torch's modes are put back, random draws are seeded anew anyway."""
-        import torch
-
-        with heartbeat.speaking(), torch.no_grad():
-            yield
-
-    observers = Observers(undisturbed)
-    for name, observer in recipe.observers.items() if recipe is not None else ():
-        # A new one for each run: what an observer remembers of another run is not this one's.
-        fresh = type(observer)(**dict(observer))
-        observers.register(fresh, name, registry.provider("observer", name).origin)
-    return observers

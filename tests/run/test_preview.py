@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from torch import nn
+from toys import tiny
 
 from ganlab import ImageSpec, Model
 from ganlab.recipe.recipe import parse_recipe
@@ -27,11 +28,34 @@ class Linear(Model):
         return {"generator": generator, "discriminator": nn.Sequential(nn.Flatten(), nn.Linear(size, 1))}
 
 
+class Deaf(Linear):
+    """A generator of pictures that are too small for the discriminator."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        small = images._replace(height=images.height // 2, width=images.width // 2)
+        return super().build(images) | {"generator": super().build(small)["generator"]}
+
+
+class Fixed(Linear):
+    """Wide whatever its options say."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        networks = super().build(images)
+        return networks | {"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(8000, 8000), nn.Linear(8000, 1))}
+
+
 @pytest.fixture
 def _linear() -> Iterator[None]:
-    registry.add("model", "linear", Linear)
+    models = {"linear": Linear, "deaf": Deaf, "fixed": Fixed}
+    for name, cls in models.items():
+        registry.add("model", name, cls)
     yield
-    registry.remove("model", "linear")
+    for name in models:
+        registry.remove("model", name)
 
 
 @pytest.mark.usefixtures("_linear")
@@ -39,7 +63,7 @@ def test_networks_and_sizes_are_those_counted_by_hand(tmp_path: Path) -> None:
     recipe = parse_recipe(
         {
             "model": {"name": "linear", "latent_dim": 99},
-            "dataset": {"name": "stripes", "count": 50_000, "resolution": 32, "channels": 3, "classes": 10},
+            "dataset": {"name": "stripes", "count": 5_000, "resolution": 32, "channels": 3, "classes": 10},
             "train": {"device": "cpu", "batch_size": 64},
         }
     )
@@ -47,15 +71,36 @@ def test_networks_and_sizes_are_those_counted_by_hand(tmp_path: Path) -> None:
     assert shown.startswith(recipe.dump())
     # Of 3 * 32 * 32 = 3,072 numbers: the generator has 99 weights and a bias for each, the discriminator a weight and
     # one bias. A checkpoint holds each as a float32 with Adam's two moments, its count of steps for 4 tensors, and the
-    # averaged generator: 4 * (3 * (307,200 + 3,073) + 4 + 307,200) bytes.
+    # averaged generator: 4 * (3 * (307,200 + 3,073) + 4 + 307,200) bytes. The layers keep what they are
+    # given: 64 latents of 99 numbers, and 3,072 numbers of each real and each generated picture.
     assert shown.removeprefix(recipe.dump()).splitlines()[1:] == [
-        "pictures    50,000 of 3 x 32 x 32 in 10 classes",
+        "pictures    5,000 of 3 x 32 x 32 in 10 classes",
         "network     generator: 307,200 parameters",
         "network     discriminator: 3,073 parameters",
         "device      cpu, fp32",
-        "epoch       781 batches of 64",
-        "on disk     154 MB packed pictures, 5 MB a checkpoint (2 kept)",
-        "in memory   7 MB weights, gradients, optimizer and average, "
-        "beside the activations of a batch and 154 MB of pictures",
+        "epoch       78 batches of 64",
+        "on disk     16 MB packed pictures, 5 MB a checkpoint (2 kept)",
+        "in memory   7 MB weights, gradients, optimizer and average, 2 MB activations of a batch, 16 MB of pictures",
     ]
-    assert list(tmp_path.iterdir()) == [], "nothing is packed, and nothing left"
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"], "the pictures are packed, and nothing else is left"
+
+
+@pytest.mark.usefixtures("_linear")
+def test_large_networks_are_built_in_no_time_and_warned_of_with_what_would_do(tmp_path: Path) -> None:
+    dataset = {"name": "stripes", "count": 64, "resolution": 512, "channels": 3}
+    shown = preview(parse_recipe({"dataset": dataset, "train": {"device": "cpu"}}))
+    assert "network     generator: 185,486,208 parameters" in shown
+    assert (
+        "note        the networks have 364 million parameters, and 60 million are enough for 1024x1024, as StyleGAN2 "
+        "shows; this will be slow: use model.base_channels = 16, which has 24 million, or a lower dataset.resolution"
+    ) in shown.splitlines()
+    shown = preview(parse_recipe({"dataset": dataset, "model": {"name": "fixed"}, "train": {"device": "cpu"}}))
+    assert "this will be slow: use a model with fewer, or a lower dataset.resolution" in shown
+
+
+@pytest.mark.usefixtures("_linear")
+def test_what_cannot_be_found_out_without_training_is_no_mistake() -> None:
+    shown = preview(parse_recipe(tiny(model={"name": "deaf"})))
+    assert "the activations of a batch, 1 MB of pictures" in shown
+    assert "note        the activations of a batch cannot be told without training: RuntimeError: " in shown
+    assert "note        the generator makes (8, 1, 4, 4) of a batch of latents, not the (8, 1, 8, 8) of the" in shown

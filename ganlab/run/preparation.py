@@ -1,0 +1,127 @@
+"""What comes before the networks, for a run and a dry run alike: whatever is refused, is refused here for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from ganlab.registry.lookup import registry
+from ganlab.run.heartbeat import Heartbeat
+from ganlab.run.observers import Observers
+from ganlab.run.resume import check_directory, chosen_directory, compare_pictures, note_of_choice, with_pictures_found
+
+if TYPE_CHECKING:
+    import torch
+
+    from ganlab.data.packing import Packed
+    from ganlab.distributed.ranks import Place
+    from ganlab.hardware.device import Precision
+    from ganlab.recipe.recipe import Recipe
+    from ganlab.run.directory import RunDirectory
+
+LISTED = 10
+"""How many pictures that were left out are named."""
+
+Note = Callable[[str, Literal["info", "warning"]], None]
+
+
+class Prepared(NamedTuple):
+    """Where and on what this process can train a recipe."""
+
+    recipe: Recipe
+    """With its pictures where they are now."""
+    directory: RunDirectory | None
+    """The run's, where the user has named it or goes on with one."""
+    here: Place
+    device: torch.device
+    precision: Precision
+    packed: Packed
+    observers: Observers
+    heartbeat: Heartbeat
+
+
+def prepare(
+    recipe: Recipe,
+    out: Path | str | None,
+    resume: bool,
+    *,
+    heartbeat: Heartbeat | None = None,
+    note: Note | None = None,
+    importing: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Prepared:
+    """Check the directory, choose the device, pack the pictures; raise the `GanlabError` that a run ends with.
+
+    `note` learns what the user should know, by default the observers do; torch is imported within `importing`.
+    """
+    chosen = chosen_directory(recipe, out, resume)
+    notes = [note_of_choice(recipe, chosen)] if resume else []
+    begun = None if chosen is None else check_directory(recipe, chosen)
+    if chosen is not None:
+        recipe, found = with_pictures_found(recipe, chosen)
+        notes += found
+    with importing():
+        from ganlab.distributed.ranks import place
+        from ganlab.distributed.share import Share
+        from ganlab.hardware.device import choose_device, choose_precision
+
+    here = place()
+    Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive
+    device = choose_device(recipe.train.device, "train.device", here.local)
+    heartbeat = heartbeat or Heartbeat()
+    observers = _observers(recipe if here.rank == 0 else None, heartbeat)
+    note = note or observers.note
+    precision = choose_precision(recipe.train.precision, device, lambda text: note(text, "warning"))
+    for warning in registry.warnings():
+        note(warning, "warning")
+    for text in notes:
+        note(text, "info")
+    packed = _packed(recipe, observers, heartbeat)
+    _tell_of(packed, note)
+    if chosen is not None and begun is not None:
+        if moved := compare_pictures(recipe, begun, chosen.path, packed.fingerprint):
+            note(moved, "info")
+    return Prepared(recipe, chosen, here, device, precision, packed, observers, heartbeat)
+
+
+def _tell_of(packed: Packed, note: Note) -> None:
+    for remark in packed.remarks:
+        note(remark, "info")
+    for warning in packed.warnings:
+        note(warning, "warning")
+    for name, reason in packed.skipped[:LISTED]:
+        note(f"left out {name}: {reason}", "warning")
+    if len(packed.skipped) > LISTED:
+        note(f"left out {len(packed.skipped)} pictures that could not be read", "warning")
+
+
+def _packed(recipe: Recipe, observers: Observers, heartbeat: Heartbeat) -> Packed:
+    """Pack the pictures, or take them from the cache."""
+    from ganlab.data.packing import pack
+
+    def report(work: str, done: int, total: int) -> None:
+        heartbeat.work = lambda: f"{work}, {done:,} of {total:,}" if total else work
+        observers.phase(work, done, total)
+
+    with heartbeat.beating(observers.note):
+        return pack(recipe.dataset, recipe.table["dataset"]["name"], report)
+
+
+def _observers(recipe: Recipe | None, heartbeat: Heartbeat) -> Observers:
+    """Return the observers of the run; none where another rank speaks for all."""
+
+    @contextmanager
+    def undisturbed() -> Iterator[None]:
+        """Keep an observer from changing a run: torch's modes are put back, random draws are seeded anew anyway."""
+        import torch
+
+        with heartbeat.speaking(), torch.no_grad():
+            yield
+
+    observers = Observers(undisturbed)
+    for name, observer in recipe.observers.items() if recipe is not None else ():
+        # A new one for each run: what an observer remembers of another run is not this one's.
+        fresh = type(observer)(**dict(observer))
+        observers.register(fresh, name, registry.provider("observer", name).origin)
+    return observers
