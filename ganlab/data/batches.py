@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ganlab.data.latents import Latent
 from ganlab.distributed.share import WHOLE, Share
-from ganlab.errors import DataError
 from ganlab.interfaces import Batch
 from ganlab.seeds import Stream, stream_seed
 
@@ -21,6 +20,11 @@ if TYPE_CHECKING:
 
 MEMORY_SHARE = 0.5
 """How much of the device's free memory the pictures may take; the rest is for the training."""
+
+
+def batches_per_epoch(count: int, batch_size: int) -> int:
+    """Return how many batches make an epoch of `count` pictures: all that are full, at least one."""
+    return max(1, count // batch_size)
 
 
 class Draw(NamedTuple):
@@ -50,7 +54,9 @@ class Batches(Iterator[Batch]):
     """Endless batches; the n-th is a pure function of (seed, n), so its place in the data is one number.
 
     Order and flips depend on (seed, epoch) and the latents on (seed, n); the last pictures of an epoch that
-    do not fill a batch are left out of it. Of each batch a process takes its share: the batches of all processes
+    do not fill a batch are left out of it. Where there are fewer pictures than a batch has places, an epoch is one
+    batch, and the batches take the pictures in turn: within one, and over all of them up to any, each picture comes
+    as often as the others, or once more. Of each batch a process takes its share: the batches of all processes
     together are those of one.
     """
 
@@ -66,15 +72,9 @@ class Batches(Iterator[Batch]):
         device: torch.device,
         share: Share = WHOLE,
     ) -> None:
-        count = len(packed.images)
-        if count < batch_size:
-            raise DataError(
-                f"train.batch_size = {batch_size}, but the data has only {count} pictures; "
-                f"set train.batch_size to {count} or less"
-            )
         self.drawn = 0
         """Batches drawn since the training began."""
-        self.per_epoch = count // batch_size
+        self.per_epoch = batches_per_epoch(len(packed.images), batch_size)
         self._local = share.of(batch_size)
         self._batch_size, self._latent, self._flip, self._seed, self.device = batch_size, latent, flip, seed, device
         storage = Resident if _fits(packed.images, device) else Streamed
@@ -116,13 +116,14 @@ class Batches(Iterator[Batch]):
         return Batch(real, draw.z, () if draw.labels is None else (draw.labels,))
 
     def _start_epoch(self, epoch: int) -> None:
-        count = self._pictures.count
-        order = torch.from_numpy(_stream(self._seed, Stream.ORDER, epoch).permutation(count))
+        count, places = self._pictures.count, self._batch_size
+        turn = np.arange(count) if count >= places else np.arange(epoch * places, (epoch + 1) * places) % count
+        order = torch.from_numpy(_stream(self._seed, Stream.ORDER, epoch).permutation(turn))
         self._pictures.start_epoch(order)
         self._labels = None if self._all_labels is None else _sent(self._all_labels[order], self.device)
         self._flips: Tensor | None = None
         if self._flip:
-            flips = _stream(self._seed, Stream.FLIPS, epoch).integers(0, 2, count).astype(np.bool_)
+            flips = _stream(self._seed, Stream.FLIPS, epoch).integers(0, 2, len(turn)).astype(np.bool_)
             self._flips = _sent(torch.from_numpy(flips), self.device)
         self._epoch = epoch
 

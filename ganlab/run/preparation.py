@@ -78,14 +78,14 @@ def prepare(
     for text in notes:
         note(text, "info")
     packed = _packed(recipe, observers, heartbeat)
-    _tell_of(packed, note)
-    if chosen is not None and begun is not None:
-        if moved := compare_pictures(recipe, begun, chosen.path, packed.fingerprint):
-            note(moved, "info")
+    _tell_of(packed, recipe.train.batch_size, note)
+    moved = compare_pictures(recipe, begun, chosen.path, packed.fingerprint) if chosen is not None and begun else None
+    if moved is not None:
+        note(moved, "info")
     return Prepared(recipe, chosen, here, device, precision, packed, observers, heartbeat)
 
 
-def _tell_of(packed: Packed, note: Note) -> None:
+def _tell_of(packed: Packed, batch_size: int, note: Note) -> None:
     for remark in packed.remarks:
         note(remark, "info")
     for warning in packed.warnings:
@@ -94,6 +94,14 @@ def _tell_of(packed: Packed, note: Note) -> None:
         note(f"left out {name}: {reason}", "warning")
     if len(packed.skipped) > LISTED:
         note(f"left out {len(packed.skipped)} pictures that could not be read", "warning")
+    times, rest = divmod(batch_size, len(packed.images))
+    if (times, rest) > (1, 0):
+        often = f"{times} or {times + 1} times" if rest else f"{times} times"
+        note(
+            f"the data has {len(packed.images):,} pictures, fewer than train.batch_size = {batch_size:,}: "
+            f"each batch has every picture {often}",
+            "info",
+        )
 
 
 def _packed(recipe: Recipe, observers: Observers, heartbeat: Heartbeat) -> Packed:

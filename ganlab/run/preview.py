@@ -42,10 +42,12 @@ def preview(recipe: Recipe, out: Path | str | None = None, resume: bool = False)
 
 def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -> Iterator[str]:
     """Yield the lines of the figures; what they mean for the user goes to `notes`."""
+    from ganlab.data.batches import batches_per_epoch
     from ganlab.training.state import parameter_counts
 
     packed, images = prepared.packed, prepared.packed.spec
     parameters = parameter_counts(state.networks)
+    per_epoch = batches_per_epoch(len(packed.images), recipe.train.batch_size)
     checkpoint = sum(tensor.nbytes for _, tensor in state.tensors())
     yield f"pictures    {len(packed.images):,} of {images.channels} x {images.height} x {images.width}" + (
         f" in {images.classes} classes" if images.classes else ""
@@ -53,7 +55,7 @@ def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -
     for name, count in parameters.items():
         yield f"network     {name}: {count:,} parameters"
     yield f"device      {prepared.device}, {prepared.precision}"
-    yield f"epoch       {len(packed.images) // recipe.train.batch_size:,} batches of {recipe.train.batch_size}"
+    yield f"epoch       {per_epoch:,} batches of {recipe.train.batch_size}"
     yield (
         f"on disk     {megabytes(packed.images.nbytes)} packed pictures, {megabytes(checkpoint)} a checkpoint"
         f" ({recipe.snapshot.keep} kept)"

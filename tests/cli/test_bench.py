@@ -63,7 +63,7 @@ def test_it_prints_json_and_writes_no_run(
         (["nowhere.toml"], "nowhere.toml"),
         (["quickstart", "--set", "train.batchsize=3"], "did you mean batch_size?"),
         (["quickstart", "--device", "tpu"], "train.device"),
-        (["toy.toml", "--set", "train.batch_size=64"], "only 40 pictures"),
+        (["toy.toml", "--set", "dataset.count=0"], "has no pictures"),
         (["quickstart", "--seconds", "0"], "--seconds"),
     ],
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from ganlab import DataError, ImageSpec
+from ganlab import ImageSpec
 from ganlab.data.batches import Batches
 from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
@@ -100,10 +101,32 @@ def test_labels_stay_with_their_pictures() -> None:
     assert next(batches(packed(classes=7))).condition == ()
 
 
-def test_too_few_pictures_for_a_batch_is_an_error() -> None:
-    sentence = r"train.batch_size = 24, but the data has only 23 pictures; set .* to 23 or less"
-    with pytest.raises(DataError, match=sentence):
-        batches(batch_size=24)
+@pytest.mark.parametrize(("count", "size"), [(23, 24), (20, 64), (16, 64), (3, 8), (1, 4), (7, 13)])
+def test_few_pictures_fill_a_batch_in_turn(count: int, size: int) -> None:
+    source = batches(packed(count, classes=7), batch_size=size, conditional=True)
+    assert source.per_epoch == 1
+    seen: Counter[int] = Counter()
+    orders = []
+    for _ in range(9):
+        batch = next(source)
+        orders.append(numbers(batch.real))
+        assert batch.condition[0].tolist() == [number % 7 for number in orders[-1]]
+        for often in (Counter(orders[-1]), seen := seen + Counter(orders[-1])):
+            assert len(often) == count
+            assert max(often.values()) - min(often.values()) <= 1
+    assert seen.total() == 9 * size
+    if count > 1:
+        assert orders[0] != sorted(orders[0])
+        assert orders[0] != orders[1]
+    jumped = batches(packed(count), batch_size=size)
+    jumped.move_to(0, 5)
+    assert numbers(next(jumped).real) == orders[5], "the n-th batch depends on seed and n alone"
+    assert numbers(next(batches(packed(count), batch_size=size, seed=1)).real) != orders[0] or count == 1
+
+
+def test_pictures_that_come_twice_in_a_batch_are_flipped_each_by_itself() -> None:
+    real = next(batches(packed(1), batch_size=400, flip=True)).real
+    assert 150 < int(real[:, 0, 0, 0].eq(1.0).sum()) < 250, "of one picture, whose left column is white"
 
 
 def test_the_mapping_of_the_cache_is_never_written() -> None:
@@ -117,10 +140,11 @@ def test_the_mapping_of_the_cache_is_never_written() -> None:
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])
-def test_the_shares_of_all_processes_are_the_batches_of_one(ranks: int) -> None:
+@pytest.mark.parametrize("count", [23, 7])
+def test_the_shares_of_all_processes_are_the_batches_of_one(ranks: int, count: int) -> None:
     options: dict[str, Any] = {"conditional": True, "flip": True, "batch_size": 10}
-    whole = batches(packed(classes=7), **options)
-    shares = [batches(packed(classes=7), share=Share(rank, ranks), **options) for rank in range(ranks)]
+    whole = batches(packed(count, classes=7), **options)
+    shares = [batches(packed(count, classes=7), share=Share(rank, ranks), **options) for rank in range(ranks)]
     for _ in range(5):  # over the end of an epoch
         batch, parts = next(whole), [next(source) for source in shares]
         assert torch.equal(torch.cat([part.real for part in parts]), batch.real)

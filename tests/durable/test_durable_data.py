@@ -219,8 +219,6 @@ def few(root: Path, count: int) -> Path:
     ("count", "dataset", "sentence"),
     [
         (0, {}, r"holds no pictures; read are files that end in"),
-        (1, {}, r"train.batch_size = 8, but the data has only 1 pictures; set train.batch_size to 1 or less"),
-        (7, {}, r"train.batch_size = 8, but the data has only 7 pictures"),
         (9, {"resolution": 9}, r"dataset.resolution = 9: "),
         (9, {"resolution": 0}, r"dataset.resolution = 0: must be"),
         (9, {"crop": 64}, r"is 20x20 pixels, smaller than the crop of 64x64"),

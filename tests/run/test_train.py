@@ -22,6 +22,7 @@ from ganlab import GanlabError, Interrupted, Observer, Tick, hookimpl
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.recipe.toml import dumps
 from ganlab.registry import registry
+from ganlab.run.preview import preview
 from ganlab.run.train import as_recipe
 
 HARD = {
@@ -192,9 +193,24 @@ def test_other_pictures_in_another_place_are_refused() -> None:
     }
 
 
+@pytest.mark.parametrize(("count", "often"), [(1, "8 times"), (7, "1 or 2 times")])
+def test_fewer_pictures_than_a_batch_are_trained_on_and_that_is_said_once(count: int, often: str) -> None:
+    table = tiny(dataset={"count": count}, observers={"terminal": {"mode": "off"}, "log": True})
+    run = ganlab.train(table)
+    said = f"the data has {count} pictures, fewer than train.batch_size = 8: each batch has every picture {often}"
+    assert (run.directory / "log.txt").read_text().count(said) == 1
+    assert (run.iterations, run.images) == (12, 96)
+    assert json.loads((run.directory / "metrics.jsonl").read_text().splitlines()[-1])["epoch"] == 12.0
+    assert f"note        {said}" in preview(parse_recipe(table)).splitlines()
+    ganlab.train(table | {"train": table["train"] | {"iterations": 5}}, out="stopped")
+    ganlab.train(table, out="stopped")
+    weights = "generator.safetensors"
+    assert (Path("stopped") / weights).read_bytes() == run.generator.read_bytes()
+
+
 def test_a_mistake_found_while_preparing_leaves_nothing_behind() -> None:
-    with pytest.raises(GanlabError, match=r"train.batch_size = 64, but the data has only 40 pictures"):
-        ganlab.train(tiny(train={"batch_size": 64}), out="run")
+    with pytest.raises(GanlabError, match=r'dataset "stripes" has no pictures'):
+        ganlab.train(tiny(dataset={"count": 0}), out="run")
     assert not Path("run").exists()
     assert not Path("runs").exists()
 
