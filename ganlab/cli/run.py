@@ -104,13 +104,18 @@ def run(
     if trained.already_done:
         summary = (
             f"The run in {trained.directory} was finished before: {trained.iterations:,} iterations. "
-            f"Train it longer with --set train.epochs=..., or start a new one with another --out."
+            f"Train it longer with --set train.{_length(loaded)}=..., or start a new one with another --out."
         )
     else:
         summary = (
             f"Trained {trained.iterations:,} iterations on {trained.images:,} pictures in {_duration(trained.seconds)}."
         )
     click.echo(f"{summary}\n{_where_things_lie(trained.directory)}", err=_for_programs(loaded))
+
+
+def _length(recipe: Recipe) -> str:
+    """Return the option that says how long the recipe trains."""
+    return "epochs" if recipe.train.iterations is None else "iterations"
 
 
 def _for_programs(recipe: Recipe) -> bool:

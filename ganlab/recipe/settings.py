@@ -42,10 +42,11 @@ class Train(Options):
 
     batch_size: PositiveInt = 64
     """Pictures in a batch, over all devices together."""
-    epochs: Annotated[float, Field(gt=0.0, le=1e9)] | None = 25.0
-    """Passes over the data; parts of one are allowed. `iterations` replaces it."""
-    iterations: PositiveInt | None = None
-    """Iterations of the loss, instead of `epochs`."""
+    iterations: PositiveInt | None = 25_000
+    """Iterations of the loss, the same for few pictures as for many: what a generator can learn depends on its updates.
+    The default is about 25 epochs of MNIST in batches of 64. `epochs` replaces it."""
+    epochs: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
+    """Passes over the data, instead of `iterations`; parts of one are allowed."""
     device: Device = "auto"
     """Where to train: `"auto"` takes a CUDA or Apple GPU where there is one, else the CPU."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"

@@ -71,7 +71,7 @@ eps = 1e-08
 
 [train]
 batch_size = 64
-epochs = 25.0
+iterations = 25000
 device = "auto"
 precision = "auto"
 deterministic = false
@@ -94,7 +94,7 @@ keep = 2
     )
     assert (recipe.name, recipe.seed, recipe.model, recipe.loss) == ("smallest", 0, Net(), Cross())
     assert recipe.dataset == Folder(root=Path("x"))
-    assert recipe.train.iterations is None
+    assert (recipe.train.iterations, recipe.train.epochs) == (25_000, None)
     assert list(recipe.observers) == list(STANDARD_OBSERVERS)
 
 
@@ -146,6 +146,13 @@ def test_iterations_take_the_place_of_epochs(components: Registry) -> None:
     assert "epochs" not in recipe.table["train"]
 
 
+def test_epochs_take_the_place_of_the_default_length_in_every_layer(components: Registry) -> None:
+    for text, overrides in ((SMALLEST + "[train]\nepochs = 3\n", []), (SMALLEST, ["train.epochs=3"])):
+        recipe = parse_recipe(text, overrides=overrides, components=components)
+        assert (recipe.train.epochs, recipe.train.iterations) == (3.0, None)
+        assert parse_recipe(recipe.dump(), components=components) == recipe
+
+
 def test_a_table_in_a_table(components: Registry) -> None:
     recipe = parse_recipe(SMALLEST + "[model.block]\nwidth = 2\n[model.spare]\n", components=components)
     assert recipe.model == Net(block=Block(width=2), spare=Block())
@@ -171,7 +178,8 @@ def test_the_digest_is_of_what_decides_the_result(components: Registry) -> None:
         return parse_recipe(SMALLEST, "r", overrides, components=components).sha256
 
     assert len(digest()) == 64
-    assert digest() == digest("observers.gif=false") == digest("optimizer.lr=0.0002") == digest("train.epochs=25")
+    assert digest() == digest("observers.gif=false") == digest("optimizer.lr=0.0002") == digest("seed=0")
+    assert digest() == digest("train.iterations=25000")
     assert digest() == digest("dataset.root=y"), "where the pictures lie does not"
     assert len({digest(), digest("seed=1"), digest("dataset.resolution=16"), digest("optimizer.generator.lr=1")}) == 4
 
@@ -211,7 +219,7 @@ def test_a_resolved_recipe_gives_itself_again(components: Registry, table: dict[
         ("[[loss]]", "4: loss = [{}]: must be a table, [loss]"),
         ("optimizer = 1", "4: optimizer = 1: must be a table, [optimizer]"),
         ("observers = 1", "4: observers = 1: must be a table, [observers]"),
-        ("[train]\nepochs = 1\niterations = 2", "6: train.iterations = 2: stands beside epochs; write one of the two"),
+        ("[train]\nepochs = 1\niterations = 2", "5: train.epochs = 1: stands beside iterations; write one of the two"),
         ("[optimizer]\ngenerator = 1", "5: optimizer.generator = 1: must be a table, [optimizer.generator]"),
         (
             "[optimizer.discrimnator]",
@@ -276,7 +284,7 @@ def test_an_augmentation_has_no_default(components: Registry) -> None:
 
 def test_overrides_contradict_each_other(components: Registry) -> None:
     assert problems(SMALLEST, components, "train.epochs=1", "train.iterations=1") == [
-        "--set train.iterations=1: train.iterations = 1: stands beside epochs; write one of the two"
+        "--set train.epochs=1: train.epochs = 1: stands beside iterations; write one of the two"
     ]
 
 
