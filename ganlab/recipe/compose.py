@@ -15,7 +15,7 @@ from ganlab.registry.kinds import DECISIVE, KINDS
 MAX_BASES = 8
 """How many recipes may extend one another in a row."""
 
-ALTERNATIVES = {"train": ("iterations", "epochs"), "snapshot": ("every_epochs", "every_iterations")}
+ALTERNATIVES = {"train": ("iterations", "epochs"), "snapshot": ("every_iterations", "every_epochs")}
 """Options of which one takes the other's place: what an upper layer says of one, it says of both."""
 
 

@@ -80,10 +80,12 @@ class MovingAverage(Options):
 class Snapshots(Options):
     """When to draw a sample grid and save a checkpoint, and what to keep. The last iteration always does."""
 
-    every_epochs: Annotated[float, Field(ge=1e-6, le=1e9)] | None = 1.0
-    """Passes over the data between two snapshots. `every_iterations` replaces it."""
     every_iterations: PositiveInt | None = None
-    """Iterations between two snapshots, instead of `every_epochs`."""
+    """Iterations between two snapshots. Unset, and `every_epochs` too: after 125, 250, 500 and 1,000 iterations, and
+    every 1,000 from there, so that snapshots take little of the time and of the disk's writes however small the data
+    is."""
+    every_epochs: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
+    """Passes over the data between two snapshots, instead of `every_iterations`."""
     samples: Annotated[int, Field(ge=1, le=10_000)] = 64
     """Pictures in the sample grid, always of the same latents."""
     keep: Annotated[int, Field(ge=2)] = 2

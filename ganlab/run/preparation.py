@@ -34,6 +34,8 @@ class Prepared(NamedTuple):
     """With its pictures where they are now."""
     directory: RunDirectory | None
     """The run's, where the user has named it or goes on with one."""
+    continues: bool
+    """Whether a run in it has begun already."""
     here: Place
     device: torch.device
     precision: Precision
@@ -82,7 +84,7 @@ def prepare(
     moved = compare_pictures(recipe, begun, chosen.path, packed.fingerprint) if chosen is not None and begun else None
     if moved is not None:
         note(moved, "info")
-    return Prepared(recipe, chosen, here, device, precision, packed, observers, heartbeat)
+    return Prepared(recipe, chosen, begun is not None, here, device, precision, packed, observers, heartbeat)
 
 
 def _tell_of(packed: Packed, batch_size: int, note: Note) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ganlab.messages import told
 from ganlab.run.culprit import naming_culprit
+from ganlab.run.outlook import megabytes, outlook, warnings
 from ganlab.run.preparation import Prepared, prepare
 
 if TYPE_CHECKING:
     from ganlab.interfaces import ImageSpec
     from ganlab.recipe.recipe import Recipe
+    from ganlab.training.footprint import Rehearsal
     from ganlab.training.state import State
 
 T = TypeVar("T")
@@ -43,42 +44,44 @@ def preview(recipe: Recipe, out: Path | str | None = None, resume: bool = False)
 def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -> Iterator[str]:
     """Yield the lines of the figures; what they mean for the user goes to `notes`."""
     from ganlab.data.batches import batches_per_epoch
+    from ganlab.training.schedule import Schedule
     from ganlab.training.state import parameter_counts
 
     packed, images = prepared.packed, prepared.packed.spec
     parameters = parameter_counts(state.networks)
-    per_epoch = batches_per_epoch(len(packed.images), recipe.train.batch_size)
     checkpoint = sum(tensor.nbytes for _, tensor in state.tensors())
+    trained = checkpoint + 4 * sum(parameters.values())  # a gradient each
+    pictures = f"{megabytes(packed.images.nbytes)} of pictures"
+    per_epoch = batches_per_epoch(len(packed.images), recipe.train.batch_size)
+    seen = _rehearsal(recipe, state, images, notes)
+    ahead = outlook(recipe, state, images, Schedule(recipe, per_epoch), None if seen is None else seen.batches)
+    activations = "the" if seen is None else megabytes(seen.activations_bytes)
+
     yield f"pictures    {len(packed.images):,} of {images.channels} x {images.height} x {images.width}" + (
         f" in {images.classes} classes" if images.classes else ""
     )
     for name, count in parameters.items():
         yield f"network     {name}: {count:,} parameters"
     yield f"device      {prepared.device}, {prepared.precision}"
-    yield f"epoch       {per_epoch:,} batches of {recipe.train.batch_size}"
-    yield (
-        f"on disk     {megabytes(packed.images.nbytes)} packed pictures, {megabytes(checkpoint)} a checkpoint"
-        f" ({recipe.snapshot.keep} kept)"
-    )
-    trained = checkpoint + 4 * sum(parameters.values())  # a gradient each
+    yield f"epoch       {per_epoch:,} batch{'es' if per_epoch > 1 else ''} of {recipe.train.batch_size}"
+    yield f"training    {ahead}"
+    yield f"on disk     {pictures}, {megabytes(checkpoint)} a checkpoint ({recipe.snapshot.keep} kept)"
     yield (
         f"in memory   {megabytes(trained)} weights, gradients, optimizer and average, "
-        f"{_activations(recipe, state, images, notes)}, {megabytes(packed.images.nbytes)} of pictures"
+        f"{activations} activations of a batch, {pictures}"
     )
-    notes += _warnings(recipe, images, parameters)
+    notes += warnings(recipe, len(packed.images), ahead)
+    notes += _large(recipe, images, sum(parameters.values()))
 
 
-def _activations(recipe: Recipe, state: State, images: ImageSpec, notes: list[str]) -> str:
-    """Return what a batch takes beside them; note what the generator does not make, and what could not be found out."""
+def _rehearsal(recipe: Recipe, state: State, images: ImageSpec, notes: list[str]) -> Rehearsal | None:
+    """Return what an iteration does; note what the generator does not make, and what could not be found out."""
     from ganlab.training.footprint import generated, rehearse
 
     shape = _attempted(lambda: generated(recipe, state, images), "what the generator makes", notes)
     if shape is not None and shape != (expected := (recipe.train.batch_size, *images[:3])):
         notes.append(f"the generator makes {shape} of a batch of latents, not the {expected} of the pictures")
-    seen = _attempted(lambda: rehearse(recipe, state, images), "the activations of a batch", notes)
-    return (
-        "the activations of a batch" if seen is None else f"{megabytes(seen.activations_bytes)} activations of a batch"
-    )
+    return _attempted(lambda: rehearse(recipe, state, images), "what an iteration does", notes)
 
 
 def _attempted(find: Callable[[], T], what: str, notes: list[str]) -> T | None:
@@ -91,10 +94,10 @@ def _attempted(find: Callable[[], T], what: str, notes: list[str]) -> T | None:
         return None
 
 
-def _warnings(recipe: Recipe, images: ImageSpec, parameters: Mapping[str, int]) -> Iterator[str]:
+def _large(recipe: Recipe, images: ImageSpec, total: int) -> Iterator[str]:
+    """Yield a warning where the networks have too many parameters, `total`, with what has fewer."""
     from ganlab.training.footprint import lighter
 
-    total = sum(parameters.values())
     if total > LARGE:
         found = lighter(recipe.model, images, LARGE)
         fewer = (
@@ -108,8 +111,3 @@ def _warnings(recipe: Recipe, images: ImageSpec, parameters: Mapping[str, int]) 
 
 def _millions(count: int) -> str:
     return f"{count / 1e6:,.0f} million"
-
-
-def megabytes(size: int) -> str:
-    """Return a size as people read it."""
-    return f"{max(1, math.ceil(size / 1e6)):,} MB"

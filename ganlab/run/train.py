@@ -14,12 +14,15 @@ from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from ganlab.run.culprit import naming_culprit
 from ganlab.run.directory import RunDirectory, new_directory
 from ganlab.run.heartbeat import Heartbeat
+from ganlab.run.outlook import outlook, warnings
 from ganlab.run.preparation import prepare
 from ganlab.run.session import Session
 from ganlab.run.signals import watching_signals
 
 if TYPE_CHECKING:
     from ganlab.distributed.ranks import Ranks
+    from ganlab.run.observers import Observers
+    from ganlab.training.trainer import Trainer
 
 
 class Run(NamedTuple):
@@ -75,6 +78,8 @@ def train(
             joined(here, device, recipe.train.rank_timeout_seconds) as ranks,
         ):
             trainer = Trainer(recipe, prepared.packed, device, precision, ranks)
+            if not prepared.continues:
+                _look_ahead(trainer, observers)
             session = Session(trainer, observers, interruption)
             heartbeat.work = lambda: session.work
             directory = _common_directory(recipe, prepared.directory, ranks)
@@ -102,6 +107,15 @@ def as_recipe(recipe: Recipe | Path | str | Mapping[str, Any], overrides: Sequen
     if isinstance(recipe, Mapping):
         return parse_recipe(recipe, overrides=overrides)
     return load_recipe(find_recipe(str(recipe)), overrides)
+
+
+def _look_ahead(trainer: Trainer, observers: Observers) -> None:
+    """Say how long the run will be and what it will write, and what speaks against it."""
+    recipe, packed = trainer.recipe, trainer.packed
+    ahead = outlook(recipe, trainer.state, packed.spec, trainer.schedule)
+    observers.note(str(ahead))
+    for warning in warnings(recipe, len(packed.images), ahead):
+        observers.note(warning, "warning")
 
 
 def _common_directory(recipe: Recipe, chosen: RunDirectory | None, ranks: Ranks) -> RunDirectory:

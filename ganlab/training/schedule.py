@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
@@ -12,6 +12,23 @@ if TYPE_CHECKING:
 
 _ROUNDING = 1e-9
 """Forgives the rounding of a quotient that is meant to be whole, as in 0.3 epochs / 0.1 epochs."""
+
+
+FIRST_SNAPSHOTS = (125, 250, 500)
+SNAPSHOT_ITERATIONS = 1_000
+"""Where a recipe says nothing of snapshots they come at these iterations and at every multiple of this one, whatever
+the number of pictures: one costs as much as 4 to 16 iterations, and an epoch may have but one. The first ones are
+early because they show what is wrong."""
+
+
+class Course(NamedTuple):
+    """A whole run, counted."""
+
+    iterations: int
+    batches: int
+    """Batches drawn."""
+    snapshots: int
+    """The first one, of untrained networks, and the last one included."""
 
 
 class Schedule:
@@ -32,8 +49,7 @@ class Schedule:
         """Return how much of the training is done, 0 to 1."""
         if self._train.iterations is not None:
             return min(1.0, state.iteration / self._train.iterations)
-        assert self._train.epochs is not None  # the recipe has one of the two
-        return min(1.0, state.drawn / max(1, math.ceil(self._train.epochs * self._per_epoch - _ROUNDING)))
+        return min(1.0, state.drawn / self._last_batch())
 
     def done(self, state: State) -> bool:
         """Tell whether the training has ended."""
@@ -41,10 +57,30 @@ class Schedule:
 
     def snapshots_due(self, state: State) -> int:
         """Return how many snapshots belong to the training up to this place, the first one not counted."""
+        return self._snapshots(state.iteration, state.drawn)
+
+    def course(self, batches: int) -> Course:
+        """Return what the whole run will be where every iteration draws so many batches."""
+        if self._train.iterations is not None:
+            iterations = self._train.iterations
+        else:
+            iterations = -(-self._last_batch() // batches)
+        due, before = (self._snapshots(i, i * batches) for i in (iterations, iterations - 1))
+        # Of several that are due within one iteration, one is taken; and always one at the end.
+        taken = min(due, iterations) if due > before else min(due, iterations - 1) + 1
+        return Course(iterations, iterations * batches, 1 + taken)
+
+    def _last_batch(self) -> int:
+        """Return how many batches make the epochs of the recipe."""
+        assert self._train.epochs is not None  # the recipe has one of the two
+        return max(1, math.ceil(self._train.epochs * self._per_epoch - _ROUNDING))
+
+    def _snapshots(self, iteration: int, drawn: int) -> int:
         if self._snapshot.every_iterations is not None:
-            return state.iteration // self._snapshot.every_iterations
-        assert self._snapshot.every_epochs is not None  # the recipe has one of the two
-        return math.floor(self.epoch(state) / self._snapshot.every_epochs + _ROUNDING)
+            return iteration // self._snapshot.every_iterations
+        if self._snapshot.every_epochs is not None:
+            return math.floor(drawn / self._per_epoch / self._snapshot.every_epochs + _ROUNDING)
+        return sum(iteration >= first for first in FIRST_SNAPSHOTS) + iteration // SNAPSHOT_ITERATIONS
 
 
 def learning_rate(options: Optimizer, progress: float) -> float:

@@ -86,7 +86,6 @@ warm_up = true
 statistics_batches = 16
 
 [snapshot]
-every_epochs = 1.0
 samples = 64
 keep = 2
 """

@@ -57,6 +57,32 @@ def test_snapshots_come_every_so_many_iterations() -> None:
     assert [course.snapshots_due(at(iteration, 100)) for iteration in (0, 5, 6, 11, 12)] == [0, 0, 1, 1, 2]
 
 
+def test_by_default_snapshots_come_early_and_then_every_thousand_iterations_whatever_the_data() -> None:
+    for per_epoch in (1, 4, 10_000):
+        course = schedule(per_epoch)
+        due = [course.snapshots_due(at(iteration, 3 * iteration)) for iteration in range(5_001)]
+        assert [i for i in range(1, 5_001) if due[i] > due[i - 1]] == [125, 250, 500, 1000, 2000, 3000, 4000, 5000]
+
+
+@pytest.mark.parametrize("train", [{"iterations": 40}, {"iterations": 1}, {"epochs": 7.3}, {"epochs": 0.1}])
+@pytest.mark.parametrize(
+    "snapshot",
+    [{}, {"every_iterations": 6}, {"every_iterations": 1}, {"every_epochs": 1}, {"every_epochs": 0.1},
+     {"every_epochs": 2.5}],
+)  # fmt: skip
+def test_the_whole_course_is_that_of_the_loop(train: dict[str, Any], snapshot: dict[str, Any]) -> None:
+    """Gone through iteration by iteration, as the trainer does."""
+    for per_epoch in (1, 5, 12):
+        for batches in (1, 3):
+            planned = schedule(per_epoch, train={"batch_size": 8} | train, snapshot=snapshot)
+            place, snapshots = at(0, 0), 1
+            while not planned.done(place):
+                before = planned.snapshots_due(place)
+                place.iteration, place.drawn = place.iteration + 1, place.drawn + batches
+                snapshots += planned.snapshots_due(place) > before or planned.done(place)
+            assert planned.course(batches) == (place.iteration, place.drawn, snapshots)
+
+
 def test_the_learning_rate_is_constant_and_then_falls_to_nothing() -> None:
     options = Optimizer(lr=0.01, decay_from=0.25)
     rates = [learning_rate(options, progress) for progress in (0.0, 0.25, 0.4, 0.625, 0.7, 1.0)]

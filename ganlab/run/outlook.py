@@ -1,0 +1,82 @@
+"""How long a run will be and what it will write, said before it begins, and what speaks against it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ganlab.registry.lookup import registry
+
+if TYPE_CHECKING:
+    from ganlab.interfaces import ImageSpec
+    from ganlab.recipe.recipe import Recipe
+    from ganlab.training.schedule import Schedule
+    from ganlab.training.state import State
+
+FEW_ITERATIONS = 2_000
+"""What the smallest networks need on the smallest pictures before these are recognised."""
+FEW_PICTURES = 5_000
+"""A tenth of CIFAR-10: with so many, Zhao et al. 2020 measured what augmentation is worth."""
+AUGMENTATION, ITS_DISTRIBUTION = "diffaugment", "ganlab-diffaugment"
+
+
+class Outlook(NamedTuple):
+    """The length of a run, and what it writes."""
+
+    iterations: int
+    exact: bool
+    """Whether it is known how many batches an iteration draws; else there may be fewer iterations, but not more."""
+    images: int
+    """Pictures that will be seen, repetitions counted."""
+    snapshots: int
+    snapshot_bytes: int
+    """What one of them writes: a checkpoint, the generator, and a sample grid, which is counted as if it were not
+    compressed."""
+
+    def __str__(self) -> str:
+        most = "" if self.exact else "up to "
+        return (
+            f"{most}{self.iterations:,} iterations on {self.images:,} pictures, {most}{self.snapshots:,} snapshots of "
+            f"{megabytes(self.snapshot_bytes)}, {megabytes(self.snapshots * self.snapshot_bytes)} written in all"
+        )
+
+
+def outlook(recipe: Recipe, state: State, images: ImageSpec, schedule: Schedule, batches: int | None = None) -> Outlook:
+    """Return how long a run will be, of whose tensors `state` has at least the shapes.
+
+    `batches` are those that an iteration draws, where that is known.
+    """
+    course = schedule.course(batches or 1)
+    generator = state.networks["generator"]
+    weights = sum(tensor.nbytes for tensor in (*generator.parameters(), *generator.buffers()))
+    checkpoint = sum(tensor.nbytes for _, tensor in state.tensors())
+    grid = recipe.snapshot.samples * images.channels * images.height * images.width
+    exact = batches is not None or recipe.train.iterations is not None
+    return Outlook(
+        course.iterations,
+        exact,
+        course.batches * recipe.train.batch_size,
+        course.snapshots,
+        checkpoint + weights + grid,
+    )
+
+
+def warnings(recipe: Recipe, pictures: int, ahead: Outlook) -> Iterator[str]:
+    """Yield what the user should consider before so many iterations on so many pictures."""
+    if ahead.iterations < FEW_ITERATIONS:
+        yield (
+            f"{ahead.iterations:,} iterations are few: most models need thousands before their pictures are "
+            f"recognised; train longer with --set train.iterations=25000"
+        )
+    if pictures < FEW_PICTURES and recipe.augmentation is None and "discriminator" in recipe.model.networks:
+        install = "" if AUGMENTATION in registry.names("augmentation") else f"install {ITS_DISTRIBUTION} and "
+        yield (
+            f"{pictures:,} pictures are few: a discriminator soon knows them by heart, unless it sees each of them "
+            f'changed; {install}write [augmentation] with name = "{AUGMENTATION}" into the recipe'
+        )
+
+
+def megabytes(size: int) -> str:
+    """Return a size as people read it."""
+    return f"{max(1, math.ceil(size / 1e6)):,} MB"
