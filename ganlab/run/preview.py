@@ -35,7 +35,8 @@ def preview(recipe: Recipe, out: Path | str | None = None, resume: bool = False)
         from ganlab.hardware.device import usual_modes
         from ganlab.training.footprint import state_without_numbers
 
-        with usual_modes():
+        prepared.heartbeat.work = lambda: "building the networks"
+        with prepared.heartbeat.beating(prepared.observers.note), usual_modes():
             state = state_without_numbers(recipe, prepared.packed.spec, notes.append)
             lines = list(_lines(recipe, prepared, state, notes))
     return "\n".join([recipe.dump(), *lines, *(f"note        {note}" for note in notes)])
@@ -44,13 +45,15 @@ def preview(recipe: Recipe, out: Path | str | None = None, resume: bool = False)
 def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -> Iterator[str]:
     """Yield the lines of the figures; what they mean for the user goes to `notes`."""
     from ganlab.data.batches import batches_per_epoch
+    from ganlab.training.footprint import trainable
     from ganlab.training.schedule import Schedule
     from ganlab.training.state import parameter_counts
 
     packed, images = prepared.packed, prepared.packed.spec
     parameters = parameter_counts(state.networks)
     checkpoint = sum(tensor.nbytes for _, tensor in state.tensors())
-    trained = checkpoint + 4 * sum(parameters.values())  # a gradient each
+    total = trainable(state.networks)
+    trained = checkpoint + 4 * total  # a gradient each
     pictures = f"{megabytes(packed.images.nbytes)} of pictures"
     per_epoch = batches_per_epoch(len(packed.images), recipe.train.batch_size)
     seen = _rehearsal(recipe, state, images, notes)
@@ -71,7 +74,7 @@ def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -
         f"{activations} activations of a batch, {pictures}"
     )
     notes += warnings(recipe, len(packed.images), ahead)
-    notes += _large(recipe, images, sum(parameters.values()))
+    notes += _large(recipe, images, total)
 
 
 def _rehearsal(recipe: Recipe, state: State, images: ImageSpec, notes: list[str]) -> Rehearsal | None:

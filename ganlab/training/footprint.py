@@ -6,16 +6,16 @@ Networks of any size are built there in a moment and in no memory.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlab.interfaces import Batch, ImageSpec, Iteration, Model
 from ganlab.messages import told
-from ganlab.training.state import State, build_networks, build_state, parameter_counts
+from ganlab.training.state import State, build_networks, build_state
 from ganlab.training.statistics import networks_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,12 @@ def generated(recipe: Recipe, state: State, images: ImageSpec) -> tuple[int, ...
     return tuple(made.shape)
 
 
+def trainable(networks: Mapping[str, nn.Module]) -> int:
+    """Return the number of trainable numbers of all networks together; what they share is counted once."""
+    weights = {weight for network in networks.values() for weight in network.parameters() if weight.requires_grad}
+    return sum(weight.numel() for weight in weights)
+
+
 def lighter(model: Model, images: ImageSpec, most: int) -> tuple[str, int, int] | None:
     """Return an option of `model`, its value, and how many parameters the networks then have: at most `most`.
 
@@ -107,7 +113,7 @@ def _parameters(model: Model, changes: dict[str, int], images: ImageSpec) -> int
         changed = type(model)(**(dict(model) | changes))
         changed.check(images)
         with META:
-            return sum(parameter_counts(build_networks(changed, images)).values())
+            return trainable(build_networks(changed, images))
     except ValidationError:
         return None
     # A stranger's code: this is but advice.

@@ -15,7 +15,7 @@ from toys import tiny
 from ganlab import ImageSpec, Model
 from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.registry import registry
-from ganlab.training.footprint import META, generated, lighter, rehearse, state_without_numbers
+from ganlab.training.footprint import META, generated, lighter, rehearse, state_without_numbers, trainable
 from ganlab.training.state import build_state
 
 CPU = torch.device("cpu")
@@ -144,6 +144,11 @@ def test_activations_are_those_counted_by_hand() -> None:
     seen = rehearse(loaded, state_without_numbers(loaded, images, pytest.fail), images)
     least = 4 * 32 * (99 + 2 * 768)
     assert least <= seen.activations_bytes <= least + 12 * 4 * 32
+
+
+def test_what_networks_share_is_counted_once() -> None:
+    shared, own, frozen = nn.Linear(3, 5), nn.Linear(5, 1), nn.Linear(7, 7).requires_grad_(False)
+    assert trainable({"generator": nn.Sequential(shared, own), "velocity": nn.Sequential(shared, frozen)}) == 20 + 6
 
 
 def test_an_option_is_found_that_makes_the_networks_small_enough() -> None:
