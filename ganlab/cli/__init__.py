@@ -29,7 +29,8 @@ from ganlab.errors import (
     RecipeError,
 )
 from ganlab.hardware.memory import ran_out
-from ganlab.run.signals import COMMAND, signal_name
+from ganlab.run.last_words import signal_name
+from ganlab.run.signals import COMMAND
 
 DEPENDENCIES = {
     "numpy",

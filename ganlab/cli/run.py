@@ -90,14 +90,19 @@ def run(
     from ganlab.run.train import train
 
     here = place()
+
+    def go_on(directory: Path) -> str:
+        again = ["ganlab", "run", recipe, "--out", str(directory)]
+        again += [word for override in overrides for word in ("--set", override)]
+        again += ["--nproc", str(here.world)] if here.world > 1 else []
+        return shlex.join(again)
+
+    COMMAND.words.go_on = go_on
     try:
         trained = train(loaded, out=out, resume=resume)
     except Interrupted as error:
         if error.directory is not None:
-            again = ["ganlab", "run", recipe, "--out", str(error.directory)]
-            again += [word for override in overrides for word in ("--set", override)]
-            again += ["--nproc", str(here.world)] if here.world > 1 else []
-            raise Interrupted(f"{error}\ngo on with: {shlex.join(again)}", error.signal_number) from None
+            raise Interrupted(f"{error}\ngo on with: {go_on(error.directory)}", error.signal_number) from None
         raise
     if here.rank:
         return  # rank 0 speaks for all

@@ -7,7 +7,7 @@ import platform
 import signal
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
@@ -16,10 +16,11 @@ from ganlab.hardware.memory import memory_errors
 from ganlab.registry.entry_points import version
 from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
+from ganlab.run.last_words import signal_name
 from ganlab.run.observers import Observers
 from ganlab.run.owed import is_owed, owe, settle
 from ganlab.run.resume import compare_pictures, note_of_extension, refuse_changes
-from ganlab.run.signals import Interruption, signal_name
+from ganlab.run.signals import Interruption
 from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
 
 if TYPE_CHECKING:
@@ -45,15 +46,35 @@ class Session:
         self.recipe, self.state, self.schedule = trainer.recipe, trainer.state, trainer.schedule
         self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
         self._collapse = CollapseWatch(self._reals())
-        self._drawing = False
+        self._saved: int | None = None
         self._owed = False
         """Whether the snapshot of this iteration is still to be made, because a signal has broken it off."""
+        self._at: Literal["iteration", "snapshot", "end"] = "iteration"
 
     @property
     def work(self) -> str:
         """What the run is at, in words for people."""
         done = self.state.iteration
-        return f"the snapshot of iteration {done:,}" if self._drawing else f"iteration {done + 1:,}"
+        if self._at == "iteration":
+            return f"iteration {done + 1:,}"
+        return f"the {self._at} after iteration {done:,}"
+
+    def stopping(self, again: str) -> str:
+        """Return what a signal leads to now, and what it would do `again`."""
+        if self._at == "end":
+            return f"the run is ending by itself; {again} to leave out what it still writes"
+        if self._at == "snapshot" and not self.state.iteration:
+            return f"stopping in this snapshot, before the first iteration; {again} to end at once"
+        here = "in this snapshot" if self._at == "snapshot" else "after this iteration"
+        if self._at == "iteration" and not self.ranks.alone:
+            here = "after the next tick, which all ranks reach together"
+        return f"stopping {here}, then saving; {again} to lose what is not saved"
+
+    def kept(self) -> str:
+        """Return what of the run is there where its process ends at once, and how to go on."""
+        directory = self.directory.path
+        saved = "no checkpoint is" if self._saved is None else f"the checkpoint of iteration {self._saved:,} is"
+        return f"{saved} in {directory}\ngo on with: {self.interruption.words.go_on(directory)}"
 
     def run(self, directory: RunDirectory, held: Held | None = None) -> bool:
         """Train to the end in `directory`, which is followed where it is `held`; return whether anything was left."""
@@ -68,6 +89,7 @@ class Session:
             self._note_differences(checkpoint.manifest)
             checkpoint.restore(self.state, self.ranks)
             self._owed = self.ranks.any(self.ranks.first and is_owed(directory, self.state.iteration))
+            self._saved = self.state.iteration
             if self.schedule.done(self.state) and not self._owed:
                 with self.ranks.work_of_first() as mine:
                     if mine:  # the run may have been killed when the last checkpoint was there and the old ones, too
@@ -86,18 +108,21 @@ class Session:
         self._pictures = Verification(self.packed)
         reason: Reason = "failed"
         self.interruption.defer()
+        if self.ranks.first:
+            self.interruption.words.stopping, self.interruption.words.kept = self.stopping, self.kept
         self.observers.run_start(self.info, self._reals())
         finished = False
         try:
             if checkpoint is None or self._owed:
                 self._snapshot()
-            if not self._owed:
+            if not self._owed and not self.ranks.any(self._stop_requested()):
                 finished = self._train() and not self._owed
             if not finished and self.state.iteration:
                 self.state.refuse_non_finite(self.ranks)
                 self._save()
             reason = "finished" if finished else "interrupted"
         finally:
+            self._at = "end"
             self.observers.run_end(self.info, reason)
         if not finished:
             self._raise_interrupted()
@@ -188,6 +213,13 @@ class Session:
             self._warn(warning)
 
     def _snapshot(self) -> None:
+        self._at = "snapshot"
+        try:
+            self._take_snapshot()
+        finally:
+            self._at = "iteration"
+
+    def _take_snapshot(self) -> None:
         from ganlab.training.sampling import BrokenOffError, draw_samples, shipped_generator
         from ganlab.training.state import buffer_rows
 
@@ -196,7 +228,7 @@ class Session:
             self._pictures.wait()
         state.refuse_non_finite(self.ranks)
         rows = buffer_rows(state, self.ranks)
-        broken_off, self._drawing = False, True
+        broken_off = False
         with self.ranks.work_of_first() as mine:
             if mine:
                 self._follow()
@@ -209,7 +241,7 @@ class Session:
                     broken_off = True
                 else:
                     self._write_snapshot(generator, samples, rows)
-        self._owed, self._drawing = self.ranks.any(broken_off), False
+        self._owed = self.ranks.any(broken_off)
 
     def _write_snapshot(self, generator: nn.Module, samples: Pictures, rows: Tensor) -> None:
         from ganlab.generator.file import write_generator
@@ -251,6 +283,7 @@ class Session:
 
     def _write_checkpoint(self, rows: Tensor) -> None:
         self._checkpoints.save(self.state, rows, self._provenance())
+        self._saved = self.state.iteration
 
     def _provenance(self) -> Provenance:
         import torch

@@ -12,11 +12,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from ganlab.distributed.speaker import speaks_first
+from ganlab.run.last_words import LastWords, signal_name
 
 ECHO_SECONDS = 1.0
 """Whoever signals all processes, as systemd does, is echoed by torchrun: so soon, a second signal is the same one."""
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
-_SHOW_CURSOR = b"\x1b[?25h"
+ACKNOWLEDGING_SECONDS = 1.0
+"""How long a run that ends waits for its answer to a signal, where whoever reads stderr is slow."""
 
 
 class _Stopped(KeyboardInterrupt):
@@ -28,6 +30,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self.words = LastWords()
         self._act: Callable[[], None] = self._remember
 
     def defer(self) -> None:
@@ -62,8 +65,19 @@ class Interruption:
         if self.received is None:
             self.received = signal.Signals(number)
             self._act()
+        elif not self.ends_process(number):
+            raise KeyboardInterrupt(self.words.kept())
         elif "TORCHELASTIC_RUN_ID" not in os.environ:  # else the watch knows whether it is an echo
-            _exit_at_once(number)
+            self.exit_at_once(number)
+
+    def ends_process(self, number: int) -> bool:
+        """Tell whether a second signal ends the process: in a notebook, Ctrl-C ends a call and no more."""
+        return self is COMMAND or number != signal.SIGINT
+
+    def exit_at_once(self, number: int) -> None:
+        """End the process with the last words, whatever it is in the middle of."""
+        self.words.end(number)
+        os._exit(128 + number)
 
     @contextmanager
     def _acting(self, act: Callable[[], None]) -> Iterator[None]:
@@ -103,11 +117,6 @@ def _ignored(number: int) -> bool:
     return signal.getsignal(number) is signal.SIG_IGN
 
 
-def signal_name(number: int) -> str:
-    """Return what a user knows the signal as."""
-    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-
-
 @contextmanager
 def watching_signals() -> Iterator[Interruption]:
     """Handle SIGINT and SIGTERM for the time of a run. Elsewhere than in the main thread nothing can be handled."""
@@ -117,7 +126,7 @@ def watching_signals() -> Iterator[Interruption]:
         yield Interruption()
         return
     interruption = COMMAND if COMMAND.handle in map(signal.getsignal, _HANDLED) else Interruption()
-    with _second_signal_ends_at_once():
+    with _hearing_at_once(interruption):
         previous = {number: signal.signal(number, interruption.handle) for number in _HANDLED if not _ignored(number)}
         try:
             with interruption.raising():
@@ -131,13 +140,13 @@ def watching_signals() -> Iterator[Interruption]:
 
 
 @contextmanager
-def _second_signal_ends_at_once() -> Iterator[None]:
+def _hearing_at_once(interruption: Interruption) -> Iterator[None]:
     """Watch for signals in a thread: the main thread hears of them only between two steps of Python, and one that
     writes a large checkpoint or computes may be far from the next."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    watch = threading.Thread(target=_watch, args=(reader,), name="ganlab-signals", daemon=True)
+    watch = threading.Thread(target=_watch, args=(reader, interruption), name="ganlab-signals", daemon=True)
     watch.start()
     try:
         yield
@@ -147,8 +156,9 @@ def _second_signal_ends_at_once() -> Iterator[None]:
         watch.join()
 
 
-def _watch(reader: int) -> None:
+def _watch(reader: int, interruption: Interruption) -> None:
     first: float | None = None
+    answer: threading.Thread | None = None
     with open(reader, "rb", buffering=0) as arriving:
         while number := arriving.read(1):
             if number[0] not in _HANDLED:
@@ -156,11 +166,12 @@ def _watch(reader: int) -> None:
             now = time.monotonic()
             if first is None:
                 first = now
+                # Whoever reads stderr may keep it waiting; a second signal ends at once even then.
+                answer = threading.Thread(target=interruption.words.acknowledge, args=(number[0],), daemon=True)
+                answer.start()
+            elif not interruption.ends_process(number[0]):
+                continue
             elif "TORCHELASTIC_RUN_ID" not in os.environ or now - first >= ECHO_SECONDS:
-                _exit_at_once(number[0])
-
-
-def _exit_at_once(number: int) -> None:
-    if sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty():
-        os.write(sys.stderr.fileno(), _SHOW_CURSOR)
-    os._exit(128 + number)
+                interruption.exit_at_once(number[0])
+    if answer is not None:
+        answer.join(ACKNOWLEDGING_SECONDS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,8 +62,18 @@ def train(
     def out_of_memory() -> str:
         return f"out of memory at this work: {heartbeat.work()}; smaller networks, pictures or batches need less"
 
+    @contextmanager
+    def importing() -> Iterator[None]:
+        """Import what a signal ends at once; from then on it is answered."""
+        with interruption.importing():
+            from ganlab.distributed.ranks import place
+
+            yield
+        if place().rank == 0:
+            interruption.words.stopping = partial(_stopping_before, heartbeat)
+
     with watching_signals() as interruption, memory_errors(out_of_memory), naming_culprit(recipe):
-        prepared = prepare(recipe, out, resume, heartbeat=heartbeat, importing=interruption.importing)
+        prepared = prepare(recipe, out, resume, heartbeat=heartbeat, importing=importing)
         with interruption.importing():
             from ganlab.distributed.ranks import joined
             from ganlab.hardware.device import arithmetic, only_training
@@ -96,6 +107,11 @@ def train(
         time.perf_counter() - started,
         not trained,
     )
+
+
+def _stopping_before(heartbeat: Heartbeat, again: str) -> str:
+    """Return what a signal leads to before the training has begun, and what it would do `again`."""
+    return f"stopping before the training begins ({heartbeat.work()}); {again} to end at once"
 
 
 def as_recipe(recipe: Recipe | Path | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:

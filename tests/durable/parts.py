@@ -113,6 +113,13 @@ def command(*words: str) -> None:
     main()
 
 
+def command_at(terminal: str, *words: str) -> None:
+    """Run the command line as somebody who sits at that terminal."""
+    os.dup2(os.open(terminal, os.O_WRONLY | os.O_NOCTTY), 2)
+    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False)  # type: ignore[misc]  # noqa: SIM115  # as in a new process
+    command(*words)
+
+
 def hurt(at: int, way: Way, *words: str) -> None:
     """Run the command line with `--out run`, and kill the process at one of its file calls below that folder."""
     calls = FileCalls()

@@ -1,10 +1,11 @@
-"""S1 to S3, S5, D8: signals at any time, to a process and to its group; a run that is held; signs of life."""
+"""S1 to S3, S5, D8: signals at any time, and what is answered; a run that is held; signs of life."""
 
 from __future__ import annotations
 
 import os
 import random
 import re
+import select
 import shlex
 import signal
 import socket
@@ -30,6 +31,11 @@ STOPPED = re.compile(
     r"ganlab: stopped by (\S+)(?: before the training began; nothing is lost"
     r"| at iteration (\d+); everything is saved in run\ngo on with: (ganlab run .*))?\n\Z"
 )
+ANSWERS = {
+    signal.SIGINT: "stopping after this iteration, then saving; Ctrl-C again to lose what is not saved",
+    signal.SIGTERM: "SIGTERM: stopping after this iteration, then saving; a second signal to lose what is not saved",
+}
+"""What a first signal is answered while an iteration takes its time."""
 MOMENTS = 24_000
 """About as many as a run has before its first printed line."""
 
@@ -136,7 +142,7 @@ def test_s2_a_second_signal_ends_at_once_even_in_the_middle_of_a_long_call(
     child = server.start("command", *words, folder=folder, environment={"STALL": "200000000"})
     wait_until(lambda: (folder / "stalled").exists())
     os.kill(child.pid, number)
-    time.sleep(0.5)
+    wait_until(lambda: ANSWERS[number] in child.err.read_text())
     assert child.is_alive()
     began = time.monotonic()
     os.kill(child.pid, number)
@@ -144,9 +150,43 @@ def test_s2_a_second_signal_ends_at_once_even_in_the_middle_of_a_long_call(
     assert time.monotonic() - began < 20.0  # at once, on a machine that does other things too: the call takes minutes
     assert ended.code == CODES[number]
     assert "Traceback" not in ended.err
-    done = server.call("command", *words, folder=folder)
+    last_words = f"ganlab: ended by {NAMES[number]}; the checkpoint of iteration 2 is in run\ngo on with: "
+    *_, again = ended.err.partition(last_words)
+    assert again.startswith("ganlab run "), ended.err
+    done = server.call("command", *shlex.split(again)[1:], folder=folder)
     assert done.code == 0, done.err
     assert "damaged" not in (folder / "run" / "log.txt").read_text()
+    tally("signals sent", 2)
+
+
+@pytest.mark.parametrize("progress", ["auto", "plain", "off"])
+def test_s2_whoever_presses_ctrl_c_at_a_terminal_is_answered_at_once(
+    server: Server, folder: Path, tally: Tally, progress: str
+) -> None:
+    words = [*write_recipe(folder, short(loss={"name": "stalling"})), "--progress", progress]
+    ours, theirs = os.openpty()
+    stalling = {"STALL": "200000000", "TERM": "xterm", "COLUMNS": "200"}
+    child = server.start("command_at", os.ttyname(theirs), *words, folder=folder, environment=stalling)
+    os.close(theirs)
+    with open(ours, "rb", buffering=0) as screen:
+        shown = ""
+
+        def read_until(text: str) -> None:
+            nonlocal shown
+            while text not in shown:
+                assert select.select([screen], [], [], 120)[0], shown
+                shown += os.read(ours, 4096).decode()
+
+        wait_until(lambda: (folder / "stalled").exists())
+        os.kill(child.pid, signal.SIGINT)
+        read_until(ANSWERS[signal.SIGINT] + "\r\n")
+        assert child.is_alive()
+        os.kill(child.pid, signal.SIGINT)
+        read_until("go on with: ganlab run ")
+        assert shown.count("stopping") == 1
+        assert "\r\nganlab: ended by Ctrl-C; the checkpoint of iteration 2 is in run\r\ngo on with:" in shown
+        assert shown.rfind("\x1b[?25h") >= shown.rfind("\x1b[?25l"), "the cursor is there"
+    assert child.wait().code == 130
     tally("signals sent", 2)
 
 

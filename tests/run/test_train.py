@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import signal
+import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from PIL import Image
 from toys import tiny
 
 import ganlab
-from ganlab import GanlabError, Interrupted, Observer, Tick, hookimpl
+from ganlab import GanlabError, Interrupted, Observer, Snapshot, Tick, hookimpl
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.recipe.toml import dumps
 from ganlab.registry import registry
@@ -35,15 +37,36 @@ HARD = {
 
 
 class Interrupter(Observer):
-    """Presses Ctrl-C at one iteration."""
+    """Presses Ctrl-C at one iteration, or twice; or while pictures are packed or a snapshot is taken, till answered."""
 
     api = 1
     at: int
+    twice: bool = False
+    during: Literal["packing", "snapshot", "tick"] = "tick"
+
+    @hookimpl
+    def phase(self, name: str) -> None:
+        if self.during == "packing" and name.startswith("packing"):
+            self.press_until_answered()
 
     @hookimpl
     def tick(self, tick: Tick) -> None:
-        if tick.iteration == self.at:
+        if (tick.iteration, self.during) == (self.at, "tick"):
+            if self.twice:
+                self.press_until_answered()
             os.kill(os.getpid(), signal.SIGINT)
+
+    @hookimpl
+    def snapshot(self, snapshot: Snapshot) -> None:
+        if (snapshot.iteration, self.during) == (self.at, "snapshot"):
+            self.press_until_answered()
+
+    def press_until_answered(self) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            while "Ctrl-C again" not in sys.stderr.getvalue():  # type: ignore[union-attr]  # it is pytest's
+                time.sleep(0.001)
 
 
 @pytest.fixture
@@ -95,6 +118,48 @@ def test_a_run_that_was_interrupted_leaves_what_an_undisturbed_one_leaves() -> N
     assert [name for name in again.keys() - clocked if again[name] != undisturbed[name]] == []
     ticks = [json.loads(line)["iteration"] for line in again["metrics.jsonl"].splitlines()]
     assert ticks == sorted(set(ticks)), "each once"
+
+
+@pytest.mark.usefixtures("_interrupter")
+def test_in_python_a_first_ctrl_c_is_answered_and_a_second_one_is_a_keyboard_interrupt(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    quiet = {"terminal": {"mode": "off"}}
+    undisturbed = left(ganlab.train(tiny(observers=quiet), out="undisturbed").directory)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        ganlab.train(tiny(observers={**quiet, "interrupter": {"at": 6, "twice": True}}), out="stopped")
+    assert type(caught.value) is KeyboardInterrupt
+    assert str(caught.value) == (
+        "the checkpoint of iteration 4 is in stopped\ngo on with: ganlab.train(..., out='stopped')"
+    )
+    answer = "stopping after this iteration, then saving; Ctrl-C again to lose what is not saved\n"
+    assert capsys.readouterr().err == answer
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    again = left(ganlab.train(tiny(observers=quiet), out="stopped").directory)
+    assert again["generator.safetensors"] == undisturbed["generator.safetensors"]
+
+
+@pytest.mark.usefixtures("_interrupter")
+@pytest.mark.parametrize(
+    ("during", "at", "answer", "end"),
+    [
+        (
+            "packing",
+            0,
+            "stopping before the training begins (packing stripes, 0 of 40); Ctrl-C again to end at once",
+            "nothing is lost",
+        ),
+        ("snapshot", 0, "stopping in this snapshot, before the first iteration; ", "at iteration 0"),
+        ("snapshot", 4, "stopping in this snapshot, then saving; ", "at iteration 4"),
+    ],
+)
+def test_the_answer_to_ctrl_c_says_what_is_at_work(
+    during: str, at: int, answer: str, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Interrupted, match=end):
+        ganlab.train(tiny(observers={"terminal": {"mode": "off"}, "interrupter": {"at": at, "during": during}}))
+    assert capsys.readouterr().err.startswith(answer)
 
 
 def test_a_finished_run_is_left_alone_and_can_be_extended() -> None:
