@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ganlab.errors import PluginError as PluginError
     from ganlab.errors import RecipeError as RecipeError
     from ganlab.errors import RunError as RunError
+    from ganlab.errors import printable as printable
     from ganlab.events import RunInfo as RunInfo
     from ganlab.events import Snapshot as Snapshot
     from ganlab.events import Tick as Tick
@@ -70,6 +71,7 @@ _HOMES = {
         "ganlab.interfaces",
     ),
     **dict.fromkeys(("read_metadata", "seal", "write_generator"), "ganlab.generator.file"),
+    "printable": "ganlab.errors",
     "fold_batchnorm": "ganlab.generator.folding",
     **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator.generator"),
     "Metadata": "ganlab.generator.metadata",

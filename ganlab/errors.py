@@ -10,6 +10,9 @@ class GanlabError(Exception):
 
     exit_code: int = 2
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, keep="\n\t"))
+
 
 class RecipeError(GanlabError):
     """One or more mistakes in a recipe, all found at once, one per line: `file:line: key: what, what instead`."""
@@ -71,6 +74,9 @@ class Interrupted(GanlabError):  # noqa: N818  # not an error of anybody's
         self.exit_code = 128 + signal_number
 
 
-def printable(text: str) -> str:
-    """Return a text in which nothing can steer a terminal, line breaks included: a stranger's may hold anything."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+def printable(text: str, keep: str = "") -> str:
+    """Return a text in which nothing can steer a terminal or turn its letters around: a stranger's may hold anything.
+
+    Line breaks are escaped, too, for they could pass for another line of ours; `keep` names what stays nevertheless.
+    """
+    return "".join(letter if letter.isprintable() or letter in keep else ascii(letter)[1:-1] for letter in text)

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from ganlab.errors import printable as printable
 
+LAYOUT = "\n\t"
+"""What of a text of ours is not printable and stays."""
+
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that `word` is most likely a misspelling of, or None where none is close.

@@ -12,6 +12,7 @@ import click
 from ganlab.cli.bench import bench
 from ganlab.cli.export import export
 from ganlab.cli.info import info
+from ganlab.cli.output import say, say_mistake
 from ganlab.cli.plugins import plugins
 from ganlab.cli.recipes import recipes
 from ganlab.cli.run import run
@@ -83,29 +84,29 @@ def main() -> None:
     except GanlabError as error:
         if _speaks(error):
             _show_cause(error)
-            click.echo(f"ganlab: {_signed(error)}", err=True)
+            say(f"ganlab: {_signed(error)}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         if speaks_first():
-            error.show()
+            say_mistake(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         number = COMMAND.received or signal.SIGINT
         if speaks_first():
-            click.echo(f"ganlab: stopped by {signal_name(number)}", err=True)
+            say(f"ganlab: stopped by {signal_name(number)}", err=True)
         sys.exit(128 + number)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in DEPENDENCIES:
             raise
-        click.echo(f"ganlab: this needs the package {missing}, which is not installed: pip install ganlab", err=True)
+        say(f"ganlab: this needs the package {missing}, which is not installed: pip install ganlab", err=True)
         sys.exit(2)
     except Exception as error:
         if _output_is_lost(error):
             if sys.stdout is not None:  # Python would complain once more when it flushes
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # `head` takes what it wants
-                click.echo(f"ganlab: cannot write the output: {error.strerror}", err=True)
+                say(f"ganlab: cannot write the output: {error.strerror}", err=True)
             sys.exit(1)
         if ran_out(error):
             click.echo("ganlab: out of memory", err=True)
@@ -130,7 +131,7 @@ def _show_cause(error: GanlabError) -> None:
     from ganlab.registry.entry_points import strict
 
     if isinstance(error, PluginError) and error.__cause__ is not None and strict():
-        traceback.print_exception(error.__cause__)
+        say("".join(traceback.format_exception(error.__cause__)), err=True, nl=False)
 
 
 def _speaks(error: GanlabError) -> bool:

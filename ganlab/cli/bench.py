@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.output import say, say_in_place
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -48,7 +50,7 @@ def bench(recipe: str, overrides: tuple[str, ...], device: str | None, seconds: 
         overrides += (f"train.device={device}",)
     report = measure(load_recipe(find_recipe(recipe), overrides), seconds, _Told())
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=1))
+        say(json.dumps(report.as_json(), indent=1))
         return
     from rich.console import Console
 
@@ -66,11 +68,11 @@ class _Told:
         new, self._work = work != self._work, work
         if not sys.stderr.isatty():
             if new:
-                click.echo(f"{work} ...", err=True)
+                say(f"{work} ...", err=True)
         elif new or ended or time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.2
             far = f" {done:,} of {total:,}" if total else " ..."
-            click.echo(f"\r\x1b[K{work}{far}" if not ended else "\r\x1b[K", nl=False, err=True)
+            say_in_place("" if ended else f"{work}{far}")
 
 
 def show(report: Report, console: Console) -> None:
@@ -78,11 +80,13 @@ def show(report: Report, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from ganlab.messages import printable
+
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for label, value in _rows(report):
-        table.add_row(label, Text(value))
+        table.add_row(label, Text(printable(value)))
     console.print(table)
 
 

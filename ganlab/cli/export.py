@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.output import say
+
 if TYPE_CHECKING:
     from ganlab.generator.export import Exported
 
@@ -52,15 +54,16 @@ def export(
     path = generator_source(source)
 
     from ganlab.generator.export import export as checked_export
+    from ganlab.messages import printable
 
     for name in names:
         exported = checked_export(path, name, settings, out)
-        click.echo(
-            f"{exported.path}  {exported.bytes / 1e6:.1f} MB, "
+        say(
+            f"{printable(str(exported.path))}  {exported.bytes / 1e6:.1f} MB, "
             f"differs from torch by at most {exported.max_difference:.1e} (allowed {exported.tolerance:.0e})"
         )
         if name in REDUCED:
-            click.echo(_against_fp32(path, exported, settings))
+            say(_against_fp32(path, exported, settings))
 
 
 def _against_fp32(source: Path, exported: Exported, settings: Sequence[str]) -> str:

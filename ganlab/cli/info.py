@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ganlab.cli.output import say
+
 
 @click.command()
 @click.argument("source", required=False, type=click.Path(path_type=Path))
@@ -15,13 +17,14 @@ def info(source: Path | None) -> None:
 
     from ganlab.cli.source import generator_source
     from ganlab.generator.file import read_metadata
+    from ganlab.messages import printable
 
     path = generator_source(source)
     metadata = read_metadata(path)
-    click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    say(f"{printable(str(path))}  {path.stat().st_size / 1e6:.1f} MB")
     for section, value in json.loads(metadata.to_json()).items():
         for key, item in _flat(section, value):
-            click.echo(f"  {key:<28} {item}")
+            say(f"  {printable(key):<28} {printable(item)}")
 
 
 def _flat(prefix: str, value: object) -> list[tuple[str, str]]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ganlab.cli.output import say
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -18,7 +20,7 @@ def recipes(context: click.Context) -> None:
     shipped = shipped_recipes()
     width = max((len(path.stem) for path in shipped), default=0)
     for path in shipped:
-        click.echo(f"{path.stem:<{width}}  {_first_comment(path)}")
+        say(f"{path.stem:<{width}}  {_first_comment(path)}")
 
 
 _overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value first.")
@@ -33,7 +35,7 @@ def check(recipe: str, overrides: tuple[str, ...]) -> None:
 
     path = find_recipe(recipe)
     load_recipe(path, overrides)
-    click.echo(f"{path}: no mistakes found")
+    say(f"{path}: no mistakes found")
 
 
 @recipes.command()
@@ -43,7 +45,7 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
     """Print RECIPE with every default written out."""
     from ganlab.recipe.recipe import find_recipe, load_recipe
 
-    click.echo(load_recipe(find_recipe(recipe), overrides).dump(), nl=False)
+    say(load_recipe(find_recipe(recipe), overrides).dump(), nl=False)
 
 
 @recipes.command()
@@ -67,7 +69,7 @@ def copy(name: str, destination: Path) -> None:
         text = text.removeprefix(f"{DIRECTIVE}\n")
     with replacing_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    click.echo(f"{target}: edit it, then ganlab run {target}")
+    say(f"{target}: edit it, then ganlab run {target}")
 
 
 def _first_comment(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.output import say
 from ganlab.run.signals import COMMAND
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run(
     if dry_run:
         from ganlab.run.preview import preview
 
-        click.echo(preview(loaded, out, resume), err=_for_programs(loaded))
+        say(preview(loaded, out, resume), err=_for_programs(loaded))
         return
     if nproc > 1:
         from ganlab.distributed.launch import launch
@@ -115,7 +116,7 @@ def run(
         summary = (
             f"Trained {trained.iterations:,} iterations on {trained.images:,} pictures in {_duration(trained.seconds)}."
         )
-    click.echo(f"{summary}\n{_where_things_lie(trained.directory)}", err=_for_programs(loaded))
+    say(f"{summary}\n{_where_things_lie(trained.directory)}", err=_for_programs(loaded))
 
 
 def _length(recipe: Recipe) -> str:

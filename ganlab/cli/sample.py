@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.output import say
+
 if TYPE_CHECKING:
     from ganlab.data.pictures import Pictures
     from ganlab.generator.generator import Generator
@@ -60,6 +62,7 @@ def sample(
     from ganlab.data.pictures import check_holds, grid, grid_size, save_picture
     from ganlab.errors import GanlabError
     from ganlab.generator.generator import load_generator
+    from ganlab.messages import printable
 
     if seeds is not None and (count is not None or seed is not None):
         raise GanlabError("--seeds says which pictures to draw; leave --count and --seed away")
@@ -77,16 +80,16 @@ def sample(
     out = out or path.parent / ("seeds" if separate else "sample.png")
     if separate:
         _write_separately(generator, chosen, label, out)
-        click.echo(f"{total:,} pictures in {out}")
+        say(f"{total:,} pictures in {printable(str(out))}")
     elif array:
         _write_array(generator, chosen, label, out)
-        click.echo(f"{total:,} pictures in {out}")
+        say(f"{total:,} pictures in {printable(str(out))}")
     else:
         across = columns or math.ceil(math.sqrt(total))
         images = generator.metadata.images
         check_holds(out, (*grid_size(total, images.height, images.width, across), images.channels))
         save_picture(out, grid(generator.sample(chain(*chosen), label=label), across))
-        click.echo(out)
+        say(out)
 
 
 def parse_seeds(text: str) -> list[range]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ganlab.cli.output import say
+
 
 @click.command()
 @click.option(
@@ -31,11 +33,11 @@ def schema(out: Path | None) -> None:
         raise GanlabError(f"{out}: a JSON Schema is a .json file; name one with --out, such as {FILE}")
     found = recipe_schema()
     for sentence in found.left_open:
-        click.echo(f"ganlab: left unchecked: {sentence}", err=True)
-    text = json.dumps(found.schema, indent=1, ensure_ascii=False) + "\n"
+        say(f"ganlab: left unchecked: {sentence}", err=True)
+    text = json.dumps(found.schema, indent=1) + "\n"
     if out is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
         return
     with replacing_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    click.echo(f"{out}: begin a recipe beside it with #:schema {out.name}")
+    say(f"{out}: begin a recipe beside it with #:schema {out.name}")

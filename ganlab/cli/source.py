@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import click
+from ganlab.cli.output import say
 
 
 def generator_source(source: Path | None) -> Path:
@@ -14,12 +14,13 @@ def generator_source(source: Path | None) -> Path:
     Says on stderr which run was taken where none was named, and how old it is.
     """
     from ganlab.errors import GanlabError
+    from ganlab.messages import printable
     from ganlab.run.directory import RunDirectory, newest_run
 
     if source is None:
         entry = newest_run(lambda run: run.generator.is_file(), "a generator")
         path = entry.directory.generator
-        click.echo(f"newest run: {entry.directory.path} ({entry.recipe}, {_age(path)})", err=True)
+        say(printable(f"newest run: {entry.directory.path} ({entry.recipe}, {_age(path)})"), err=True)
         return path
     if not source.exists():
         raise GanlabError(f"{source} does not exist; name a generator file or a run's directory")

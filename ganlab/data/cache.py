@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 from ganlab.data.folders import CACHE_SIGNATURE, CACHE_TAG, walk_folder
 from ganlab.durable import TEMPORARY
-from ganlab.errors import DataError, RunError
+from ganlab.errors import DataError, RunError, printable
 from ganlab.interfaces import Dataset, locations
 
 WITHOUT_EFFECT = {"flip"}
@@ -136,7 +136,7 @@ def _state(roots: Iterable[Path]) -> str:
             lines = [f"{root}\n", *(_line(file) for file in files)]
             digest.update("".join(lines).encode(errors="surrogateescape"))
     except OSError as error:
-        raise DataError(f"cannot look through {error.filename}: {error.strerror}") from error
+        raise DataError(f"cannot look through {printable(str(error.filename))}: {error.strerror}") from error
     return digest.hexdigest()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ganlab.durable import MARKER
-from ganlab.errors import DataError
+from ganlab.errors import DataError, printable
 from ganlab.regular import read_regular
 
 UNLISTED = "__MACOSX"
@@ -61,4 +61,4 @@ def _is_own(folder: str) -> bool:
 
 
 def _refuse(error: OSError) -> None:
-    raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+    raise DataError(f"cannot read the folder {printable(str(error.filename))}: {error.strerror}") from error

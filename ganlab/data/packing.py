@@ -23,7 +23,7 @@ from ganlab.durable import replacing_file
 from ganlab.errors import DataError, GanlabError
 from ganlab.hardware.cores import available_cores
 from ganlab.interfaces import Dataset, Source, image_spec
-from ganlab.messages import one_line, told
+from ganlab.messages import one_line, printable, told
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is, 0 where that is not known."""
@@ -152,7 +152,7 @@ def _decode_chunk(source: Source, target: Target, name: str, span: range) -> Chu
 def _checked(label: int, source: Source, index: int, name: str) -> int:
     if not 0 <= label < source.classes:
         raise DataError(
-            f'dataset "{name}": the label of {source.name(index)} is {label}, '
+            f'dataset "{name}": the label of {printable(source.name(index))} is {label}, '
             f"but there are {source.classes} classes, 0 to {source.classes - 1}"
         )
     return int(label)
@@ -169,7 +169,7 @@ def _reason(error: Exception) -> str:
 
 def _bad_pictures(bad: list[tuple[str, str]], total: int, name: str) -> str:
     head = f'{len(bad):,} of the {total:,} pictures of dataset "{name}" cannot be used:'
-    lines = [f"  {picture}: {reason}" for picture, reason in bad[:LISTED]]
+    lines = [f"  {printable(picture)}: {printable(reason)}" for picture, reason in bad[:LISTED]]
     rest = [f"  and {len(bad) - LISTED:,} more"] if len(bad) > LISTED else []
     remedy = "repair or remove them"
     if len(bad) < total:

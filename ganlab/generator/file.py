@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 from ganlab.durable import replacing_file
 from ganlab.errors import ArtefactError, PluginError, RunError
 from ganlab.generator.metadata import UNSEALED, Metadata, parse_object
-from ganlab.messages import listed, shown
+from ganlab.messages import listed, one_line, shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -138,7 +138,7 @@ def read_tensors(artefact: Artefact) -> dict[str, Tensor]:
         broken = _not_finite(tensors)
     # A table of tensors that does not add up, or a type that torch cannot compute with.
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise _invalid(artefact.path, str(error)[:200]) from error
+        raise _invalid(artefact.path, one_line(str(error))) from error
     if broken:
         raise ArtefactError(f"{artefact.path}: holds weights that are not finite: {listed(broken)}")
     return tensors

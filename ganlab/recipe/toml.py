@@ -228,8 +228,10 @@ def _sections(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
 
 def _quoted(text: str) -> str:
     escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    plain = "".join(
-        escapes.get(letter) or (letter if letter >= " " and letter != "\x7f" else f"\\u{ord(letter):04x}")
-        for letter in text
-    )
+    plain = "".join(escapes.get(letter) or (letter if letter.isprintable() else _escaped(letter)) for letter in text)
     return f'"{plain}"'
+
+
+def _escaped(letter: str) -> str:
+    number = ord(letter)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

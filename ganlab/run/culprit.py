@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.hardware.memory import ran_out
-from ganlab.messages import told
+from ganlab.messages import LAYOUT, printable, told
 from ganlab.registry.entry_points import HOST, Provider, normalized
 from ganlab.registry.kinds import Kind
 from ganlab.registry.lookup import HERE, registry
@@ -118,7 +118,8 @@ def _kept(head: str, error: BaseException, run: RunDirectory | None) -> Iterator
     path = run.error
     try:
         with replacing_file(path) as temporary:
-            temporary.write_text(f"{head}\n\n{''.join(traceback.format_exception(error))}", encoding="utf-8")
+            text = f"{head}\n\n{''.join(traceback.format_exception(error))}"
+            temporary.write_text(printable(text, keep=LAYOUT), encoding="utf-8")
     except RunError as refused:
         yield str(refused)
     else:

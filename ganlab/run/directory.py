@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, replacing_file
 from ganlab.errors import GanlabError, RunError
+from ganlab.messages import one_line
 from ganlab.regular import read_regular
 from ganlab.training.checkpoint import begun_with
 
@@ -127,9 +128,9 @@ class RunDirectory(NamedTuple):
             os.ftruncate(lock, 0)
             os.write(lock, f"pid {os.getpid()} on {socket.gethostname()}".encode())
         except BlockingIOError:
-            owner = os.pread(lock, 200, 0).decode(errors="replace").strip() or "another process"
+            owner = os.pread(lock, 200, 0).decode(errors="replace") or "another process"
             raise GanlabError(
-                f"{self.path} is in use by {owner}; wait for it, or choose another directory with --out"
+                f"{self.path} is in use by {one_line(owner)}; wait for it, or choose another directory with --out"
             ) from None
         except OSError as error:
             raise self._refused(error) from error

@@ -52,7 +52,7 @@ class LastWords:
         if self.stopping is None:
             said = ""
         else:
-            said = "\n".join(map(printable, f"ganlab: ended by {signal_name(number)}; {self.kept()}\n".split("\n")))
+            said = printable(f"ganlab: ended by {signal_name(number)}; {self.kept()}\n", keep="\n")
         with suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or nothing at all
             file = sys.stderr.fileno()
             if os.isatty(file):

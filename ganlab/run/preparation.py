@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ganlab.errors import printable
 from ganlab.registry.lookup import registry
 from ganlab.run.heartbeat import Heartbeat
 from ganlab.run.observers import Observers
@@ -89,11 +90,11 @@ def prepare(
 
 def _tell_of(packed: Packed, batch_size: int, note: Note) -> None:
     for remark in packed.remarks:
-        note(remark, "info")
+        note(printable(remark), "info")
     for warning in packed.warnings:
-        note(warning, "warning")
+        note(printable(warning), "warning")
     for name, reason in packed.skipped[:LISTED]:
-        note(f"left out {name}: {reason}", "warning")
+        note(f"left out {printable(name)}: {printable(reason)}", "warning")
     if len(packed.skipped) > LISTED:
         note(f"left out {len(packed.skipped)} pictures that could not be read", "warning")
     times, rest = divmod(batch_size, len(packed.images))

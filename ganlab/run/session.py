@@ -13,6 +13,7 @@ from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
 from ganlab.events import Reason, RunInfo, Snapshot, Tick
 from ganlab.hardware.memory import memory_errors
+from ganlab.messages import one_line, printable
 from ganlab.registry.entry_points import version
 from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
@@ -73,8 +74,9 @@ class Session:
     def kept(self) -> str:
         """Return what of the run is there where its process ends at once, and how to go on."""
         directory = self.directory.path
+        place = printable(str(directory))
         saved = "no checkpoint is" if self._saved is None else f"the checkpoint of iteration {self._saved:,} is"
-        return f"{saved} in {directory}\ngo on with: {self.interruption.words.go_on(directory)}"
+        return f"{saved} in {place}\ngo on with: {self.interruption.words.go_on(directory)}"
 
     def run(self, directory: RunDirectory, held: Held | None = None) -> bool:
         """Train to the end in `directory`, which is followed where it is `held`; return whether anything was left."""
@@ -316,7 +318,7 @@ class Session:
         for name in now:
             if before.get(name, now[name]) != now[name]:
                 self._warn(
-                    f"the run was begun with {name} {before[name]} and goes on with {now[name]}: "
+                    f"the run was begun with {name} {one_line(str(before[name]))} and goes on with {now[name]}: "
                     f"same data and order, but not the same bits"
                 )
         if extension := note_of_extension(self.recipe, manifest, self.trainer.batches.per_epoch):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.durable import replacing_directory
 from ganlab.errors import ArtefactError, RunError
-from ganlab.messages import listed
+from ganlab.messages import listed, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -372,7 +372,7 @@ def _read_tensors(path: Path, current: Mapping[str, Tensor]) -> dict[str, Tensor
     except OSError as error:
         raise RunError(f"checkpoint {path}: {STATE} cannot be read: {error.strerror or error}") from error
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise ArtefactError(f"checkpoint {path}: {STATE} cannot be read: {str(error)[:TEXT_LIMIT]}") from error
+        raise ArtefactError(f"checkpoint {path}: {STATE} cannot be read: {one_line(str(error))}") from error
     if broken := [name for name, tensor in saved.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
         raise ArtefactError(f"checkpoint {path} holds values that are not finite: {listed(broken)}")
     return saved

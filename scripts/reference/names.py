@@ -24,6 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Exporter", "Observer"),
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update"),
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
+    "For observers": ("printable",),
     "For datasets": ("walk_folder", "is_listed"),
     "For exporters": ("fold_batchnorm", "write_generator", "seal"),
     "Files": ("replacing_file", "append_text"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.output import say
 from ganlab.cli.plugins.check import check
 from ganlab.cli.plugins.new import new
 from ganlab.registry.kinds import KINDS
@@ -42,11 +43,11 @@ def show(kind: Kind, name: str) -> None:
 
     provider = registry.provider(kind, name)
     cls = registry.load(provider)
-    click.echo(f"{provider.title}\n{_source(provider, cls)}\n")
-    click.echo(f"{_doc(cls)}\n")
+    say(f"{provider.title}\n{_source(provider, cls)}\n")
+    say(f"{_doc(cls)}\n")
     for line in _options(provider, cls):
-        click.echo(line)
-    click.echo(snippet(provider, cls, name))
+        say(line)
+    say(snippet(provider, cls, name))
 
 
 @plugins.command("disable")
@@ -61,12 +62,12 @@ def disable(name: str) -> None:
     if key == HOST:
         raise GanlabError("ganlab itself cannot be disabled; a recipe switches an observer off with name = false")
     if key in off:
-        click.echo(f"{found.get(key, name)} is disabled already")
+        say(f"{found.get(key, name)} is disabled already")
     elif key not in found:
         raise GanlabError(_no_distribution(name, found))
     else:
         write_disabled({*off, key})
-        click.echo(f"{found[key]} is disabled; ganlab plugins enable {found[key]} takes that back")
+        say(f"{found[key]} is disabled; ganlab plugins enable {found[key]} takes that back")
 
 
 @plugins.command("enable")
@@ -80,9 +81,9 @@ def enable(name: str) -> None:
     key, off, found = normalized(name), disabled(), _distributions()
     if key in off:
         write_disabled(off - {key})
-        click.echo(f"{found.get(key, name)} is enabled")
+        say(f"{found.get(key, name)} is enabled")
     elif key in found:
-        click.echo(f"{found[key]} is not disabled")
+        say(f"{found[key]} is not disabled")
     else:
         raise GanlabError(_no_distribution(name, {**dict.fromkeys(off), **found}))
 
@@ -95,7 +96,7 @@ def _list(without_plugins: bool) -> None:
 
     providers = registry.providers()
     names, origins = _width([who.name for who in providers]), _width([who.origin for who in providers])
-    click.secho(f"{'kind':<12}  {'name':<{names}}  {'from':<{origins}}  what it is", bold=True)
+    say(f"{'kind':<12}  {'name':<{names}}  {'from':<{origins}}  what it is", bold=True)
     faults = [item.sentence for item in registry.unreadable()]
     for who in providers:
         row = f"{who.kind:<12}  {who.name:<{names}}  {who.origin:<{origins}}"
@@ -103,18 +104,19 @@ def _list(without_plugins: bool) -> None:
             row += f"  {_first_sentence(registry.load(who))}"
         except PluginError as error:
             faults.append(str(error))
-            row = click.style(f"{row}  broken, see below", fg="red")
-        click.echo(row.rstrip())
+            say(f"{row}  broken, see below", fg="red")
+            continue
+        say(row.rstrip())
     remarks = registry.warnings() + registry.clashes()
     for heading, colour, sentences in (("Broken:", "red", faults), ("To know:", "yellow", remarks)):
         if sentences:
-            click.secho(f"\n{heading}", bold=True)
+            say(f"\n{heading}", bold=True)
         for sentence in sentences:
-            click.secho(f"  {sentence}", fg=colour)
+            say(f"  {sentence}", fg=colour)
     if faults:
-        click.echo("  Everything else works. ganlab plugins disable NAME leaves a distribution out.")
+        say("  Everything else works. ganlab plugins disable NAME leaves a distribution out.")
     for line in _left_out(registry.left_out(), without_plugins):
-        click.echo(line)
+        say(line)
     if strict() and (faults or remarks):
         count = len(faults) + len(remarks)
         raise PluginError(f"{count} {'thing' if count == 1 else 'things'} to put right (GANLAB_STRICT_PLUGINS is set)")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganlab.cli.output import say
+
 if TYPE_CHECKING:
     from ganlab.interfaces import Component
     from ganlab.registry.entry_points import Provider
@@ -48,12 +50,12 @@ def check(name: str, settings: tuple[str, ...], companion: str | None) -> None:
         tables = _tables(providers, settings)
         failed = total = 0
         for provider in providers:
-            click.secho(provider.title, bold=True)
+            say(provider.title, bold=True)
             for failure in _checked(provider, tables, companion):
                 failed, total = failed + failure, total + 1
         if failed:
             raise PluginError(f"{failed} of {total} checks failed")
-        click.echo(f"{total} checks, none failed")
+        say(f"{total} checks, none failed")
 
 
 def _checked(provider: Provider, tables: Tables, companion: str | None) -> Iterator[bool]:
@@ -79,7 +81,8 @@ def _checked(provider: Provider, tables: Tables, companion: str | None) -> Itera
 
 
 def _print(verdict: str, name: str, sentence: str) -> None:
-    click.echo(f"  {click.style(f'{verdict:<6}', fg=COLOURS[verdict])}  {name:<13}  {' '.join(sentence.split())}")
+    say(f"  {verdict:<6}", fg=COLOURS[verdict], nl=False)
+    say(f"  {name:<13}  {' '.join(sentence.split())}")
 
 
 @contextmanager
@@ -91,7 +94,7 @@ def _chosen(name: str) -> Iterator[list[Provider]]:
     folder = path.parent if path.name == PYPROJECT else path
     if (folder / PYPROJECT).is_file() or "/" in name or name in (".", ".."):
         project = read_project(folder)
-        click.echo(f"importing {project.name} {project.version} from {folder}, which runs its code", err=True)
+        say(f"importing {project.name} {project.version} from {folder}, which runs its code", err=True)
         with offered(project) as providers:
             _refuse_unreadable(project.name)
             yield providers

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.output import say
 from ganlab.registry.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def new(name: str, kinds: tuple[Kind, ...]) -> None:
     written = write_plugin(name, kinds)
     folder, component = written.folder, written.names.component
     for path in written.files:
-        click.echo(folder / path)
-    click.echo("Next:")
-    click.echo(f'  pip install -e "{folder}[test]"')
-    click.echo(f"  pytest {folder}")
-    click.echo(f"  ganlab run {folder}/recipes/{component}.toml")
+        say(folder / path)
+    say("Next:")
+    say(f'  pip install -e "{folder}[test]"')
+    say(f"  pytest {folder}")
+    say(f"  ganlab run {folder}/recipes/{component}.toml")

@@ -68,7 +68,7 @@ class Archive(FileStore):
         self.remarks = _left_out(name for name in listed if name not in self._members)
         if locked := next((name for name, info in self._members.items() if info.flag_bits & ENCRYPTED), None):
             raise DataError(
-                f"{path} is encrypted ({locked}); unpack it with its password and set dataset.root to the folder"
+                f"{path} is encrypted ({printable(locked)}); unpack it with its password and set dataset.root to the folder"
             )
 
     def read(self, name: str) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, build_opener
 
-from ganlab import DataError, Source, replacing_file
+from ganlab import DataError, Source, printable, replacing_file
 from ganlab.standard.datasets.formats import web_page
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _receive(url: str, md5: str, file: BinaryIO) -> None:
         response: HTTPResponse = build_opener().open(request, timeout=SILENCE_SECONDS)
     except HTTPError as error:
         error.close()
-        raise DataError(f"the server answered {error.code} {error.reason}") from error
+        raise DataError(f"the server answered {error.code} {printable(str(error.reason))}") from error
     except (OSError, HTTPException, ValueError) as error:
         raise DataError(_said(error)) from error
     with response:
@@ -129,4 +129,5 @@ def _next_block(response: HTTPResponse) -> bytes:
 
 def _said(error: Exception) -> str:
     reason = error.reason if isinstance(error, URLError) else error
-    return (reason.strerror if isinstance(reason, OSError) else None) or str(reason) or type(reason).__name__
+    said = (reason.strerror if isinstance(reason, OSError) else None) or str(reason) or type(reason).__name__
+    return printable(said)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ganlab.standard.observers.stream import Stream
-from ganlab.standard.observers.wording import finite, note_line, phase_line, printable, run_lines, tick_line
+from ganlab.standard.observers.wording import finite, harmless, note_line, phase_line, run_lines, tick_line
 
 if TYPE_CHECKING:
     from ganlab import RunInfo, Snapshot, Tick
@@ -52,7 +52,7 @@ class Plain:
             self._next = time.monotonic() + self._every_seconds
 
     def _say(self, line: str) -> None:
-        self._stream.say(printable(line))
+        self._stream.say(harmless(line))
 
 
 class JSONLines:
@@ -69,7 +69,7 @@ class JSONLines:
 
     def note(self, text: str, level: str) -> None:
         self._say("note", {"text": text, "level": level})
-        self._people.say(printable(note_line(text, level)))
+        self._people.say(harmless(note_line(text, level)))
 
     def run_start(self, run: RunInfo) -> None:
         # The resolved recipe lies in the run's directory, and its values need not be JSON's.

@@ -15,12 +15,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ganlab import printable
 from ganlab.standard.observers.stream import Stream
 from ganlab.standard.observers.wording import (
     counters,
+    harmless,
     note_line,
     phase_line,
-    printable,
     run_lines,
     statistics,
     time_left,
@@ -45,7 +46,13 @@ class Live:
     def __init__(self, stream: Stream) -> None:
         # The stream decides whether it is a terminal before this is built; Jupyter's display is not wanted.
         self._console = Console(
-            file=cast(IO[str], stream), force_terminal=True, force_jupyter=False, highlight=False, markup=False
+            file=cast(IO[str], stream),
+            force_terminal=True,
+            force_jupyter=False,
+            # What is in a name is shown and not interpreted: [red], :bomb:
+            highlight=False,
+            markup=False,
+            emoji=False,
         )
         self._live = RichLive(
             self,
@@ -100,7 +107,7 @@ class Live:
 
     def _print(self, line: str, style: str = "") -> None:
         # Soft: the terminal breaks long lines itself, so that a path can be copied.
-        self._console.print(printable(line), style=style, soft_wrap=True)
+        self._console.print(harmless(line), style=style, soft_wrap=True)
 
     def _draw(self, at_once: bool = False) -> None:
         now = time.monotonic()

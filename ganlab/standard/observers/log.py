@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import PrivateAttr
 
 from ganlab import Observer, append_text, hookimpl
-from ganlab.standard.observers.wording import note_line, phase_line, printable, run_lines, tick_line
+from ganlab.standard.observers.wording import harmless, note_line, phase_line, run_lines, tick_line
 
 if TYPE_CHECKING:
     from ganlab import RunInfo, Tick
@@ -51,7 +51,7 @@ class Log(Observer):
 
     def _write(self, text: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        self._waiting += [f"{stamp}  {printable(line)}\n" for line in text.splitlines()]
+        self._waiting += [f"{stamp}  {line}\n" for line in harmless(text).splitlines()]
         if self._path is not None:
             with suppress(FileNotFoundError):  # the run's directory was moved; run_start tells where it is now
                 append_text(self._path, "".join(self._waiting))

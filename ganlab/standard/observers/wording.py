@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ganlab import printable
+
 if TYPE_CHECKING:
     from ganlab import RunInfo, Tick
 
@@ -70,11 +72,12 @@ def statistics(tick: Tick) -> list[str]:
 
 def tick_line(run: RunInfo, tick: Tick) -> str:
     """Write a tick as one line for people."""
-    return "  ".join(field for field in [*counters(run, tick), time_left(tick), *statistics(tick)] if field)
+    return printable("  ".join(field for field in [*counters(run, tick), time_left(tick), *statistics(tick)] if field))
 
 
 def phase_line(name: str, done: int, total: int, seconds: float) -> str:
     """Write the state of a piece of work as one line, with its time where it has ended."""
+    name = printable(name)
     if not total:
         return f"{name}: {done:,}"
     if done < total:
@@ -91,7 +94,8 @@ def run_lines(run: RunInfo) -> list[str]:
         f"{run.device}, {run.precision}",
         "parameters: " + ", ".join(f"{name} {count:,}" for name, count in run.parameters.items()),
     ]
-    return [*lines, f"continues after iteration {run.first_iteration:,}"] if run.first_iteration else lines
+    lines += [f"continues after iteration {run.first_iteration:,}"] if run.first_iteration else []
+    return list(map(printable, lines))
 
 
 def note_line(text: str, level: str) -> str:
@@ -99,9 +103,9 @@ def note_line(text: str, level: str) -> str:
     return f"warning: {text}" if level == "warning" else text
 
 
-def printable(text: str) -> str:
+def harmless(text: str) -> str:
     """Escape what could move the cursor or colour the terminal: names of files come from anywhere."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    return printable(text, keep="\n\t")
 
 
 def finite(value: object) -> object:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Literal
 
 import pytest
+from hostile import NAME, TYPED, check_harmless
 from standard.observers.events import REALS, STATS, a_run, a_snapshot, a_tick, watched
 
 from ganlab.standard.observers.lines import Phases
@@ -110,3 +112,19 @@ def test_each_piece_of_work_has_a_line_now_and_then_and_at_its_end() -> None:
     assert phases.due("reading", 1, 0, 5.0)
     assert phases.due("packing", 9, 9, 35.2)
     assert [phases.due("packing", 1, 9, seconds) for seconds in (4.9, 5.0)] == [False, True]  # the next of this name
+
+
+@pytest.mark.parametrize("mode", ["plain", "json"])
+def test_no_name_steers_a_terminal_or_forges_a_line(
+    mode: Literal["plain", "json"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = watched(Terminal(mode=mode, every_seconds=0))
+    host.phase(NAME, 3, 7)
+    host.phase(NAME, 7, 7)
+    strange = RUN._replace(name=NAME, directory=Path(NAME), parameters={NAME: 1})
+    host.run_start(strange, REALS)
+    host.tick(strange, a_tick(100, **{NAME: 1.0}))
+    host.note(TYPED, "warning")
+    host.run_end(strange, "finished")
+    for text in capsys.readouterr():
+        check_harmless(text)

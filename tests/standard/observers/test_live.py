@@ -6,9 +6,11 @@ import io
 import re
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import NAME, TYPED, check_harmless
 from rich.console import Console
 from standard.observers.events import STATS, a_run, a_tick
 from standard.observers.screen import on_terminal
@@ -144,18 +146,20 @@ def test_work_has_a_bar_where_its_end_is_known_and_a_count_elsewhere() -> None:
 def test_names_from_outside_cannot_steer_the_terminal() -> None:
     stream = io.StringIO()
     live = Live(Stream(stream))
-    live.note("bad\x1b]0;title\x07.png", "warning")
-    live.phase("reading\x1b]0;title\x07", 1, 0, 0.0)
-    live.phase("packing\x1b]0;title\x07", 1, 2, 0.0)
-    run = a_run()._replace(name="run\x1b]0;title\x07")
+    live.note(TYPED, "warning")
+    live.phase(f"reading {NAME}", 1, 0, 0.0)
+    live.phase(f"packing {NAME}", 1, 2, 0.0)
+    run = a_run(Path(NAME))._replace(name=f"run {NAME}")
     live.run_start(run)
-    live.tick(run, a_tick(500, **{"loss\x1b]0;title\x07": 1.0}))
+    live.tick(run, a_tick(500, **{f"loss {NAME}": 1.0}))
     live.run_end("finished")
     text = stream.getvalue()
-    assert "\x1b]" not in text
-    assert "\x07" not in text
-    for name in ("bad", "run", "loss"):
-        assert rf"{name}\x1b]0;title\x07" in text
+    check_harmless(text, own="\x1b\r")
+    for sequence in ("\x1b]", "\x1b[31m", "\x1b[2J", "\r\r"):
+        assert sequence not in text
+    words = "".join(text.split())
+    for name in ("warning:", "reading", "packing", "run", "loss"):
+        assert rf"{name}\x1b]0;owned\x07\x9b31m\x1b[2J[red]:bomb:\u202egnp" in words
 
 
 def test_it_is_redrawn_ten_times_a_second_at_most_by_no_thread() -> None:

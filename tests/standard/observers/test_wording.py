@@ -11,9 +11,9 @@ from standard.observers.events import a_run, a_tick
 from ganlab.standard.observers.wording import (
     duration,
     finite,
+    harmless,
     number,
     phase_line,
-    printable,
     rate,
     run_lines,
     tick_line,
@@ -76,7 +76,7 @@ def test_a_run_introduces_itself_and_says_where_it_continues() -> None:
     ],
 )
 def test_what_could_steer_a_terminal_is_escaped_and_nothing_else(text: str, shown: str) -> None:
-    assert printable(text) == shown
+    assert harmless(text) == shown
 
 
 def test_what_json_cannot_write_is_none() -> None:
