@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Observer as Observer
     from ganlab.interfaces import Source as Source
     from ganlab.interfaces import Update as Update
+    from ganlab.recipe.recipe import Recipe as Recipe
+    from ganlab.run.train import Run as Run
     from ganlab.run.train import train as train
 
 # Resolved on first use: importing ganlab imports neither torch nor a plugin.
@@ -78,7 +80,8 @@ _HOMES = {
     **dict.fromkeys(("is_listed", "walk_folder"), "ganlab.data.folders"),
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),
     **dict.fromkeys(("append_text", "replacing_file"), "ganlab.durable"),
-    "train": "ganlab.run.train",
+    "Recipe": "ganlab.recipe.recipe",
+    **dict.fromkeys(("Run", "train"), "ganlab.run.train"),
 }
 __all__ = sorted(_HOMES)
 
@@ -90,4 +93,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return list(__all__)

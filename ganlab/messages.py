@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from ganlab.errors import printable as printable
 
 LAYOUT = "\n\t"
 """What of a text of ours is not printable and stays."""
+
+_at_command_line = False
+
+
+@contextmanager
+def at_command_line() -> Iterator[None]:
+    """Until the block ends, call in messages what a reader can give by the command line's names, else by Python's."""
+    global _at_command_line
+    before, _at_command_line = _at_command_line, True
+    try:
+        yield
+    finally:
+        _at_command_line = before
+
+
+def spoken_at_command_line() -> bool:
+    """Tell whether messages use the command line's names."""
+    return _at_command_line
+
+
+def option(name: str, value: object = "") -> str:
+    """Return how a reader gives an option of a run: `--out` and `--out faces`, or `out=...` and `out="faces"`."""
+    if _at_command_line:
+        return f"--{name} {value}".rstrip()
+    return f"{name}=..." if value == "" else f"{name}={_literal(str(value))}"
+
+
+def setting(key: str, value: object) -> str:
+    """Return how a reader changes a value: `--set train.epochs=5`, or `overrides={"train.epochs": 5}`."""
+    if _at_command_line:
+        return f"--set {key}={value}"
+    return f'overrides={{"{key}": {_literal(value)}}}'
+
+
+def same_again(directory: object = "") -> str:
+    """Return what goes on with a run: the command or the call that began it, where it names the run's directory."""
+    return f"the same {'command' if _at_command_line else 'call'} with {option('out', directory)}"
+
+
+def _literal(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:

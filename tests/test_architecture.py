@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,3 +127,15 @@ def test_no_module_is_a_drawer() -> None:
     for path in sources():
         assert path.stem not in {"utils", "helpers", "manager", "misc", "common", "base"}, path
         assert "TODO" not in path.read_text(), path
+
+
+def test_dir_shows_the_public_names_and_nothing_else() -> None:
+    import ganlab.run.train  # which makes submodules attributes
+
+    assert set(dir(ganlab)) == PUBLIC
+    assert {"Recipe", "Run", "load_generator", "train"} <= PUBLIC
+
+
+def test_no_remedy_asks_for_a_package_that_nobody_has_published() -> None:
+    for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.txt")]:
+        assert not re.search(r"pip install (-e )?[\"']?ganlab", path.read_text()), path

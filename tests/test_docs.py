@@ -165,10 +165,10 @@ def test_every_shipped_recipe_is_documented() -> None:
 REPLACED = {
     "tutorial.md": {"range(len(source))": "range(0, len(source), 400)"},
     "python.md": {
-        '["train.epochs=1"]': "['train.epochs=0.001', 'model.base_channels=2', 'snapshot.samples=4']",
+        '{"train.epochs": 1}': "{'train.epochs': 0.001, 'model.base_channels': 2, 'snapshot.samples': 4}",
         '"base_channels": 32': '"base_channels": 2',
         '"batch_size": 128, "epochs": 1': '"batch_size": 8, "epochs": 0.001',
-        "seeds=range(64)": "seeds=range(4)",
+        "sample(64)": "sample(4)",
     },
 }
 """Python that would take long, and what stands for it here."""

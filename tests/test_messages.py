@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import random
 import string
+from pathlib import Path
 
 import pytest
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Dataset, Model
 from ganlab.messages import (
+    at_command_line,
     did_you_mean,
     distance,
     in_words,
     listed,
     nearest,
     one_line,
+    option,
     quoted,
+    same_again,
+    setting,
     short,
     shown,
     told,
@@ -187,3 +192,13 @@ def test_what_a_stranger_raises_is_told_on_one_printable_line(error: BaseExcepti
 @pytest.mark.parametrize("word", ["a model", "an exporter", "an int", "an augmentation", "an observer", "a loss"])
 def test_words_get_their_article(word: str) -> None:
     assert with_article(word.split()[1]) == word
+
+
+def test_options_have_the_names_that_their_reader_gives_them() -> None:
+    python = (option("out"), option("out", Path("a b")), setting("train.epochs", 5), setting("train.device", "cpu"))
+    assert python == ("out=...", 'out="a b"', 'overrides={"train.epochs": 5}', 'overrides={"train.device": "cpu"}')
+    assert same_again() == "the same call with out=..."
+    with at_command_line():
+        words = (option("out"), option("out", Path("a")), setting("train.epochs", 5), same_again("a"))
+    assert words == ("--out", "--out a", "--set train.epochs=5", "the same command with --out a")
+    assert option("out") == "out=..."

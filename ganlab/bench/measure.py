@@ -16,6 +16,7 @@ from ganlab.bench.report import Report, Startup, spread
 from ganlab.errors import GanlabError
 from ganlab.hardware.memory import memory_errors
 from ganlab.interfaces import Batch
+from ganlab.messages import setting
 from ganlab.run.culprit import naming_culprit
 from ganlab.run.signals import watching_signals
 
@@ -47,7 +48,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
 
     def out_of_memory() -> str:
         half = max(1, recipe.train.batch_size // 2)
-        return f"out of memory; smaller networks and pictures need less, or --set train.batch_size={half}"
+        return f"out of memory; smaller networks and pictures need less, or {setting('train.batch_size', half)}"
 
     with watching_signals() as interruption, memory_errors(out_of_memory), naming_culprit(recipe):
         with interruption.importing():

@@ -30,22 +30,24 @@ from ganlab.errors import (
     RecipeError,
 )
 from ganlab.hardware.memory import ran_out
+from ganlab.messages import at_command_line
 from ganlab.run.last_words import signal_name
 from ganlab.run.signals import COMMAND
 
 DEPENDENCIES = {
-    "numpy",
-    "onnx",
-    "onnxruntime",
-    "onnxscript",
-    "PIL",
-    "pluggy",
-    "pydantic",
-    "rich",
-    "safetensors",
-    "torch",
+    "numpy": "numpy",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "onnxscript": "onnxscript",
+    "PIL": "pillow",
+    "pluggy": "pluggy",
+    "pydantic": "pydantic",
+    "rich": "rich",
+    "safetensors": "safetensors",
+    "torch": "torch",
+    "torchvision": "torchvision",
 }
-"""What a deliberately small installation may lack: sampling from ONNX needs few of them."""
+"""What a deliberately small installation may lack, and what installs it: sampling from ONNX needs few of them."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -77,7 +79,7 @@ def main() -> None:
     try:
         if sys.platform == "win32":
             raise GanlabError("ganlab needs Linux or macOS; on Windows, use it inside WSL")
-        with COMMAND.raising():
+        with COMMAND.raising(), at_command_line():
             ganlab.main(prog_name="ganlab", standalone_mode=False)
         if sys.stdout is not None:  # it may have been closed before we began
             sys.stdout.flush()
@@ -99,7 +101,8 @@ def main() -> None:
         missing = (error.name or "").partition(".")[0]
         if missing not in DEPENDENCIES:
             raise
-        say(f"ganlab: this needs the package {missing}, which is not installed: pip install ganlab", err=True)
+        remedy = f"pip install {DEPENDENCIES[missing]}"
+        say(f"ganlab: this needs the package {missing}, which is not installed: {remedy}", err=True)
         sys.exit(2)
     except Exception as error:
         if _output_is_lost(error):

@@ -8,6 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from ganlab.errors import LostRankError
+from ganlab.messages import same_again
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -37,7 +38,7 @@ class RollCall:
         # No answer at all: the store has gone, and it lived with rank 0.
         answers = dict(answers) or dict.fromkeys(range(1, len(self._keys)), own)
         missing = [rank for rank in range(len(self._keys)) if rank not in answers]
-        goes_on = "the same command with --out goes on from the last checkpoint"
+        goes_on = f"{same_again()} goes on from the last checkpoint"
         if "late" in answers.values():
             who = named(missing) if missing else "a rank"
             limit = f"{self._timeout_seconds:g} s (train.rank_timeout_seconds)"

@@ -108,7 +108,7 @@ def read_artefact(path: Path | str, check: Callable[[Outline], None] = lambda ou
     return Artefact(path, outline.kind, outline.metadata, data)
 
 
-def read_metadata(path: Path | str) -> Metadata:
+def read_metadata(path: os.PathLike[str] | str) -> Metadata:
     """Return what a generator file says about itself, once its checksum has been compared.
 
     Needs no torch, and the same little memory for a file of any size.

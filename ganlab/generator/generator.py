@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,23 +49,26 @@ class Generator:
             made[part] = self._run(inputs[part], None if classes is None else classes[part])
         return made
 
-    def latents(self, seeds: Iterable[int]) -> Floats:
-        """Return the latents `(N, latent_dim)` of seeds from 0 to 2**32 - 1: the same for every file and device."""
+    def latents(self, seeds: Iterable[int] | int) -> Floats:
+        """Return the latents `(N, latent_dim)` of seeds from 0 to 2**32 - 1: the same for every file and device.
+
+        A number in place of the seeds is a count, as in `sample`.
+        """
         latent = self._metadata.latent
         try:
-            return Latent(latent.dim, latent.distribution).of_seeds(seeds)
+            return Latent(latent.dim, latent.distribution).of_seeds(_seeds(seeds))
         except ValueError as error:
             raise ArtefactError(f"{self._name}: {error}") from error
 
-    def sample(self, seeds: Iterable[int], label: int | None = None, batch_size: int = BATCH) -> Pictures:
-        """Return one picture a seed, `(N, H, W, C)` uint8.
+    def sample(self, seeds: Iterable[int] | int, label: int | None = None, batch_size: int = BATCH) -> Pictures:
+        """Return one picture a seed, `(N, H, W, C)` uint8; `sample(5)` are five pictures, of the seeds 0 to 4.
 
         A conditional generator draws the class `label`; without one the seed decides: its remainder by the number
         of classes.
         """
         if batch_size < 1:
             raise ArtefactError(f"{self._name}: batch_size must be at least 1, not {batch_size}")
-        chosen, images = list(seeds), self._metadata.images
+        chosen, images = list(_seeds(seeds)), self._metadata.images
         pictures = np.empty((len(chosen), images.height, images.width, images.channels), np.uint8)
         for start in range(0, len(chosen), batch_size):
             part = chosen[start : start + batch_size]
@@ -122,8 +126,13 @@ class Generator:
         return np.ascontiguousarray(array, np.int64)
 
 
-def load_generator(path: Path | str, device: str = "auto") -> Generator:
-    """Load a generator from a run's directory, a `.safetensors` or an `.onnx` file; its bytes tell which it is.
+def _seeds(seeds: Iterable[int] | int) -> Iterable[int]:
+    """Return the seeds that are meant: so many from 0 where a number is given."""
+    return seeds if isinstance(seeds, Iterable) else range(operator.index(seeds))
+
+
+def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Generator:
+    """Load a generator from a run or its directory, a `.safetensors` or an `.onnx` file; its bytes tell which it is.
 
     `device` is `"auto"`, `"cpu"`, `"cuda"`, `"cuda:N"` or `"mps"`. An ONNX file needs numpy, pydantic and
     onnxruntime only; CUDA needs onnxruntime-gpu. Raises `ArtefactError` for a file that is anything but an
@@ -131,7 +140,7 @@ def load_generator(path: Path | str, device: str = "auto") -> Generator:
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
         raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
-    artefact = read_artefact(path, check_outline)
+    artefact = read_artefact(Path(path), check_outline)
     load = with_torch if artefact.kind == "safetensors" else with_onnxruntime
     with memory_errors(lambda: f"out of memory while loading {artefact.path}"):
         return Generator(str(artefact.path), artefact.metadata, load(artefact, device))

@@ -21,6 +21,7 @@ from ganlab.generator.metadata import (
 )
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.messages import listed, shown
+from ganlab.registry.checkout import how_to_install
 from ganlab.registry.entry_points import version
 from ganlab.registry.loading import blaming
 from ganlab.registry.lookup import HERE, registry
@@ -105,7 +106,9 @@ def model_of(artefact: Artefact | Outline) -> Model:
     try:
         cls: type[Model] = registry.get("model", name)
     except PluginError as error:
-        raise PluginError(f"{path}: needs {_called(artefact)}: {error}; install that plugin") from error
+        at_hand = how_to_install("model", record.name, record.distribution)
+        remedy = "" if at_hand else "; install that plugin as its author says"
+        raise PluginError(f"{path}: needs {_called(artefact)}: {error}{remedy}") from error
     with blaming(f"{path}: {_called(artefact)}", "broke down over its options"):
         try:
             model = cls.model_validate_json(json.dumps(record.options))

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from ganlab.errors import RecipeError
-from ganlab.messages import did_you_mean, short
+from ganlab.messages import did_you_mean, short, shown, spoken_at_command_line
 from ganlab.recipe.toml import MAX_BYTES, KeyPath, TOMLError, in_toml, parse, parse_key, parse_value
 from ganlab.registry.kinds import DECISIVE, KINDS
 
@@ -17,6 +17,12 @@ MAX_BASES = 8
 
 ALTERNATIVES = {"train": ("iterations", "epochs"), "snapshot": ("every_iterations", "every_epochs")}
 """Options of which one takes the other's place: what an upper layer says of one, it says of both."""
+
+
+Overrides = Mapping[str, Any] | Sequence[str]
+"""Values by dotted key, as Python has them, or `key=value` texts, as a command line has them."""
+IN_PYTHON = 'write overrides={"train.epochs": 1}'
+"""How Python says what is to be changed."""
 
 
 class _MistakeError(Exception):
@@ -39,7 +45,7 @@ class Written(NamedTuple):
         return self.places.get(path, self.origin)
 
 
-def read_layers(path: Path, overrides: Sequence[str] = ()) -> Written:
+def read_layers(path: Path, overrides: Overrides = ()) -> Written:
     """Read a recipe, what it extends, and the overrides on top. Raise `RecipeError` where one is not even TOML."""
     try:
         base = _extended(_file(path), path.parent, (path,))
@@ -48,7 +54,7 @@ def read_layers(path: Path, overrides: Sequence[str] = ()) -> Written:
     return _over(read_overrides(overrides, str(path)), base)
 
 
-def read_tables(source: Mapping[str, Any] | str, name: str, overrides: Sequence[str] = ()) -> Written:
+def read_tables(source: Mapping[str, Any] | str, name: str, overrides: Overrides = ()) -> Written:
     """Take a recipe from memory, as nested tables or TOML text; what it extends is sought in the current folder."""
     if isinstance(source, str):
         written = _parsed(source, name)
@@ -57,14 +63,19 @@ def read_tables(source: Mapping[str, Any] | str, name: str, overrides: Sequence[
     return _over(read_overrides(overrides, name), _extended(written, Path(), ()))
 
 
-def read_overrides(overrides: Sequence[str], origin: str) -> Written:
-    """Read `key=value` texts; a value that is not TOML is text. Raise `RecipeError` with all bad ones."""
+def read_overrides(overrides: Overrides, origin: str) -> Written:
+    """Read values by dotted key, or `key=value` texts, in which a value that is not TOML is text.
+
+    Raise `RecipeError` with all bad ones.
+    """
+    if isinstance(overrides, str):
+        raise RecipeError([f'overrides="{short(overrides)}" is one text: {IN_PYTHON}'])
     written = Written({}, {}, origin)
     problems = []
-    for text in overrides:
-        place = f"--set {text if len(text) <= 80 else text[:77] + '...'}"
+    for item in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        place = _place(item)
         try:
-            path, value = _override(text)
+            path, value = _override(item) if isinstance(item, str) else (_key(item[0]), _plain(item[1]))
             _insert(written.table, path, value)
         except _MistakeError as error:
             problems.append(f"{place}: {error}")
@@ -73,6 +84,13 @@ def read_overrides(overrides: Sequence[str], origin: str) -> Written:
     if problems:
         raise RecipeError(problems)
     return written
+
+
+def _place(override: str | tuple[object, Any]) -> str:
+    """Return where an override was written, as whoever has written it calls that place."""
+    if isinstance(override, str):
+        return f"{'--set' if spoken_at_command_line() else 'overrides:'} {short(override, 80)}"
+    return f"overrides[{shown(override[0])}]"
 
 
 def find_recipe(name_or_path: str) -> Path:
@@ -96,7 +114,7 @@ def shipped_recipes() -> list[Path]:
     return sorted((installed if installed.is_dir() else package.parent / "recipes").glob("*.toml"))
 
 
-def _problems(overrides: Sequence[str]) -> list[str]:
+def _problems(overrides: Overrides) -> list[str]:
     try:
         read_overrides(overrides, "")
     except RecipeError as error:
@@ -192,14 +210,9 @@ def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 def _override(text: str) -> tuple[tuple[str, ...], Any]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise _MistakeError("must be of the form key=value, as in train.epochs=1")
-    try:
-        path = parse_key(key.strip())
-    except TOMLError as error:
-        raise _MistakeError(f"{short(key)} is not a dotted key such as train.epochs") from error
-    if path[0] == "extends":
-        raise _MistakeError("only a file can extend another")
-    value = value.strip()
+        form = "of the form key=value, as in train.epochs=1"
+        raise _MistakeError(f"must be {form}" if spoken_at_command_line() else f"must be {form}; {IN_PYTHON}")
+    path, value = _key(key.strip()), value.strip()
     try:
         return path, parse_value(value)
     except TOMLError as error:
@@ -208,17 +221,29 @@ def _override(text: str) -> tuple[tuple[str, ...], Any]:
         return path, value  # so that a shell user need not quote twice
 
 
+def _key(key: object) -> tuple[str, ...]:
+    try:
+        path = parse_key(key) if isinstance(key, str) else None
+    except TOMLError:
+        path = None
+    if path is None:
+        raise _MistakeError(f"{short(str(key))} is not a dotted key such as train.epochs")
+    if path[0] == "extends":
+        raise _MistakeError("only a file can extend another")
+    return path
+
+
 def _insert(table: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     *tables, key = path
     for name in tables:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            raise _MistakeError(f"contradicts another --set, which gives {name} a value")
+            raise _MistakeError(f"contradicts another override, which gives {name} a value")
     before = table.get(key)
     if isinstance(before, dict) and isinstance(value, dict):
         value = _merged(before, value)
     elif isinstance(before, dict) or (key in table and isinstance(value, dict)):
-        raise _MistakeError(f"contradicts another --set, which gives {key} otherwise")
+        raise _MistakeError(f"contradicts another override, which gives {key} otherwise")
     table[key] = value
 
 

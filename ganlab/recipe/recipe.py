@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from ganlab.errors import PluginError
 from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec, locations
 from ganlab.messages import did_you_mean, with_article
-from ganlab.recipe.compose import ALTERNATIVES, Written, read_layers, read_overrides, read_tables
+from ganlab.recipe.compose import ALTERNATIVES, Overrides, Written, read_layers, read_overrides, read_tables
 from ganlab.recipe.compose import find_recipe as find_recipe
 from ganlab.recipe.compose import shipped_recipes as shipped_recipes
 from ganlab.recipe.settings import MovingAverage as MovingAverage
@@ -92,7 +92,7 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), *, components: Registry = registry) -> Recipe:
+def load_recipe(path: Path, overrides: Overrides = (), *, components: Registry = registry) -> Recipe:
     """Read the recipe at `path`, with `key=value` overrides on top. Raise `RecipeError` with all its mistakes."""
     recipe = _resolved(read_layers(path, overrides), path.name.removesuffix(".toml"), components)
     return replace(recipe, file=path.absolute())
@@ -101,7 +101,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, components: Regist
 def parse_recipe(
     source: Mapping[str, Any] | str,
     name: str = "recipe",
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     components: Registry = registry,
 ) -> Recipe:
@@ -109,7 +109,7 @@ def parse_recipe(
     return _resolved(read_tables(source, name, overrides), name, components)
 
 
-def make_component(kind: Kind, name: str, overrides: Sequence[str] = (), *, components: Registry = registry) -> Any:
+def make_component(kind: Kind, name: str, overrides: Overrides = (), *, components: Registry = registry) -> Any:
     """Return a component with options from `key=value` texts. Raise `RecipeError` with all that is wrong in them."""
     provider, cls = components.provider(kind, name), components.get(kind, name)
     written = read_overrides(overrides, f'{kind} "{name}"')

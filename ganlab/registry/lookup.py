@@ -9,6 +9,7 @@ from typing import Any
 from ganlab.errors import PluginError
 from ganlab.interfaces import Component
 from ganlab.messages import did_you_mean, in_words, quoted, with_article
+from ganlab.registry.checkout import how_to_install
 from ganlab.registry.disabled import disabled
 from ganlab.registry.entry_points import HOST, NAME, NAME_RULE, Broken, Provider, installed, normalized, strict
 from ganlab.registry.kinds import KINDS, Kind
@@ -193,7 +194,8 @@ class Registry:
             offered = in_words([who.origin for who in self._offering(kind, short)])
             return f'no {kind} "{name}" is installed; "{short}" is offered by {offered}'
         others = [other for other in KINDS if other != kind and short in self.names(other)]
-        near = did_you_mean(short, names)
+        command = how_to_install(kind, short, distribution)
+        near = f"; it is at hand: {command}" if command else did_you_mean(short, names)
         if not near and others:
             near = f'; "{short}" is {with_article(others[0])}'
         found = f"installed: {', '.join(names)}" if names else "none is"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.hardware.memory import ran_out
-from ganlab.messages import LAYOUT, printable, told
+from ganlab.messages import LAYOUT, printable, same_again, told
 from ganlab.registry.entry_points import HOST, Provider, normalized
 from ganlab.registry.kinds import Kind
 from ganlab.registry.lookup import HERE, registry
@@ -127,7 +127,7 @@ def _kept(head: str, error: BaseException, run: RunDirectory | None) -> Iterator
     if (newest := _newest(run.checkpoints)) is not None:
         yield (
             f"The checkpoint of iteration {newest} is kept: once the plugin is repaired, "
-            f"the same command with --out {run.path} goes on from there."
+            f"{same_again(run.path)} goes on from there."
         )
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, replacing_file
 from ganlab.errors import GanlabError, RunError
-from ganlab.messages import one_line
+from ganlab.messages import one_line, option
 from ganlab.regular import read_regular
 from ganlab.training.checkpoint import begun_with
 
@@ -92,14 +92,18 @@ class RunDirectory(NamedTuple):
         if links := sorted(entry.name for entry in entries if entry.is_symlink()):
             raise GanlabError(
                 f"{self.path / links[0]} is a link; ganlab writes only into a run's own files and folders: remove it, "
-                "or name another directory with --out"
+                f"or name another directory, {option('out')}"
             )
         samples = self.path / "samples"
         for path in (*self.path.iterdir(), *(samples.iterdir() if samples.is_dir() else ())):
             if not (path.is_file() or path.is_dir() or path.is_symlink()):  # opening a pipe would wait for ever
-                raise GanlabError(f"{path} is a pipe or a device, not a file; remove it, or choose another --out")
+                raise GanlabError(
+                    f"{path} is a pipe or a device, not a file; remove it, or choose another directory, {option('out')}"
+                )
         if entries and not self.is_run:
-            raise GanlabError(f"--out {self.path} is not empty and holds no run of ganlab; name a new directory")
+            raise GanlabError(
+                f"{option('out', self.path)} is not empty and holds no run of ganlab; name a new directory"
+            )
 
     @contextmanager
     def locked(self, recipe: str) -> Iterator[Held]:
@@ -130,13 +134,13 @@ class RunDirectory(NamedTuple):
         except BlockingIOError:
             owner = os.pread(lock, 200, 0).decode(errors="replace") or "another process"
             raise GanlabError(
-                f"{self.path} is in use by {one_line(owner)}; wait for it, or choose another directory with --out"
+                f"{self.path} is in use by {one_line(owner)}; wait for it, or choose another directory, {option('out')}"
             ) from None
         except OSError as error:
             raise self._refused(error) from error
 
     def _refused(self, error: OSError) -> RunError:
-        return RunError(f"cannot write {self.path}: {error.strerror}; choose another directory with --out")
+        return RunError(f"cannot write {self.path}: {error.strerror}; choose another directory, {option('out')}")
 
     def sweep(self, report: Callable[[str], None]) -> None:
         """Delete what killed processes left half-written in the run. Call it with the run's lock held.
@@ -208,7 +212,7 @@ def new_directory(recipe: str) -> RunDirectory:
                 continue
             return RunDirectory(path)
     except OSError as error:
-        raise RunError(f"cannot write {parent}: {error.strerror}; choose a directory with --out DIR") from error
+        raise RunError(f"cannot write {parent}: {error.strerror}; choose a directory, {option('out')}") from error
 
 
 def enter_in_index(

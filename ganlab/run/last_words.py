@@ -24,7 +24,7 @@ class LastWords:
         where the process ends there and then, or another one speaks."""
         self.kept: Callable[[], str] = lambda: "nothing was saved yet"
         """Returns what is there when the process ends at once. It is called from a thread, and must not wait."""
-        self.go_on: Callable[[Path], str] = lambda directory: f"ganlab.train(..., out={str(directory)!r})"
+        self.go_on: Callable[[Path], str] = lambda directory: f'ganlab.train(..., out="{directory}")'
         """Returns the command, or the call, with which the run in a directory goes on."""
 
     def acknowledge(self, number: int) -> None:

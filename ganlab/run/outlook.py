@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from ganlab.messages import setting
 from ganlab.registry.lookup import registry
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def warnings(recipe: Recipe, pictures: int, ahead: Outlook) -> Iterator[str]:
     if ahead.iterations < FEW_ITERATIONS:
         yield (
             f"{ahead.iterations:,} iterations are few: most models need thousands before their pictures are "
-            f"recognised; train longer with --set train.iterations=25000"
+            f"recognised; train longer with {setting('train.iterations', 25000)}"
         )
     if pictures < FEW_PICTURES and recipe.augmentation is None and "discriminator" in recipe.model.networks:
         install = "" if AUGMENTATION in registry.names("augmentation") else f"install {ITS_DISTRIBUTION} and "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ganlab.errors import printable
@@ -47,7 +47,7 @@ class Prepared(NamedTuple):
 
 def prepare(
     recipe: Recipe,
-    out: Path | str | None,
+    out: os.PathLike[str] | str | None,
     resume: bool,
     *,
     heartbeat: Heartbeat | None = None,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ganlab.messages import told
@@ -23,7 +23,7 @@ LARGE = 60_000_000
 """Parameters of all networks together that are enough for any picture: StyleGAN2 has 59 million at 1024x1024."""
 
 
-def preview(recipe: Recipe, out: Path | str | None = None, resume: bool = False) -> str:
+def preview(recipe: Recipe, out: os.PathLike[str] | str | None = None, resume: bool = False) -> str:
     """Return the resolved recipe, the networks with their parameter counts, and the sizes on disk and in memory.
 
     Packs the pictures and builds the networks, these without their numbers, in next to no memory. Raises the

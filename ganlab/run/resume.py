@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.errors import GanlabError
 from ganlab.interfaces import locations
-from ganlab.messages import printable, short
+from ganlab.messages import option, printable, short
 from ganlab.run.directory import IndexEntry, RunDirectory, from_here, indexed_runs
 from ganlab.training.checkpoint import Manifest, begun_with
 
@@ -34,10 +34,13 @@ LISTED = 8
 """How many changes a message shows."""
 
 
-def chosen_directory(recipe: Recipe, out: Path | str | None, resume: bool) -> RunDirectory | None:
+def chosen_directory(recipe: Recipe, out: os.PathLike[str] | str | None, resume: bool) -> RunDirectory | None:
     """Return the directory that the user names, or None for a new one."""
     if out is not None and resume:
-        raise GanlabError("--out and --resume exclude each other: --out DIR continues the run in DIR by itself")
+        raise GanlabError(
+            f"{option('out')} and {option('resume')} exclude each other: {option('out')} continues the run of that "
+            "directory by itself"
+        )
     if out is not None:
         return RunDirectory(Path(out).expanduser())
     return _newest_run_of(recipe) if resume else None
@@ -57,7 +60,7 @@ def check_directory(recipe: Recipe, directory: RunDirectory) -> Manifest | None:
     if not path.exists():
         return None
     if not path.is_dir():
-        raise GanlabError(f"--out {path} is a file; name a directory")
+        raise GanlabError(f"{option('out', path)} is a file; name a directory")
     directory.refuse_strangers()
     # Of its state nothing is read here: the session reads all of it, once, when the run's lock is held.
     if (manifest := begun_with(directory.checkpoints)) is not None:
@@ -74,7 +77,7 @@ def refuse_changes(recipe: Recipe, manifest: Manifest, path: Path) -> None:
     rest = [f"  and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
     raise GanlabError(
         f"the run in {path} was begun with another recipe:\n" + "\n".join(lines[:LISTED] + rest) + "\n"
-        "Put the values back, or start a new run with another --out directory"
+        f"Put the values back, or start a new run in another directory, {option('out')}"
     )
 
 
@@ -85,7 +88,7 @@ def compare_pictures(recipe: Recipe, manifest: Manifest, path: Path, fingerprint
         where = "\n".join([":", *places, ""]) if places else "; "
         raise GanlabError(
             f"the pictures have changed since {path} was begun{where}"
-            "put them back, or start a new run with another --out directory"
+            f"put them back, or start a new run in another directory, {option('out')}"
         )
     if not places:
         return None
@@ -100,12 +103,12 @@ def with_pictures_found(recipe: Recipe, directory: RunDirectory) -> tuple[Recipe
     folder = directory.begun_in
     found: dict[str, Path] = {}
     notes = []
-    for option, path in locations(recipe.dataset).items():
+    for name, path in locations(recipe.dataset).items():
         if folder is None or os.path.isabs(os.path.expanduser(path)) or os.path.exists(path):
             continue
         if os.path.exists(there := folder / path):
-            found[option] = there
-            notes.append(f"there is no {path} here; dataset.{option} is {there}, for the run was begun in {folder}")
+            found[name] = there
+            notes.append(f"there is no {path} here; dataset.{name} is {there}, for the run was begun in {folder}")
     if not found:
         return recipe, []
     components = {**recipe.components, "dataset": recipe.dataset.model_copy(update=found)}
@@ -123,7 +126,7 @@ class _Change(NamedTuple):
 def _changes(recipe: Recipe, manifest: Manifest) -> Iterator[_Change]:
     """Yield what differs between a recipe and the one that a run was begun with, but for what is free to change."""
     old, new = _begun_with(recipe, manifest), _flat(recipe.table)
-    placed = {f"dataset.{option}" for option in locations(recipe.dataset)}
+    placed = {f"dataset.{name}" for name in locations(recipe.dataset)}
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         free = any(key == name or key.startswith(name + ".") for name in _FREE_TO_CHANGE)

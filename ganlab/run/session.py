@@ -13,7 +13,7 @@ from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
 from ganlab.events import Reason, RunInfo, Snapshot, Tick
 from ganlab.hardware.memory import memory_errors
-from ganlab.messages import one_line, printable
+from ganlab.messages import one_line, printable, setting
 from ganlab.registry.entry_points import version
 from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
@@ -184,11 +184,11 @@ class Session:
         size, images, precision = self.recipe.train.batch_size, self.packed.spec, self.trainer.precision
         cuda = self.device.type == "cuda"
         used = f" ({torch.cuda.max_memory_allocated(self.device) / 1e9:.1f} GB were in use)" if cuda else ""
-        lower = ", or --set train.precision=bf16" if cuda and precision != "bf16" else ""
+        lower = f", or {setting('train.precision', 'bf16')}" if cuda and precision != "bf16" else ""
         return (
             f"out of memory on {self.device}{used} with train.batch_size = {size}, pictures of {images.channels} x "
             f"{images.height} x {images.width} and precision {precision}. The run is kept in {self.directory.path}; "
-            f"start a new one with --set train.batch_size={max(1, size // 2)}{lower}"
+            f"start a new one with {setting('train.batch_size', max(1, size // 2))}{lower}"
         )
 
     def _roll_back(self, error: NonFiniteError) -> None:

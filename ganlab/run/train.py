@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.errors import GanlabError
 from ganlab.hardware.memory import memory_errors
+from ganlab.recipe.compose import Overrides
 from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from ganlab.run.culprit import naming_culprit
 from ganlab.run.directory import RunDirectory, new_directory
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Run(NamedTuple):
-    """A run that has reached its end."""
+    """A run that has reached its end. It can be given wherever a path is wanted: it stands for its directory."""
 
     directory: Path
     generator: Path
@@ -40,20 +42,25 @@ class Run(NamedTuple):
     already_done: bool
     """Whether the run had been finished before, so that nothing was trained."""
 
+    def __fspath__(self) -> str:
+        """Return the path of the directory."""
+        return str(self.directory)
+
 
 def train(
     recipe: Recipe | Path | str | Mapping[str, Any],
     *,
-    overrides: Sequence[str] = (),
-    out: Path | str | None = None,
+    overrides: Overrides = (),
+    out: os.PathLike[str] | str | None = None,
     resume: bool = False,
 ) -> Run:
     """Train what `recipe` says and return the run.
 
-    `recipe` is a path, the name of a shipped recipe, nested tables, or a `Recipe`; `overrides` are `"key=value"`
-    texts for the first two. With `out` that directory is the run's, and an unfinished run in it is continued exactly;
-    with `resume` the newest run of the recipe is continued, or one is started; else the run gets a new directory
-    below `runs/`. Raises `GanlabError`; `Interrupted` after a signal, when the state has been saved.
+    `recipe` is a path, the name of a shipped recipe, nested tables, or a `Recipe`; `overrides` change values of the
+    first three, as in `{"train.epochs": 5}`; the command line's texts, `"train.epochs=5"`, are taken, too. With `out`
+    that directory is the run's, and an unfinished run in it is continued exactly; with `resume` the newest run of the
+    recipe is continued, or one is started; else the run gets a new directory below `runs/`. Raises `GanlabError`;
+    `Interrupted` after a signal, when the state has been saved.
     """
     started = time.perf_counter()
     recipe = as_recipe(recipe, overrides)
@@ -114,7 +121,7 @@ def _stopping_before(heartbeat: Heartbeat, again: str) -> str:
     return f"stopping before the training begins ({heartbeat.work()}); {again} to end at once"
 
 
-def as_recipe(recipe: Recipe | Path | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+def as_recipe(recipe: Recipe | Path | str | Mapping[str, Any], overrides: Overrides = ()) -> Recipe:
     """Return a recipe from any of its forms."""
     if isinstance(recipe, Recipe):
         if overrides:

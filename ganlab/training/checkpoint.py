@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.durable import replacing_directory
 from ganlab.errors import ArtefactError, RunError
-from ganlab.messages import listed, one_line
+from ganlab.messages import listed, one_line, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -165,7 +165,7 @@ class Checkpoints:
             found = "no checkpoint of this run is intact: " + "; ".join(damaged)
             if unreadable:
                 raise RunError(f"{found}. The same command goes on once the disk can be read again")
-            raise ArtefactError(f"{found}. Start anew with another --out directory")
+            raise ArtefactError(f"{found}. Start anew in another directory, {option('out')}")
         return None
 
     def save(self, state: State, buffers: Tensor, provenance: Provenance) -> Path:

@@ -19,7 +19,7 @@ WIDTH = 88
 """Columns of a code block that a page shows without a scroll bar."""
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Training": ("train",),
+    "Training": ("train", "Run", "Recipe"),
     "Using a generator": ("load_generator", "Generator", "Metadata", "read_metadata"),
     "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Exporter", "Observer"),
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update"),
@@ -40,7 +40,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Every public name, in the order of the page."""
-BESIDE = {"train": ("ganlab.run.train", "Run"), "hookimpl": ("ganlab.events", "Events")}
+BESIDE = {"hookimpl": ("ganlab.events", "Events")}
 """What a reader of a name needs with it, though it has no public name itself."""
 CALLED = ("__call__", "__len__")
 """Methods that a reader uses or writes although their names begin with an underscore."""

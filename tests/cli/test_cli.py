@@ -47,7 +47,7 @@ def fail() -> Iterator[Callable[[BaseException], None]]:
         (
             ModuleNotFoundError("No module", name="onnxruntime"),
             2,
-            "ganlab: this needs the package onnxruntime, which is not installed: pip install ganlab\n",
+            "ganlab: this needs the package onnxruntime, which is not installed: pip install onnxruntime\n",
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

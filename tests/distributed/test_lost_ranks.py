@@ -10,7 +10,7 @@ from ganlab.distributed.lost_ranks import RollCall, named
 BROKEN = "Connection closed by peer [10.0.0.1]:4711\nException raised from here"
 LATE = "Timed out waiting 4000ms for recv operation to complete"
 SILENT = "did not answer within 4 s (train.rank_timeout_seconds)"
-GOES_ON = "the same command with --out goes on from the last checkpoint"
+GOES_ON = "the same call with out=... goes on from the last checkpoint"
 
 
 def test_ranks_are_named_in_words() -> None:

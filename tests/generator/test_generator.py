@@ -149,6 +149,15 @@ def test_latents_follow_the_distribution_in_the_file(generator: Generator, label
     assert np.abs(labelled.latents(range(50))).max() < 1
 
 
+def test_a_number_is_a_count_of_seeds(generator: Generator) -> None:
+    assert np.array_equal(generator.sample(5), generator.sample(range(5)))
+    assert np.array_equal(generator.sample(int(np.int64(2))), generator.sample([0, 1]))
+    assert generator.sample(0).shape == (0, 8, 8, 3)
+    assert np.array_equal(generator.latents(3), generator.latents(range(3)))
+    with pytest.raises(TypeError):
+        generator.sample(2.0)  # type: ignore[arg-type]
+
+
 def test_what_is_no_seed_or_batch_size_is_refused(generator: Generator) -> None:
     with pytest.raises(ArtefactError, match=r"g\.safetensors: '-1' is not a seed"):
         generator.sample([-1])

@@ -56,8 +56,8 @@ def test_overrides_contradict_each_other() -> None:
     with pytest.raises(RecipeError) as caught:
         read_overrides(["train=3", "train.epochs=1", "seed=1", "seed={a=1}"], "r.toml")
     assert caught.value.problems == [
-        "--set train.epochs=1: contradicts another --set, which gives train a value",
-        "--set seed={a=1}: contradicts another --set, which gives seed otherwise",
+        "--set train.epochs=1: contradicts another override, which gives train a value",
+        "--set seed={a=1}: contradicts another override, which gives seed otherwise",
     ]
 
 

@@ -70,7 +70,7 @@ def test_a_run_is_entered_with_its_recipe_s_file_which_moves_with_it(tmp_path: P
 
 def test_a_directory_without_permission_is_named(tmp_path: Path) -> None:
     Path("runs").write_text("a file in the way")
-    with pytest.raises(RunError, match=r"cannot write runs/faces: .*; choose a directory with --out DIR"):
+    with pytest.raises(RunError, match=r"cannot write runs/faces: .*; choose a directory, out="):
         new_directory("faces")
 
 

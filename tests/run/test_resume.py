@@ -45,7 +45,7 @@ def test_a_directory_that_is_named_is_the_runs() -> None:
     assert chosen_directory(recipe(), "there", resume=False) == RunDirectory(Path("there"))
     assert chosen_directory(recipe(), "~/there", resume=False) == RunDirectory(Path.home() / "there")
     assert chosen_directory(recipe(), None, resume=False) is None
-    with pytest.raises(GanlabError, match="--out and --resume exclude each other: --out DIR continues the run in DIR"):
+    with pytest.raises(GanlabError, match=r"^out=\.{3} and resume=\.{3} exclude each other"):
         chosen_directory(recipe(), "there", resume=True)
 
 
@@ -142,10 +142,10 @@ def test_what_is_no_run_is_left_alone() -> None:
     check_directory(recipe(), RunDirectory(Path("holiday")))
     Path("holiday/beach.jpg").touch()
     with pytest.raises(
-        GanlabError, match="--out holiday is not empty and holds no run of ganlab; name a new directory"
+        GanlabError, match='out="holiday" is not empty and holds no run of ganlab; name a new directory'
     ):
         check_directory(recipe(), RunDirectory(Path("holiday")))
-    with pytest.raises(GanlabError, match=r"--out holiday/beach\.jpg is a file; name a directory"):
+    with pytest.raises(GanlabError, match=r'out="holiday/beach\.jpg" is a file; name a directory'):
         check_directory(recipe(), RunDirectory(Path("holiday/beach.jpg")))
     assert sorted(os.listdir("holiday")) == [".ganlab", "beach.jpg"]
 
@@ -202,7 +202,7 @@ def test_what_a_run_computes_may_not(tables: dict[str, Any], lines: list[str]) -
     assert str(caught.value).splitlines() == [
         "the run in runs/faces/0001 was begun with another recipe:",
         *(f"  {line}" for line in lines),
-        "Put the values back, or start a new run with another --out directory",
+        "Put the values back, or start a new run in another directory, out=...",
     ]
 
 

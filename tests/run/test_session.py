@@ -332,7 +332,7 @@ def test_out_of_memory_says_what_was_tried_and_what_to_set(way: str) -> None:
         begun(loss={"name": "explosive", "way": way}).run(RUN)
     assert str(caught.value) == (
         "out of memory on cpu with train.batch_size = 8, pictures of 1 x 8 x 8 and precision fp32. "
-        "The run is kept in run; start a new one with --set train.batch_size=4"
+        'The run is kept in run; start a new one with overrides={"train.batch_size": 4}'
     )
     assert EVENTS[-1] == ("end", "failed")
     assert checkpoints(RUN.path) == [0, 4]

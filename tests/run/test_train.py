@@ -22,7 +22,7 @@ from toys import tiny
 import ganlab
 from ganlab import GanlabError, Interrupted, Observer, Snapshot, Tick, hookimpl
 from ganlab.recipe.recipe import parse_recipe
-from ganlab.recipe.toml import dumps
+from ganlab.recipe.toml import dumps, in_toml
 from ganlab.registry import registry
 from ganlab.run.preview import preview
 from ganlab.run.train import as_recipe
@@ -131,7 +131,7 @@ def test_in_python_a_first_ctrl_c_is_answered_and_a_second_one_is_a_keyboard_int
         ganlab.train(tiny(observers={**quiet, "interrupter": {"at": 6, "twice": True}}), out="stopped")
     assert type(caught.value) is KeyboardInterrupt
     assert str(caught.value) == (
-        "the checkpoint of iteration 4 is in stopped\ngo on with: ganlab.train(..., out='stopped')"
+        'the checkpoint of iteration 4 is in stopped\ngo on with: ganlab.train(..., out="stopped")'
     )
     answer = "stopping after this iteration, then saving; Ctrl-C again to lose what is not saved\n"
     assert capsys.readouterr().err == answer
@@ -303,3 +303,43 @@ def test_what_is_to_be_said_of_the_pictures_is_said_once_in_every_run(tmp_path: 
         log = Path(out, "log.txt").read_text()
         assert log.count("warning: 8 of the 8 pictures with more than 8 bits use less than an eighth") == 1
         assert log.count("dataset.range = [0, 3787] spreads") == 1
+
+
+def test_overrides_are_a_mapping_of_dotted_keys() -> None:
+    changed = {"train.iterations": 5, "model.latent_dim": 7, "optimizer": {"lr": 0.5}, "dataset.root": Path("a b")}
+    tables = tiny(dataset={"name": "image_folder", "root": "x"})
+    recipe = as_recipe(tables, changed)
+    assert (recipe.train.iterations, recipe.model.latent_dim) == (5, 7)
+    assert recipe.table["optimizer"]["lr"] == 0.5
+    assert recipe.table["dataset"]["root"] == "a b"
+    assert recipe == as_recipe(tables, [f"{key}={in_toml(value)}" for key, value in changed.items()])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        ({"train.iteration": 5}, "overrides['train.iteration']: train.iteration is not an option"),
+        ({3: 5}, "overrides[3]: 3 is not a dotted key such as train.epochs"),
+        ({"train.": 5}, "overrides['train.']: train. is not a dotted key such as train.epochs"),
+        (["train.iteration=5"], "overrides: train.iteration=5: train.iteration is not an option"),
+        (["train"], 'write overrides={"train.epochs": 1}'),
+        ("train.iterations=5", 'overrides="train.iterations=5" is one text: write overrides={"train.epochs": 1}'),
+    ],
+)
+def test_what_is_wrong_in_overrides_is_named_as_python_has_it(overrides: Any, problem: str) -> None:
+    with pytest.raises(ganlab.RecipeError) as caught:
+        as_recipe(tiny(), overrides)
+    assert len(caught.value.problems) == 1
+    assert problem in caught.value.problems[0]
+    assert "--set" not in caught.value.problems[0]
+
+
+def test_a_run_is_a_path_that_a_generator_is_loaded_from() -> None:
+    run = ganlab.train(tiny(observers={"terminal": False}))
+    assert isinstance(run, ganlab.Run)
+    assert os.fspath(run) == str(run.directory)
+    pictures = ganlab.load_generator(run).sample(5)
+    assert pictures.shape == (5, 8, 8, 1)
+    assert np.array_equal(pictures, ganlab.load_generator(run.generator).sample(range(5)))
+    assert ganlab.read_metadata(run) == ganlab.read_metadata(run.generator)
+    assert ganlab.train(tiny(observers={"terminal": False}), out=run).already_done

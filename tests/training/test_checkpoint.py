@@ -221,7 +221,7 @@ def test_where_none_is_intact_all_are_named(three: Path) -> None:
     assert str(caught.value) == (
         "no checkpoint of this run is intact: "
         + "; ".join(f"{three}/{name} {damage}" for name in ("100000000", "99999999", "00000001"))
-        + ". Start anew with another --out directory"
+        + ". Start anew in another directory, out=..."
     )
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from ganlab import DataError, is_listed, walk_folder
+from ganlab import DataError, is_listed, printable, walk_folder
 from ganlab.standard.datasets.formats import START_BYTES, ends_like_picture, starts_like_picture, web_page
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -68,7 +68,8 @@ class Archive(FileStore):
         self.remarks = _left_out(name for name in listed if name not in self._members)
         if locked := next((name for name, info in self._members.items() if info.flag_bits & ENCRYPTED), None):
             raise DataError(
-                f"{path} is encrypted ({printable(locked)}); unpack it with its password and set dataset.root to the folder"
+                f"{path} is encrypted ({printable(locked)}); "
+                "unpack it with its password and set dataset.root to the folder"
             )
 
     def read(self, name: str) -> bytes:
