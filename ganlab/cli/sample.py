@@ -88,7 +88,7 @@ def sample(
         across = columns or math.ceil(math.sqrt(total))
         images = generator.metadata.images
         check_holds(out, (*grid_size(total, images.height, images.width, across), images.channels))
-        save_picture(out, grid(generator.sample(chain(*chosen), label=label), across))
+        save_picture(out, grid(generator.sample(chain(*chosen), label=label), across), sheet=True)
         say(out)
 
 

@@ -14,6 +14,12 @@ UNLISTED = "__MACOSX"
 """The folder that macOS adds to archives."""
 
 
+SHEET_MARK = b"a sheet of pictures drawn by ganlab"
+"""What a sheet of `ganlab sample` says of itself, near its beginning or its end, in the words of its format."""
+SHEET_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+"""How the names of sheets may end."""
+NEAR_BYTES = 512
+
 CACHE_TAG = "CACHEDIR.TAG"
 """The file by which programs know a folder for a cache."""
 CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
@@ -27,8 +33,9 @@ def walk_folder(
     """Yield for `root` and each folder below it what `os.walk` does: path, names of folders, names of files.
 
     The order is fixed: names are sorted. What `is_listed` leaves out is passed over, and so are ganlab's own runs and
-    caches below `root`, whose paths `passed_over` gets: what was drawn is not to be trained on. Linked folders are
-    followed, but no folder comes twice. Raises `DataError` for a folder that cannot be read, unless such are to be
+    caches below `root`, whose paths `passed_over` gets: what was drawn is not to be trained on. Where that is given,
+    the sheets of `ganlab sample` are, too; they are found by a look into every file that may be one. Linked folders
+    are followed, but no folder comes twice. Raises `DataError` for a folder that cannot be read, unless such are to be
     skipped.
     """
     seen = set()
@@ -42,12 +49,37 @@ def walk_folder(
         subfolders[:] = [name for name in listed if not _is_own(f"{folder}/{name}")]
         if passed_over is not None:
             passed_over += [f"{folder}/{name}" for name in listed if name not in subfolders]
-        yield folder, subfolders, sorted(name for name in files if not name.startswith("."))
+        visible = sorted(name for name in files if not name.startswith("."))
+        if passed_over is not None:
+            sheets = {name for name in visible if is_sheet(f"{folder}/{name}")}
+            passed_over += [f"{folder}/{name}" for name in visible if name in sheets]
+            visible = [name for name in visible if name not in sheets]
+        yield folder, subfolders, visible
 
 
 def is_listed(name: str) -> bool:
     """Whether a folder of this name counts: hidden ones do not, nor what macOS adds to archives."""
     return not name.startswith(".") and name != UNLISTED
+
+
+def is_sheet(path: str) -> bool:
+    """Tell whether a file is a sheet of pictures that `ganlab sample` has drawn, by the mark in it."""
+    if not path.lower().endswith(SHEET_ENDINGS):
+        return False
+    try:
+        # Whoever reads the pictures says what is wrong with one; a pipe is not waited for.
+        with open(path, "rb", buffering=0, opener=_at_once) as file:
+            found = SHEET_MARK in file.read(NEAR_BYTES)
+            if not found and path.lower().endswith(".webp"):  # which has its metadata at the end
+                file.seek(max(0, os.fstat(file.fileno()).st_size - NEAR_BYTES))
+                found = SHEET_MARK in file.read(NEAR_BYTES)
+            return found
+    except (OSError, TypeError):  # nothing to read: None
+        return False
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _is_own(folder: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ganlab.data.folders import SHEET_MARK
 from ganlab.errors import GanlabError
 from ganlab.messages import in_words
 
@@ -78,8 +79,11 @@ def save_png(path: Path | str, picture: Pictures, flush: bool = True) -> None:
     save_picture(Path(path), picture, flush)
 
 
-def save_picture(path: Path, picture: Pictures, flush: bool = True) -> None:
-    """Write one picture in the format that the path's ending names. Raise `GanlabError` where that cannot hold it."""
+def save_picture(path: Path, picture: Pictures, flush: bool = True, sheet: bool = False) -> None:
+    """Write one picture in the format that the path's ending names. Raise `GanlabError` where that cannot hold it.
+
+    A `sheet` is marked as one: where it lies among pictures to train on, it is none of them.
+    """
     from PIL import Image
 
     from ganlab.durable import replacing_file
@@ -88,7 +92,26 @@ def save_picture(path: Path, picture: Pictures, flush: bool = True) -> None:
     encoding = ENCODINGS[path.suffix.lower()]
     pixels = picture if picture.shape[2] in (3, 4) else picture[:, :, 0]
     with replacing_file(path, flush) as temporary:
-        Image.fromarray(pixels).save(temporary, format=encoding.name, **encoding.options)
+        Image.fromarray(pixels).save(
+            temporary, format=encoding.name, **encoding.options, **_mark(encoding.name) if sheet else {}
+        )
+
+
+def _mark(form: str) -> dict[str, Any]:
+    """Return the options of PIL's with which a file says that it is a sheet."""
+    from PIL import ExifTags, Image
+    from PIL.PngImagePlugin import PngInfo
+
+    text = SHEET_MARK.decode()
+    if form == "PNG":
+        words = PngInfo()
+        words.add_text("Comment", text)
+        return {"pnginfo": words}
+    if form == "JPEG":
+        return {"comment": text}
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = text
+    return {"exif": exif}
 
 
 def check_holds(path: Path, shape: tuple[int, ...]) -> None:

@@ -8,14 +8,19 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from stand_ins import pictures, png_bytes, write_files
 from toys import tiny
 
 import ganlab
 from ganlab import DataError, is_listed, walk_folder
+from ganlab.cli import main
 from ganlab.data import cache
+from ganlab.data.folders import is_sheet
 from ganlab.data.packing import pack
+from ganlab.data.pictures import save_picture
 from ganlab.standard.datasets.image_folder import ImageFolder
 
 FILES = (
@@ -122,3 +127,39 @@ def test_a_pipe_in_place_of_a_cache_s_tag_is_no_tag() -> None:
     Path("pictures/inner").mkdir(parents=True)
     os.mkfifo("pictures/inner/CACHEDIR.TAG")
     assert [path for path, _, _ in walk_folder("pictures")] == ["pictures", "pictures/inner"]
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".jpeg", ".webp", ".PNG"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_sheet_is_known_by_its_mark_and_nothing_else_is_one(tmp_path: Path, ending: str, channels: int) -> None:
+    picture = pictures(1, 200, 300, channels)[0]
+    save_picture(tmp_path / f"sheet{ending}", picture, sheet=True)
+    save_picture(tmp_path / f"picture{ending}", picture)
+    with Image.open(tmp_path / f"sheet{ending}") as sheet, Image.open(tmp_path / f"picture{ending}") as other:
+        assert np.array_equal(np.asarray(sheet), np.asarray(other))
+    (tmp_path / "empty.png").touch()
+    os.mkfifo(tmp_path / "pipe.png")
+    os.symlink("nowhere", tmp_path / "gone.png")
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in sorted(tmp_path.iterdir()) if is_sheet(str(path))] == [f"sheet{ending}"]
+
+
+def test_sheets_among_the_pictures_are_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pics = picture_folder(tmp_path / "pics")
+    before = ganlab.train(recipe_of(pics), overrides={"train.iterations": 4}, out="run")
+    for name in ("sample.png", "of seeds.webp", "one.jpg"):
+        monkeypatch.setattr("sys.argv", ["ganlab", "sample", "run", "--out", str(pics / name)])
+        main()
+    found = ImageFolder(root=pics).open()
+    assert len(found) == 12
+    assert found.remarks == ["left out 3 sheets that ganlab sample has drawn"]
+    longer = ganlab.train(recipe_of(pics), overrides={"train.iterations": 8}, out=before)
+    assert (longer.iterations, longer.directory) == (8, before.directory), "the pictures have not changed"
+    assert "left out 3 sheets" in (longer.directory / "log.txt").read_text()
+
+
+def test_a_sheet_beside_folders_of_classes_does_not_take_the_classes_away(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        picture_folder(tmp_path / name, 2)
+    save_picture(tmp_path / "sample.png", pictures(1, 8, 8)[0], sheet=True)
+    assert ImageFolder(root=tmp_path, labels=True).open().classes == 2
