@@ -10,6 +10,7 @@ from ganlab.messages import told
 from ganlab.run.culprit import naming_culprit
 from ganlab.run.outlook import megabytes, outlook, warnings
 from ganlab.run.preparation import Prepared, prepare
+from ganlab.run.signals import watching_signals
 
 if TYPE_CHECKING:
     from ganlab.interfaces import ImageSpec
@@ -30,10 +31,12 @@ def preview(recipe: Recipe, out: os.PathLike[str] | str | None = None, resume: b
     `GanlabError` with which a run would end before its first iteration.
     """
     notes: list[str] = []
-    with naming_culprit(recipe):
-        prepared = prepare(recipe, out, resume, note=lambda text, _: notes.append(text))
-        from ganlab.hardware.device import usual_modes
-        from ganlab.training.footprint import state_without_numbers
+    with watching_signals() as interruption, naming_culprit(recipe):
+        importing = interruption.importing
+        prepared = prepare(recipe, out, resume, note=lambda text, _: notes.append(text), importing=importing)
+        with importing():
+            from ganlab.hardware.device import usual_modes
+            from ganlab.training.footprint import state_without_numbers
 
         prepared.heartbeat.work = lambda: "building the networks"
         with prepared.heartbeat.beating(prepared.observers.note), usual_modes():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,10 +46,29 @@ class Endless(Stripes):
         return iter(())
 
 
+class Disturbed(Stripes):
+    """Ctrl-C is pressed when half of its pictures are packed."""
+
+    api = 1
+
+    def open(self) -> Any:
+        source = super().open()
+
+        class Pressed(type(source)):  # type: ignore[misc]
+            def image(self, index: int) -> Any:
+                if index == len(self) // 2:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(0.05)
+                return super().image(index)
+
+        return Pressed(self)
+
+
 COMPONENTS = {
     ("model", "labelled"): TinyLabelled,
     ("model", "misnamed"): Misnamed,
     ("dataset", "endless"): Endless,
+    ("dataset", "disturbed"): Disturbed,
 }
 
 
@@ -137,6 +159,14 @@ def test_a_dry_run_refuses_what_a_run_refuses_with_the_same_words(why: str) -> N
     dry = refusal(lambda: preview(loaded, out="run"))
     assert dry == refusal(lambda: ganlab.train(loaded, out="run"))
     assert sentence in dry[1]
+
+
+def test_ctrl_c_while_packing_leaves_nothing_half_written() -> None:
+    loaded = parse_recipe(tiny(dataset={"name": "disturbed", "count": 2_000}))
+    dry = refusal(lambda: preview(loaded, out="run"))
+    assert dry == (ganlab.Interrupted, "stopped by SIGINT before the training began; nothing is lost")
+    assert dry == refusal(lambda: ganlab.train(loaded, out="run"))
+    assert {path.suffix for path in Path("cache").rglob("*") if path.is_file()} <= {".lock", ".TAG"}
 
 
 def shipped(name: str, root: Path, *overrides: str) -> Recipe:
