@@ -36,8 +36,9 @@ def read_deep(image: Image.Image) -> Deep | None:
         rawmode = _rawmode(image.tile[0])
         if image.mode in ("RGB", "RGBA", "CMYK") and (rawmode.endswith(tuple(SWAPPED)) or _in_planes(image)):
             return _read_colours(image, rawmode)
-        if image.format == "PNG" and rawmode in ("L;2", "L;4") and "transparency" in image.info:
-            # PIL spreads the samples over 0 to 255, and leaves the one that is transparent as the file has it.
+        if image.format == "PNG" and rawmode in ("1", "L;2", "L;4") and "transparency" in image.info:
+            # PIL spreads the samples over 0 to 255, and leaves the one that is transparent as the file has it: in
+            # 2 and 4 bits always, in 1 bit in its older versions.
             image.info["transparency"] = _spread(int(image.info["transparency"]), int(rawmode[-1]))
     if image.mode.startswith("I") or image.mode == "F":
         return _read_single(image)

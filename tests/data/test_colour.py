@@ -28,7 +28,7 @@ from handmade import (
     rgb_profile,
     tiff,
 )
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from ganlab.data.decode import Target, decode
 from ganlab.data.findings import Findings
@@ -80,7 +80,11 @@ def test_lab_becomes_every_number_of_channels(channels: int) -> None:
     assert channels < 4 or pixels[..., 3].min() == 255
 
 
-@pytest.mark.parametrize("extra", [1, 2], ids=["premultiplied", "plain"])
+READS_PREMULTIPLIED = any(mode == "La" for mode, _ in TiffImagePlugin.OPEN_INFO.values())
+OLD = pytest.mark.skipif(not READS_PREMULTIPLIED, reason="this Pillow knows no premultiplied grey in TIFF")
+
+
+@pytest.mark.parametrize("extra", [pytest.param(1, id="premultiplied", marks=OLD), pytest.param(2, id="plain")])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_grey_with_alpha_shows_the_background_through(channels: int, extra: int) -> None:
     grey, alpha = DICE.integers(0, 256, (8, 8)), DICE.integers(100, 256, (8, 8))
@@ -182,7 +186,7 @@ def test_inks_become_the_colours_of_their_press(kind: str) -> None:
     if kind == "tiff":
         data = tiff(inks, 8, 5, tags={34675: (UNDEFINED, PRESS)})
     else:
-        data = of("JPEG", Image.fromarray(inks.astype(np.uint8), "CMYK"), PRESS)
+        data = of("JPEG", Image.frombytes("CMYK", (8, 8), inks.astype(np.uint8).tobytes()), PRESS)
     xyz = xyz_of_lab(PAPER + inks / 255 @ PER_INK)
     darkest = xyz_of_lab(np.array([PAPER[0] + PER_INK[:, 0].sum(), 0, 0]))
     expected = encoded((xyz - darkest) / (D50 - darkest) * D50 @ XYZ_TO_SRGB.T)

@@ -90,22 +90,27 @@ def open_picture(data: bytes) -> Image.Image:
 @lru_cache(maxsize=1)
 def readable() -> tuple[str, ...]:
     """Return those of `FORMATS` that PIL reads here, with the plugins that are installed."""
-    from PIL import Image
+    from PIL import Image, features
 
     Image.init()
+    known = {name for name in FORMATS if name in Image.OPEN}
     try:
-        if "HEIF" not in Image.OPEN:
+        if "HEIF" not in known:
             from pillow_heif import register_heif_opener
 
             register_heif_opener()
-    except ImportError:  # pictures in its format will say what is missing
+            known.add("HEIF")
+    except ImportError:  # a picture of this format will say what is missing
         pass
     try:
-        if "AVIF" not in Image.OPEN:
+        if not features.check("avif"):
+            known.discard("AVIF")
             import pillow_avif  # noqa: F401  # which registers itself
+
+            known.add("AVIF")
     except ImportError:
         pass
-    return tuple(name for name in FORMATS if name in Image.OPEN)
+    return tuple(name for name in FORMATS if name in known)
 
 
 def _what_it_is(data: bytes) -> str:
