@@ -392,11 +392,7 @@ class Session:
         path, iteration = self.directory.path, self.state.iteration
         if not iteration:
             place = "before the training began; nothing is lost"
-        elif self._owed:
-            place = (
-                f"in the snapshot of iteration {iteration}; the training is saved in {path}, and the samples and the "
-                "generator of this iteration are made when it goes on"
-            )
         else:
-            place = f"at iteration {iteration}; everything is saved in {path}"
+            owed = "; its snapshot was broken off and is made when the run goes on" if self._owed else ""
+            place = f"at iteration {iteration}; everything is saved in {path}{owed}"
         raise Interrupted(f"stopped by {signal_name(received)} {place}", int(received), path)

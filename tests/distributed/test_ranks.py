@@ -414,10 +414,10 @@ def test_nproc_ends_when_a_rank_is_killed(jobs: dict[str, Ended]) -> None:
 def test_a_signal_to_ranks_and_launcher_saves_once(jobs: dict[str, Ended]) -> None:
     ended = jobs["stopped"]
     assert ended.codes == [143]
-    assert ended.said() == [
-        "ganlab: stopped by SIGTERM at iteration 6; everything is saved in d",
-        "go on with: ganlab run r.toml --out d --nproc 2",
-    ]
+    stopped, goes_on = ended.said()
+    # In the middle of an iteration that ends with a snapshot, which is broken off where rank 0 has heard of it by then.
+    assert stopped.startswith("ganlab: stopped by SIGTERM at iteration 6; everything is saved in d")
+    assert goes_on == "go on with: ganlab run r.toml --out d --nproc 2"
     assert newest(ended.run).name == "00000006"
 
 

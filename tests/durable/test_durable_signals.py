@@ -28,8 +28,10 @@ from ganlab.run.heartbeat import Heartbeat
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 STOPPED = re.compile(
-    r"ganlab: stopped by (\S+)(?: before the training began; nothing is lost"
-    r"| at iteration (\d+); everything is saved in run\ngo on with: (ganlab run .*))?\n\Z"
+    r"ganlab: stopped by (\S+)(?: before the training began; nothing is lost(?:\ngo on with: ganlab run .*)?"
+    r"| at iteration (\d+); everything is saved in run"
+    r"(?:; its snapshot was broken off and is made when the run goes on)?"
+    r"\ngo on with: (ganlab run .*))?\n\Z"
 )
 ANSWERS = {
     signal.SIGINT: "stopping after this iteration, then saving; Ctrl-C again to lose what is not saved",

@@ -210,14 +210,11 @@ def test_a_signal_is_heard_between_the_batches_of_a_snapshot_which_is_made_later
         else:
             with pytest.raises(Interrupted) as caught:
                 signalled(at).run(run)
-            assert str(caught.value) == "stopped by SIGTERM " + (
-                f"at iteration {snapshot or 1}; everything is saved in {at}"
-                if whole
-                else "before the training began; nothing is lost"
-                if not snapshot
-                else f"in the snapshot of iteration {snapshot}; the training is saved in {at}, and the samples and the "
-                "generator of this iteration are made when it goes on"
-            )
+            saved = f"at iteration {snapshot}; everything is saved in {at}"
+            broken_off = f"{saved}; its snapshot was broken off and is made when the run goes on"
+            nothing = "before the training began; nothing is lost"
+            sentence = nothing if not snapshot else saved if whole else broken_off
+            assert str(caught.value) == f"stopped by SIGTERM {sentence}"
             assert (caught.value.exit_code, caught.value.directory) == (143, run.path)
             assert EVENTS[-1] == ("end", "interrupted")
             assert len(SHIPPED) == at, "none is begun after it"
@@ -233,7 +230,7 @@ def test_a_snapshot_that_is_broken_off_twice_is_owed_until_it_is_made() -> None:
         signalled(3 * BATCHES - 1).run(RUN)
     left = files(RUN)
     for _ in range(2):
-        with pytest.raises(Interrupted, match="in the snapshot of iteration 12; the training is saved in run"):
+        with pytest.raises(Interrupted, match="at iteration 12; everything is saved in run; its snapshot was"):
             signalled(2).run(RUN)
         assert len(SHIPPED) == 2
         assert files(RUN) == left

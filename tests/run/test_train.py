@@ -150,7 +150,7 @@ def test_in_python_a_first_ctrl_c_is_answered_and_a_second_one_is_a_keyboard_int
             "stopping before the training begins (packing stripes, 0 of 40); Ctrl-C again to end at once",
             "nothing is lost",
         ),
-        ("snapshot", 0, "stopping in this snapshot, before the first iteration; ", "at iteration 0"),
+        ("snapshot", 0, "stopping in this snapshot, before the first iteration; ", "nothing is lost"),
         ("snapshot", 4, "stopping in this snapshot, then saving; ", "at iteration 4"),
     ],
 )

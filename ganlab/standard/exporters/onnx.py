@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from ganlab import Exporter, PluginError, RunError, fold_batchnorm, load_generator, seal
+from ganlab.standard.exporters.attributes import drop_newer_attributes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +49,7 @@ def translated(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -
     """Return the generator's graph in float32, BatchNorm folded, checked to be what was asked for."""
     model = _translate(fold_batchnorm(generator), inputs, opset)
     _check(model, inputs, opset)
+    drop_newer_attributes(model, opset)
     return model
 
 
