@@ -19,6 +19,7 @@ from ganlab.errors import ArtefactError, RecipeError
 from ganlab.generator.export import BATCHES, export
 from ganlab.generator.metadata import Metadata
 from ganlab.interfaces import ImageSpec
+from ganlab.messages import at_command_line
 from ganlab.registry import registry
 
 
@@ -231,7 +232,7 @@ def test_an_exporter_gets_the_inputs_in_order_and_the_metadata_as_text(tmp_path:
     ],
 )
 def test_options_that_are_not_right_are_named(run: Path, options: Any, sentence: str) -> None:
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(RecipeError) as caught, at_command_line():
         export(run, "plain", options)
     assert sentence in str(caught.value)
 
