@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ganlab.generator.file import write_generator
-from ganlab.generator.metadata import Metadata, RecipeRecord, TrainingRecord
+from ganlab.generator.metadata import DataRecord, Metadata, RecipeRecord, TrainingRecord
 from ganlab.generator.network import describe
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.registry import registry
@@ -114,7 +114,7 @@ def about(
         images,
         recipe=RecipeRecord(name=recipe_name, sha256="ab" * 32),
         training=TrainingRecord(iterations=10, images=640, epochs=2.5),
-        fingerprint="pictures",
+        data=DataRecord(fingerprint="pictures"),
     )
 
 

@@ -17,7 +17,7 @@ from documents import README, ROOT, blocks, play, prepare, shell_commands, train
 
 from ganlab.registry.entry_points import normalized
 
-TRAIN = "pip install -e . && ganlab run recipes/quickstart.toml"
+TRAIN = "pip install -e . && ganlab run quickstart"
 TEST = 'pip install -e ".[test]" && pytest'
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULES = {"pillow": "PIL"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.completion import complete_recipes, complete_settings
 from ganlab.cli.output import say, say_in_place
 
 if TYPE_CHECKING:
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
     from ganlab.bench.report import Report, Spread
 
 
-@click.command()
-@click.argument("recipe", default="quickstart")
+@click.command(short_help="Measure how fast a recipe trains here, and what limits it.")
+@click.argument("recipe", default="quickstart", shell_complete=complete_recipes)
 @click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=complete_settings,
     help="Change a value, as in train.batch_size=128. Repeatable.",
 )
 @click.option("--device", metavar="NAME", help="Short for --set train.device=NAME: auto, cpu, cuda, cuda:1 or mps.")

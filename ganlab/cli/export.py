@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.completion import complete_exporters, complete_runs
 from ganlab.cli.output import say
 
 if TYPE_CHECKING:
@@ -18,12 +19,19 @@ REDUCED = ("onnx_fp16", "onnx_int8")
 
 
 @click.command()
-@click.argument("source", required=False, type=click.Path(path_type=Path))
+@click.argument("source", required=False, type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option("--onnx", "names", flag_value="onnx", multiple=True, help="Short for --to onnx.")
 @click.option("--safetensors", "names", flag_value="safetensors", multiple=True, help="Short for --to safetensors.")
 @click.option("--fp16", is_flag=True, help="With --onnx: half the size. Short for --to onnx_fp16.")
 @click.option("--int8", is_flag=True, help="With --onnx: a quarter, and faster on a CPU. Short for --to onnx_int8.")
-@click.option("--to", "names", multiple=True, metavar="NAME", help="An installed exporter (ganlab plugins).")
+@click.option(
+    "--to",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_exporters,
+    help="An installed exporter (ganlab plugins).",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the exporter, as in opset=18."
 )

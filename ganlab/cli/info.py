@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from ganlab.cli.completion import complete_runs
 from ganlab.cli.output import say
 
 
-@click.command()
-@click.argument("source", required=False, type=click.Path(path_type=Path))
+@click.command(short_help="Show what a generator is, and what it was trained on.")
+@click.argument("source", required=False, type=click.Path(path_type=Path), shell_complete=complete_runs)
 def info(source: Path | None) -> None:
     """Show what a generator is: its model, options, pictures, latent and training. Without SOURCE, the newest run's."""
     import json

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import io
+import shutil
+import sys
+from textwrap import wrap
 
 import click
 
 from ganlab.messages import LAYOUT, printable
+
+NARROWEST = 24
+"""A column of fewer letters is hard to read."""
 
 
 def say(text: object, *, err: bool = False, nl: bool = True, bold: bool | None = None, fg: str | None = None) -> None:
@@ -14,6 +20,22 @@ def say(text: object, *, err: bool = False, nl: bool = True, bold: bool | None =
     line = printable(str(text), keep=LAYOUT if isinstance(text, str) else "")
     styled = bold is not None or fg is not None
     click.echo(click.style(line, bold=bold, fg=fg) if styled else line, err=err, nl=nl)
+
+
+def say_row(head: str, text: str, fg: str | None = None) -> None:
+    """Print a row whose last column, on a terminal, is broken between words and goes on below itself.
+
+    Elsewhere a row is one line, for whoever searches in it.
+    """
+    row, text = printable(head), printable(text)
+    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else sys.maxsize
+    indent = len(row) + 2
+    if width - indent < NARROWEST:  # no room beside it: below it
+        say(row.rstrip())
+        row, indent = "", 4
+    lines = wrap(text, max(1, width - indent), break_long_words=False, break_on_hyphens=False) or [""]
+    heads = [row, *[""] * (len(lines) - 1)]
+    say("\n".join(f"{head:<{indent}}{line}".rstrip() for head, line in zip(heads, lines, strict=True)), fg=fg)
 
 
 def say_in_place(text: str) -> None:

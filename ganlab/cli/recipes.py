@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ganlab.cli.output import say
+from ganlab.cli.completion import complete_recipes, complete_settings, complete_shipped
+from ganlab.cli.output import say, say_row
 
 
 @click.group(invoke_without_command=True)
@@ -20,14 +21,21 @@ def recipes(context: click.Context) -> None:
     shipped = shipped_recipes()
     width = max((len(path.stem) for path in shipped), default=0)
     for path in shipped:
-        say(f"{path.stem:<{width}}  {_first_comment(path)}")
+        say_row(f"{path.stem:<{width}}", _first_comment(path))
 
 
-_overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value first.")
+_overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_settings,
+    help="Change a value first.",
+)
 
 
-@recipes.command()
-@click.argument("recipe")
+@recipes.command(short_help="Find every mistake in a recipe, and train nothing.")
+@click.argument("recipe", shell_complete=complete_recipes)
 @_overrides
 def check(recipe: str, overrides: tuple[str, ...]) -> None:
     """Find every mistake in RECIPE without training anything, and without importing torch."""
@@ -39,7 +47,7 @@ def check(recipe: str, overrides: tuple[str, ...]) -> None:
 
 
 @recipes.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=complete_recipes)
 @_overrides
 def show(recipe: str, overrides: tuple[str, ...]) -> None:
     """Print RECIPE with every default written out."""
@@ -48,8 +56,8 @@ def show(recipe: str, overrides: tuple[str, ...]) -> None:
     say(load_recipe(find_recipe(recipe), overrides).dump(), nl=False)
 
 
-@recipes.command()
-@click.argument("name")
+@recipes.command(short_help="Copy a shipped recipe, to change it.")
+@click.argument("name", shell_complete=complete_shipped)
 @click.argument("destination", type=click.Path(path_type=Path), default=Path())
 def copy(name: str, destination: Path) -> None:
     """Copy a shipped recipe to DESTINATION, a directory or a file, to change it there."""

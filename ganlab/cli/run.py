@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.completion import complete_recipes, complete_settings
 from ganlab.cli.output import say
 from ganlab.run.signals import COMMAND
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
 
 
-@click.command()
-@click.argument("recipe")
+@click.command(short_help="Train what a recipe says.")
+@click.argument("recipe", shell_complete=complete_recipes)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Continue the newest run of this recipe, or start one.")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, as in train.epochs=5. Repeatable."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_settings,
+    help="Change a value, as in train.epochs=5. Repeatable.",
 )
 @click.option("--device", metavar="NAME", help="Short for --set train.device=NAME: auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
@@ -150,7 +156,8 @@ def _where_things_lie(directory: Path) -> str:
         ("generator", "generator.safetensors"),
     ]
     lines = [f"  {label:<10} {directory / name}" for label, name in rows if (directory / name).exists()]
-    lines += ["Next:", "  ganlab sample --count 64 --seed 7", "  ganlab export --onnx"]
+    run = shlex.quote(str(directory))
+    lines += ["Next:", f"  ganlab sample {run} --count 64 --seed 7", f"  ganlab export {run} --onnx"]
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganlab.cli.completion import complete_runs
 from ganlab.cli.output import say
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ WAITING = 8
 
 
 @click.command()
-@click.argument("source", required=False, type=click.Path(path_type=Path))
+@click.argument("source", required=False, type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="How many pictures.  [default: 64]")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the first picture.  [default: 0]")
 @click.option("--seeds", metavar="LIST", help="One seed a picture, as in 0-63 or 3,14,15-17.")

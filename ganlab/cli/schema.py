@@ -9,7 +9,7 @@ import click
 from ganlab.cli.output import say
 
 
-@click.command()
+@click.command(short_help="Write the JSON Schema of recipes, for editors.")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write, a .json file, instead of to stdout."
 )

@@ -79,6 +79,8 @@ class DataRecord(_Record):
     """What it was trained on."""
 
     fingerprint: Text
+    dataset: Text = ""
+    """The name of the data set. Files of an older ganlab do not say it."""
 
 
 class VersionsRecord(_Record):

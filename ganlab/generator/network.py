@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def describe(
-    name: str, model: Model, images: ImageSpec, *, recipe: RecipeRecord, training: TrainingRecord, fingerprint: str
+    name: str, model: Model, images: ImageSpec, *, recipe: RecipeRecord, training: TrainingRecord, data: DataRecord
 ) -> Metadata:
     """Return the metadata of a generator that `model`, registered as `name`, has built for `images`."""
     provider = registry.provider("model", name)
@@ -47,7 +47,7 @@ def describe(
         conditional=model.conditional,
         recipe=recipe,
         training=training,
-        data=DataRecord(fingerprint=fingerprint),
+        data=data,
         versions=VersionsRecord(ganlab=version("ganlab"), torch=version("torch")),
     )
 

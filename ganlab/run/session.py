@@ -369,7 +369,7 @@ class Session:
         return self.packed.images[chosen].transpose(0, 2, 3, 1)
 
     def _metadata(self) -> Metadata:
-        from ganlab.generator.metadata import RecipeRecord, TrainingRecord
+        from ganlab.generator.metadata import DataRecord, RecipeRecord, TrainingRecord
         from ganlab.generator.network import describe
 
         return describe(
@@ -382,7 +382,7 @@ class Session:
                 images=self.schedule.images(self.state),
                 epochs=self.schedule.epoch(self.state),
             ),
-            fingerprint=self.packed.fingerprint,
+            data=DataRecord(fingerprint=self.packed.fingerprint, dataset=self.recipe.table["dataset"]["name"]),
         )
 
     def _raise_interrupted(self) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import NonFiniteError
 from ganlab.generator.file import write_generator
-from ganlab.generator.metadata import RecipeRecord, TrainingRecord
+from ganlab.generator.metadata import DataRecord, RecipeRecord, TrainingRecord
 from ganlab.generator.network import describe
 from ganlab.hardware.device import Autocast
 from ganlab.interfaces import Augmentation, Batch, Component, ImageSpec, Iteration, Loss, Model, Update
@@ -134,7 +134,7 @@ def artefact(model: Model, generator: nn.Module, images: ImageSpec) -> Iterator[
             images,
             recipe=RecipeRecord(name="contract", sha256="0" * 64),
             training=TrainingRecord(iterations=1, images=BATCH_SIZE, epochs=0.5),
-            fingerprint="contract",
+            data=DataRecord(fingerprint="contract"),
         )
         write_generator(path, generator, metadata)
         yield path

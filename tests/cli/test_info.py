@@ -23,6 +23,7 @@ def test_everything_that_the_metadata_holds_has_a_row(command: Command, trained:
         "images.height": "8",
         "latent.dim": "6",
         "recipe.name": "toy",
+        "data.dataset": "stripes",
         "training.iterations": "12",
         "precision": "fp32",
     }

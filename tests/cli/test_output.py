@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -112,6 +114,7 @@ def test_plugins(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         check(command("plugins"), 0, "strange 1", "Broken:")
         check(command("plugins", "show", "model", "strange"), 0, "[red]:bomb:")
     finally:
+        sys.path.remove(str(tmp_path))
         registry.scan()
     check(command("plugins", "disable", TYPED), 2, "is no distribution")
     check(command("plugins", "new", TYPED), 2)
@@ -150,3 +153,38 @@ def test_no_verb_prints_past_it() -> None:
     for path in CLI.rglob("*.py"):
         names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert path.name == "output.py" or not names & {"echo", "secho", "print_exception", "stdout.write"}, path
+
+
+class Terminal(StringIO):
+    """Stdout, on which the width of COLUMNS counts."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
+@pytest.mark.parametrize("words", [["plugins"], ["recipes"]])
+def test_tables_break_between_words_on_a_terminal_and_not_at_all_elsewhere(
+    command: Command, words: list[str], columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", f"{columns}")
+    rows = command(*words).out.splitlines()
+    terminal = Terminal()
+    with redirect_stdout(terminal):
+        assert command(*words).code == 0
+    lines = click.unstyle(terminal.getvalue()).splitlines()
+    assert " ".join(" ".join(lines).split()) == " ".join(" ".join(rows).split()), "not a word is lost or broken"
+    head = max(len(row.rpartition("  ")[0]) for row in rows)
+    head = max(head, len(rows[0]) if words == ["plugins"] else 0)  # its heading is one line
+    assert [line for line in lines if len(line) > max(columns, head) and len(line.split()) > 1] == []
+    assert len(lines) > len(rows) or columns == 120
+
+
+@pytest.mark.parametrize("words", [["--help"], ["plugins", "--help"], ["recipes", "--help"]])
+def test_what_a_verb_does_fits_on_its_line_of_the_help(
+    command: Command, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = command(*words).out
+    assert "..." not in said.partition("Commands:")[2]
+    assert max(map(len, said.splitlines())) <= 80

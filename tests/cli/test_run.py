@@ -24,8 +24,11 @@ def test_a_run_says_what_it_did_where_that_lies_and_what_comes_next(command: Com
     ended = command("run", recipe)
     assert ended.code == 0
     assert re.search(r"^Trained 12 iterations on 96 pictures in \d+ s\.$", ended.out, re.MULTILINE)
-    for line in ("runs/toy/0001/samples", "runs/toy/0001/generator.safetensors", "ganlab sample --count", "--onnx"):
+    for line in ("runs/toy/0001/samples", "runs/toy/0001/generator.safetensors"):
         assert line in ended.out
+    assert ended.out.endswith(
+        "Next:\n  ganlab sample runs/toy/0001 --count 64 --seed 7\n  ganlab export runs/toy/0001 --onnx\n"
+    )
     for path in re.findall(r"^  \w+ +(runs/\S+)$", ended.out, re.MULTILINE):
         assert Path(path).exists()
 

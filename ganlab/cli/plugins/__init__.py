@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganlab.cli.output import say
+from ganlab.cli.output import say, say_row
 from ganlab.cli.plugins.check import check
 from ganlab.cli.plugins.new import new
 from ganlab.registry.kinds import KINDS
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ganlab.registry.kinds import Kind
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="List what is installed; start, check or disable a plugin.")
 @click.pass_context
 def plugins(context: click.Context) -> None:
     """List the installed components with the distributions they come from, and what is broken.
@@ -33,7 +33,7 @@ plugins.add_command(new)
 plugins.add_command(check)
 
 
-@plugins.command("show")
+@plugins.command("show", short_help="Show what a component is, and its options.")
 @click.argument("kind", type=click.Choice([*KINDS]))
 @click.argument("name")
 def show(kind: Kind, name: str) -> None:
@@ -50,7 +50,7 @@ def show(kind: Kind, name: str) -> None:
     say(snippet(provider, cls, name))
 
 
-@plugins.command("disable")
+@plugins.command("disable", short_help="Leave a distribution out from now on.")
 @click.argument("name")
 def disable(name: str) -> None:
     """Leave out every component of the distribution NAME from now on, for this user, in all runs."""
@@ -101,18 +101,16 @@ def _list(without_plugins: bool) -> None:
     for who in providers:
         row = f"{who.kind:<12}  {who.name:<{names}}  {who.origin:<{origins}}"
         try:
-            row += f"  {_first_sentence(registry.load(who))}"
+            say_row(row, _first_sentence(registry.load(who)))
         except PluginError as error:
             faults.append(str(error))
             say(f"{row}  broken, see below", fg="red")
-            continue
-        say(row.rstrip())
     remarks = registry.warnings() + registry.clashes()
     for heading, colour, sentences in (("Broken:", "red", faults), ("To know:", "yellow", remarks)):
         if sentences:
             say(f"\n{heading}", bold=True)
         for sentence in sentences:
-            say(f"  {sentence}", fg=colour)
+            say_row("", " ".join(sentence.split()), fg=colour)
     if faults:
         say("  Everything else works. ganlab plugins disable NAME leaves a distribution out.")
     for line in _left_out(registry.left_out(), without_plugins):

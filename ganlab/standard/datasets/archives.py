@@ -147,9 +147,9 @@ def _pictures_below(root: Path) -> tuple[list[str], list[str]]:
         suspects += [prefix + name for name in subfolders if ends_like_picture(name)]
     # A folder called x.jpg that holds no pictures is a bad picture, which is to be named and not passed over.
     names += [suspect for suspect in suspects if not any(name.startswith(f"{suspect}/") for name in names)]
-    folders = [path for path in own if os.path.isdir(path)]
-    remarks = _left_out(others) + [f"left out {folder}: a run or a cache of ganlab's own" for folder in folders]
-    if sheets := len(own) - len(folders):
+    runs = [path for path in own if os.path.isdir(path)]
+    remarks = _left_out(others) + [f"left out {folder}: a run or a cache of ganlab's own" for folder in runs]
+    if sheets := len(own) - len(runs):
         remarks.append(f"left out {sheets:,} {'sheet' if sheets == 1 else 'sheets'} that ganlab sample has drawn")
     return sorted(names), remarks
 

@@ -1,0 +1,73 @@
+"""What a shell completes after Tab: names of recipes and exporters, keys of `--set`, directories of runs.
+
+A line that is being typed may hold anything, so what cannot be read completes nothing and says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def complete_recipes(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete the names of shipped recipes, then files."""
+    from ganlab.recipe.recipe import shipped_recipes
+
+    return [*_beginning(typed, (path.stem for path in shipped_recipes())), _file(typed)]
+
+
+def complete_shipped(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete the names of shipped recipes."""
+    return complete_recipes(context, parameter, typed)[:-1]
+
+
+def complete_exporters(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete the names of installed exporters."""
+    from ganlab.registry.lookup import registry
+
+    return _beginning(typed, registry.names("exporter"))
+
+
+def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete the directories of the runs that are known here, newest first, then files."""
+    from ganlab.run.directory import indexed_runs
+
+    return [*_beginning(typed, (str(entry.directory.path) for entry in indexed_runs())), _file(typed)]
+
+
+def complete_settings(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete the keys that the recipe of the command line has, or, where none is named yet, the quickstart."""
+    from ganlab.errors import GanlabError
+    from ganlab.interfaces import Options
+    from ganlab.recipe.recipe import MovingAverage, Snapshots, Train, find_recipe, load_recipe
+
+    try:
+        # A line that ends in --set is none yet, so Click leaves its arguments unnamed.
+        named = [context.params.get("recipe"), *context.args, "quickstart"]
+        table = load_recipe(find_recipe(next(word for word in named if word))).table
+    except GanlabError:
+        return []
+    tables: Mapping[str, type[Options]] = {"train": Train, "moving_average": MovingAverage, "snapshot": Snapshots}
+    unset = [f"{name}.{key}" for name, options in tables.items() for key in options.model_fields]
+    return _beginning(typed, (f"{key}=" for key in [*_keys(table), *unset]))
+
+
+def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+def _beginning(typed: str, words: Iterable[str]) -> list[CompletionItem]:
+    """Return the words that begin so, each once; one that a shell's line cannot hold as it is, is left out."""
+    return [CompletionItem(word) for word in dict.fromkeys(words) if word.startswith(typed) and word.isprintable()]
+
+
+def _file(typed: str) -> CompletionItem:
+    """Let the shell complete files, too."""
+    return CompletionItem(typed, type="file")
