@@ -112,7 +112,7 @@ def main() -> None:
                 say(f"ganlab: cannot write the output: {error.strerror}", err=True)
             sys.exit(1)
         if ran_out(error):
-            click.echo("ganlab: out of memory", err=True)
+            say("ganlab: out of memory", err=True)
             sys.exit(1)
         if not speaks_first():  # another process of this run has the same traceback, or the cause of this one
             sys.exit(1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ganlab.messages import setting
+from ganlab.registry.checkout import how_to_install
 from ganlab.registry.lookup import registry
 
 if TYPE_CHECKING:
@@ -71,7 +72,10 @@ def warnings(recipe: Recipe, pictures: int, ahead: Outlook) -> Iterator[str]:
             f"recognised; train longer with {setting('train.iterations', 25000)}"
         )
     if pictures < FEW_PICTURES and recipe.augmentation is None and "discriminator" in recipe.model.networks:
-        install = "" if AUGMENTATION in registry.names("augmentation") else f"install {ITS_DISTRIBUTION} and "
+        there = AUGMENTATION in registry.names("augmentation")
+        install = (
+            "" if there else f"{how_to_install('augmentation', AUGMENTATION) or f'install {ITS_DISTRIBUTION}'} and "
+        )
         yield (
             f"{pictures:,} pictures are few: a discriminator soon knows them by heart, unless it sees each of them "
             f'changed; {install}write [augmentation] with name = "{AUGMENTATION}" into the recipe'

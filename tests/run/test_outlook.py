@@ -84,7 +84,7 @@ def test_few_iterations_and_few_pictures_are_warned_of_with_what_helps() -> None
     assert advice(FEW_ITERATIONS, FEW_PICTURES) == []
     few_iterations, few_pictures = advice(400, 300)
     assert few_iterations.startswith("400 iterations are few: ")
-    assert few_iterations.endswith("train longer with --set train.iterations=25000")
+    assert few_iterations.endswith('train longer with overrides={"train.iterations": 25000}')
     assert few_pictures == (
         "300 pictures are few: a discriminator soon knows them by heart, unless it sees each of them changed; "
         'install ganlab-diffaugment and write [augmentation] with name = "diffaugment" into the recipe'

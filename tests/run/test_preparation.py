@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Callable[[], object], str]] = {
     "other networks": ({"model": {"name": "misnamed"}}, lambda: None, "but built ['critic', 'generator']"),
     "no such device": ({"train": {"device": "cuda:99"}}, lambda: None, "train.device = cuda:99"),
     "no such arithmetic": ({"train": {"precision": "tf32"}}, lambda: None, "this cpu has no tf32 arithmetic"),
-    "a file": ({}, lambda: Path("run").write_text("mine"), "--out run is a file"),
+    "a file": ({}, lambda: Path("run").write_text("mine"), 'out="run" is a file'),
     "a folder of others": ({}, lambda: Path("run", "samples").mkdir(parents=True), "run"),
     "another recipe": ({"train": {"batch_size": 4}}, begun(), "train.batch_size was 8 and is now 4"),
     "other pictures": (

@@ -235,7 +235,7 @@ def test_where_the_pictures_lie_is_compared_only_when_it_is_known_what_they_are(
     assert str(caught.value).splitlines() == [
         "the pictures have changed since run was begun:",
         '  dataset.root was "a" and is now "b.zip"',
-        "put them back, or start a new run with another --out directory",
+        "put them back, or start a new run in another directory, out=...",
     ]
     with pytest.raises(GanlabError) as caught:
         refuse_changes(faces("b.zip", seed=1), old, run)
