@@ -72,10 +72,10 @@ def warnings(recipe: Recipe, pictures: int, ahead: Outlook) -> Iterator[str]:
             f"recognised; train longer with {setting('train.iterations', 25000)}"
         )
     if pictures < FEW_PICTURES and recipe.augmentation is None and "discriminator" in recipe.model.networks:
-        there = AUGMENTATION in registry.names("augmentation")
-        install = (
-            "" if there else f"{how_to_install('augmentation', AUGMENTATION) or f'install {ITS_DISTRIBUTION}'} and "
-        )
+        how = how_to_install("augmentation", AUGMENTATION)
+        install = f"install {ITS_DISTRIBUTION}{f' ({how})' if how else ''} and "
+        if AUGMENTATION in registry.names("augmentation"):
+            install = ""
         yield (
             f"{pictures:,} pictures are few: a discriminator soon knows them by heart, unless it sees each of them "
             f'changed; {install}write [augmentation] with name = "{AUGMENTATION}" into the recipe'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,11 @@ def test_few_iterations_and_few_pictures_are_warned_of_with_what_helps() -> None
     few_iterations, few_pictures = advice(400, 300)
     assert few_iterations.startswith("400 iterations are few: ")
     assert few_iterations.endswith('train longer with overrides={"train.iterations": 25000}')
+    plugin = Path(__file__).parents[2] / "plugins" / "diffaugment"
     assert few_pictures == (
-        "300 pictures are few: a discriminator soon knows them by heart, unless it sees each of them changed; "
-        'install ganlab-diffaugment and write [augmentation] with name = "diffaugment" into the recipe'
+        "300 pictures are few: a discriminator soon knows them by heart, unless it sees each of them changed; install "
+        f"ganlab-diffaugment (pip install {shlex.quote(str(plugin))}) and write [augmentation] "
+        'with name = "diffaugment" into the recipe'
     )
 
 
