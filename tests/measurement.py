@@ -23,6 +23,7 @@ REPORT = Report(
     data_share=0.05,
     host_seconds=0.1,
     memory_bytes=900_000_000,
+    crowded=None,
     notes=("iterations are computed eagerly",),
     startup=Startup(2.0, 0.1, 0.2, 1.5),
 )

@@ -14,6 +14,7 @@ from ganlab.bench.clock import Block, Clock
 from ganlab.bench.peak import measure_peak
 from ganlab.bench.report import Report, Startup, spread
 from ganlab.errors import GanlabError
+from ganlab.hardware.load import Load, yielding_threads
 from ganlab.hardware.memory import memory_errors
 from ganlab.interfaces import Batch
 from ganlab.messages import setting
@@ -44,14 +45,14 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
 
     Pictures are packed into the cache as for a run; nothing else is kept. Raises what a run would raise.
     """
-    started = time.perf_counter()
+    started, load = time.perf_counter(), Load()
 
     def out_of_memory() -> str:
         half = max(1, recipe.train.batch_size // 2)
         return f"out of memory; smaller networks and pictures need less, or {setting('train.batch_size', half)}"
 
     with watching_signals() as interruption, memory_errors(out_of_memory), naming_culprit(recipe):
-        with interruption.importing():
+        with interruption.importing(), yielding_threads():
             import torch
 
             from ganlab.data.packing import pack
@@ -77,6 +78,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
             peak = measure_peak(device, precision, 0.05 * seconds)
             progress("measuring the peak", 1, 1)
             threads = torch.get_num_threads()
+        crowded = load.crowded(threads) if device.type == "cpu" else None
     images = bench.batches_per_iteration * recipe.train.batch_size
     return Report(
         recipe=recipe.name,
@@ -96,6 +98,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
         data_share=max(0.0, 1.0 - _typical(fixed) / _typical(mine)),
         host_seconds=host,
         memory_bytes=memory,
+        crowded=crowded,
         notes=(*notes, *bench.notes),
         startup=Startup(imported - started, found - imported, built - found, first),
     )

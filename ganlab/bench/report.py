@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 from ganlab.bench.peak import Peak
 
-Limit = Literal["compute", "data", "host"]
-"""What an iteration waits for: the device's arithmetic and memory, the pictures, or the host that gives it its work."""
+Limit = Literal["compute", "data", "host", "others"]
+"""What an iteration waits for: the device's arithmetic and memory, the pictures, the host that gives it its work, or
+other processes on the same cores."""
 
 DATA_LIMIT, CPU_HOST_LIMIT, QUEUE_LIMIT = 0.2, 0.5, 0.9
 """From which share of an iteration on the pictures or the host are what limits it."""
@@ -61,6 +62,8 @@ class Report:
     host_seconds: float | None
     """On the CPU, what an iteration costs whatever the batch; elsewhere, what the host needs to give it out."""
     memory_bytes: int
+    crowded: str | None
+    """What other processes took of the cores, where that was too much to tell anything else from."""
     notes: tuple[str, ...]
     """What the loop has to say, such as why it does not capture iterations."""
     startup: Startup
@@ -83,7 +86,7 @@ class Report:
     @property
     def limit(self) -> Limit:
         """What limits the training."""
-        return limiting(self.data_share, self.host_share, self.device == "cpu")
+        return "others" if self.crowded else limiting(self.data_share, self.host_share, self.device == "cpu")
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `ganlab bench --json` prints."""

@@ -111,7 +111,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     if report.host_seconds is not None and report.host_share is not None:
         what = "is the same whatever the batch" if report.device == "cpu" else "the host takes to give it out"
         yield "host", f"{_number(1e3 * report.host_seconds)} ms, {report.host_share:.0%} of an iteration, {what}"
-    yield "limited by", LIMITS[report.limit]
+    yield "limited by", f"{report.crowded}; {LIMITS[report.limit]}" if report.crowded else LIMITS[report.limit]
     yield from (("note", note) for note in report.notes)
     of = "of the process" if report.device == "cpu" else "on the device"
     yield "memory", f"{report.memory_bytes / 1e6:,.0f} MB {of}, at most"
@@ -126,6 +126,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
 LIMITS = {
     "compute": "the device's arithmetic and memory; smaller networks, a lower precision or a faster device help",
     "data": "the pictures; keep them on a faster disk, or on a device with more memory",
+    "others": "measure again when the machine is idle: these figures say nothing about the recipe",
     "host": "the host, which has many small operations to start; a larger train.batch_size helps",
 }
 """What limits a training, and what to do about it."""

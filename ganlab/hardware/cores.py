@@ -16,15 +16,16 @@ def physical_cores(root: Path = Path("/")) -> int:
     `/proc` and `/sys` lie.
     """
     topology = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    return _within_quota({_text(root / topology.format(cpu)) or str(cpu) for cpu in _affinity()}, root)
+    return _within_quota({_text(root / topology.format(cpu)) or str(cpu) for cpu in affinity()}, root)
 
 
 def available_cores(root: Path = Path("/")) -> int:
     """Return how many threads of other work than arithmetic can run at once: hardware threads, within the quota."""
-    return _within_quota(_affinity(), root)
+    return _within_quota(affinity(), root)
 
 
-def _affinity() -> set[int]:
+def affinity() -> set[int]:
+    """Return the numbers of the hardware threads that the process may run on."""
     return os.sched_getaffinity(0) if sys.platform == "linux" else set(range(os.cpu_count() or 1))
 
 

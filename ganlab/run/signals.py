@@ -133,7 +133,9 @@ def watching_signals() -> Iterator[Interruption]:
                 yield interruption
         except _Stopped:
             number = interruption.received or signal.SIGINT
-            raise Interrupted(f"stopped by {number.name} before the training began; nothing is lost", number) from None
+            raise Interrupted(
+                f"stopped by {signal_name(number)} before the training began; nothing is lost", number
+            ) from None
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.errors import GanlabError
+from ganlab.hardware.cores import physical_cores
+from ganlab.hardware.load import Load, yielding_threads
 from ganlab.hardware.memory import memory_errors
 from ganlab.recipe.compose import Overrides
 from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, parse_recipe
@@ -62,8 +64,9 @@ def train(
     recipe is continued, or one is started; else the run gets a new directory below `runs/`. Raises `GanlabError`;
     `Interrupted` after a signal, when the state has been saved.
     """
-    started = time.perf_counter()
-    recipe = as_recipe(recipe, overrides)
+    started, load = time.perf_counter(), Load()
+    with yielding_threads():  # reading a recipe may import a plugin's torch
+        recipe = as_recipe(recipe, overrides)
     heartbeat = Heartbeat()
 
     def out_of_memory() -> str:
@@ -72,7 +75,7 @@ def train(
     @contextmanager
     def importing() -> Iterator[None]:
         """Import what a signal ends at once; from then on it is answered."""
-        with interruption.importing():
+        with interruption.importing(), yielding_threads():
             from ganlab.distributed.ranks import place
 
             yield
@@ -88,6 +91,9 @@ def train(
 
         recipe, observers = prepared.recipe, prepared.observers
         here, device, precision = prepared.here, prepared.device, prepared.precision
+        alone_on_cpu = device.type == "cpu" and here.world == 1
+        if alone_on_cpu and (crowded := load.crowded(recipe.train.threads or physical_cores())):
+            observers.note(f"{crowded}: the training will be slower than on an idle machine", "warning")
         heartbeat.work = lambda: "waiting for the other ranks" if here.world > 1 else "building the networks"
         with (
             heartbeat.beating(observers.note),

@@ -151,6 +151,7 @@ def _slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(time, "perf_counter", lambda: NOW[0])
     monkeypatch.setattr(Batches, "draw", slow_draw)
     monkeypatch.setattr("ganlab.bench.measure.measure_peak", lambda *_: Peak(1e6, "matmul"))
+    monkeypatch.setattr("ganlab.hardware.load.Load.crowded", lambda self, threads: None)  # whatever runs beside it
     registry.add("loss", "slow", Slow)
     yield
     registry.remove("loss", "slow")

@@ -38,6 +38,11 @@ def test_a_report_gives_the_floor_and_the_shares() -> None:
     assert REPORT.limit == "compute"
 
 
+def test_beside_others_nothing_else_is_told() -> None:
+    crowded = dataclasses.replace(REPORT, crowded="other processes keep 1.9 of 2 cores busy")
+    assert crowded.limit == crowded.as_json()["limit"] == "others"
+
+
 def test_what_the_host_needs_may_not_be_known() -> None:
     unknown = dataclasses.replace(REPORT, host_seconds=None)
     assert unknown.host_share is None

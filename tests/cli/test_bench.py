@@ -105,6 +105,6 @@ def test_ctrl_c_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert len(CALLS) == 3
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.splitlines()[-1].startswith("ganlab: stopped by SIGINT")
+    assert printed.err.splitlines()[-1].startswith("ganlab: stopped by Ctrl-C")
     assert "Traceback" not in printed.err
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "toy.toml"}

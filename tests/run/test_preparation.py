@@ -164,7 +164,7 @@ def test_a_dry_run_refuses_what_a_run_refuses_with_the_same_words(why: str) -> N
 def test_ctrl_c_while_packing_leaves_nothing_half_written() -> None:
     loaded = parse_recipe(tiny(dataset={"name": "disturbed", "count": 2_000}))
     dry = refusal(lambda: preview(loaded, out="run"))
-    assert dry == (ganlab.Interrupted, "stopped by SIGINT before the training began; nothing is lost")
+    assert dry == (ganlab.Interrupted, "stopped by Ctrl-C before the training began; nothing is lost")
     assert dry == refusal(lambda: ganlab.train(loaded, out="run"))
     assert {path.suffix for path in Path("cache").rglob("*") if path.is_file()} <= {".lock", ".TAG"}
 

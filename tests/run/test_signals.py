@@ -41,7 +41,9 @@ def _a_caller_s_handlers() -> Iterator[None]:
 @pytest.mark.parametrize("number", HANDLED)
 def test_a_program_s_call_is_broken_off_and_finds_its_handlers_again(number: signal.Signals) -> None:
     before = handlers()
-    sentence = f"stopped by {number.name} before the training began; nothing is lost"
+    sentence = (
+        f"stopped by {'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'} before the training began; nothing is lost"
+    )
     with pytest.raises(Interrupted, match=sentence) as caught, watching_signals():
         signal.raise_signal(number)
     assert caught.value.exit_code == 128 + number
