@@ -18,7 +18,8 @@ Label = Annotated[float, Field(ge=0.0, le=1.0)]
 class BCE(Loss):
     """Binary cross-entropy on logits, the loss of the first GAN (Goodfellow et al. 2014) and of DCGAN.
 
-    Logs D(x) and D(G(z)), the mean probabilities that the discriminator gives to real and generated pictures.
+    Logs D(x) and D(G(z)), the mean probabilities that the discriminator gives to real and generated pictures, and
+    sign(D(x)), the mean sign of its logits for real ones, which nears 1 where it knows them by heart.
     """
 
     api = 1
@@ -71,7 +72,12 @@ class BCE(Loss):
         real_logits = D(batch.real, *batch.condition)
         fake_logits = D(fake, *batch.condition)
         loss = _cross_entropy(real_logits, self.real_label) + _cross_entropy(fake_logits, self.fake_label)
-        return Update("discriminator", loss, {"D(x)": _probability(real_logits), "D(G(z))": _probability(fake_logits)})
+        stats = {
+            "D(x)": _probability(real_logits),
+            "D(G(z))": _probability(fake_logits),
+            "sign(D(x))": real_logits.detach().float().sign().mean(),  # r_t of Karras et al. 2020, equation 1
+        }
+        return Update("discriminator", loss, stats)
 
     def _generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
         logits = D(fake, *batch.condition)

@@ -52,6 +52,15 @@ def logits(D: nn.Module, images: Tensor, batch: Batch) -> Tensor:
     return made
 
 
+def reported(real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+    """Return the statistics of every loss: mean logits, and the mean sign of real ones, r_t of Karras et al. 2020."""
+    return {
+        "D(x)": real_logits.mean(),
+        "D(G(z))": fake_logits.mean(),
+        "sign(D(x))": real_logits.detach().sign().mean(),
+    }
+
+
 def _without_graph(G: nn.Module, batch: Batch) -> Tensor:
     """Return fakes that only the discriminator learns from, without the memory of a graph."""
     import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import PositiveFloat, PositiveInt
 
 from ganlab import Batch, Update
-from ganlab_gan_losses.adversarial import Adversarial, logits
+from ganlab_gan_losses.adversarial import Adversarial, logits, reported
 from ganlab_gan_losses.gradients import refuse_batchnorm, require_grad, slopes
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ class Wasserstein(Adversarial):
         between = require_grad(_between(batch.real, fake))
         slope = slopes(logits(D, between, batch), between)
         loss = fake_logits.mean() - real_logits.mean() + self.gradient_penalty * (slope - 1).square().mean()
-        stats = {"D(x)": real_logits.mean(), "D(G(z))": fake_logits.mean(), "slope": slope.mean()}
-        return Update("discriminator", loss, stats)
+        return Update("discriminator", loss, {**reported(real_logits, fake_logits), "slope": slope.mean()})
 
     def generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
         """Return -E D(G(z)): algorithm 1, line 12."""

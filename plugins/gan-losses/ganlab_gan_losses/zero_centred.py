@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, PositiveInt
 
 from ganlab import Batch, Update
-from ganlab_gan_losses.adversarial import Adversarial, logits
+from ganlab_gan_losses.adversarial import Adversarial, logits, reported
 from ganlab_gan_losses.gradients import refuse_batchnorm, require_grad, slopes
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ZeroCentred(Adversarial):
         """Return what the generator minimises."""
 
     def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, phase: int) -> Update:
-        """Return the discriminator's loss with the penalties; logs D(x), D(G(z)) and |dD/dx|^2 as `r1` and `r2`."""
+        """Return the discriminator's loss with the penalties; logs |dD/dx|^2 as `r1` and `r2`."""
         real = batch.real
         r1, r2 = (weight * self.penalty_every if phase == 0 else 0.0 for weight in (self.r1, self.r2))
         if r1:
@@ -56,7 +56,7 @@ class ZeroCentred(Adversarial):
         # Real and generated pictures apart: each batch is normalised by its own BatchNorm statistics.
         real_logits, fake_logits = logits(D, real, batch), logits(D, fake, batch)
         loss = self.discriminator_loss(real_logits, fake_logits)
-        stats = {"D(x)": real_logits.mean(), "D(G(z))": fake_logits.mean()}
+        stats = reported(real_logits, fake_logits)
 
         if r1:
             stats["r1"] = slopes(real_logits, real).square().mean()

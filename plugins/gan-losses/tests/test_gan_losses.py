@@ -128,6 +128,7 @@ def test_both_losses_are_the_paper_s(loss: Loss, discriminator: Formula, generat
     assert {name: value.item() for name, value in found_D.stats.items()} == {
         "D(x)": pytest.approx(real.mean(), rel=1e-5),
         "D(G(z))": pytest.approx(fake.mean(), rel=1e-5),
+        "sign(D(x))": pytest.approx((np.count_nonzero(real > 0) - np.count_nonzero(real < 0)) / len(real)),
     }
     assert found_G.stats == {}
 
@@ -203,6 +204,7 @@ def test_the_gradient_penalty_is_about_slopes_of_1_at_points_between_real_and_fa
     assert {name: value.item() for name, value in update.stats.items()} == {
         "D(x)": pytest.approx(logits[0].mean(), rel=1e-4),
         "D(G(z))": pytest.approx(logits[1].mean(), rel=1e-4),
+        "sign(D(x))": pytest.approx(np.sign(logits[0]).mean()),
         "slope": pytest.approx(length.mean(), rel=1e-5),
     }
     # d/db of (|s| - 1)^2 is 2 (|s| - 1) s / |s|, and x times that for a.

@@ -76,6 +76,7 @@ def test_discriminator_loss_is_the_cross_entropy_of_both_batches(real_label: flo
     assert {name: stat.item() for name, stat in update.stats.items()} == {
         "D(x)": pytest.approx(real.mean(), rel=1e-5),
         "D(G(z))": pytest.approx(fake.mean(), rel=1e-5),
+        "sign(D(x))": pytest.approx((np.count_nonzero(real > 0.5) - np.count_nonzero(real < 0.5)) / len(real)),
     }
 
 
