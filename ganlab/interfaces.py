@@ -130,6 +130,18 @@ class Loss(Component):
 
     networks: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
     """The networks that the loss needs from the model."""
+    brings: ClassVar[tuple[str, ...]] = ()
+    """The names that `build` returns: what the loss itself remembers or trains, beside the model's networks."""
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        """Return the modules named in `brings`, which join the model's networks under these names.
+
+        Their buffers are state, such as a balance or a running mean: write into them in place, on the device. They
+        are saved, restored, and made equal on all ranks after each iteration: means of floats, rank 0's whole numbers.
+        Parameters are trained by the updates that name the module. Initial weights are drawn from torch's default
+        generator, which the host has seeded.
+        """
+        return {}
 
     @property
     def period(self) -> int:
@@ -208,11 +220,26 @@ class Augmentation(Component):
     The host applies it before each call of the discriminator, whatever the model and the loss are.
     """
 
+    brings: ClassVar[tuple[str, ...]] = ()
+    """The names that `build` returns: what the augmentation remembers, such as how strong it is by now."""
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        """Return the modules named in `brings`. What holds for those of a loss holds for them."""
+        return {}
+
     @abstractmethod
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         """Return changed pictures of the same shape `(N, C, H, W)`, through which gradients flow.
 
-        Random draws come from torch's default generator of the pictures' device, which the host seeds.
+        `state` are the modules that `build` has returned. Random draws come from torch's default generator of the
+        pictures' device, which the host seeds.
+        """
+
+    def adapt(self, state: Mapping[str, nn.Module], stats: Mapping[str, Tensor]) -> None:
+        """Change the buffers of `state` in place by what an update has reported; called after each update's step.
+
+        `stats` are the update's own, scalars on the device without a graph; which there are depends on the loss and
+        on the network. Gradients are off. Several ranks report each of its own pictures.
         """
 
 

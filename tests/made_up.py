@@ -121,7 +121,7 @@ class Mirror(Augmentation):
     often: PositiveInt = 2
     """How often."""
 
-    def augment(self, images: Any) -> Any:
+    def augment(self, images: Any, state: Any) -> Any:
         return images
 
 

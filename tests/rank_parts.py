@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from remembering import Balanced, Strengthened
 
 from ganlab import Batch, Dataset, ImageSpec, Iteration, Loss, Model, Source, Update
 from ganlab.standard.losses.bce import BCE
@@ -61,6 +62,12 @@ latent_dim = 6
 """,
 )
 """The same without BatchNorm and dropout."""
+
+
+BALANCED = PLAIN.replace('"noted"', '"balanced"')
+"""The plain one with a loss that remembers."""
+ADAPTED = RECIPE.replace('"noted"', '"balanced"') + '[augmentation]\nname = "strengthened"\n'
+"""With BatchNorm and dropout, a loss that remembers and an augmentation that does."""
 
 
 class Numbered(Dataset):
@@ -113,6 +120,21 @@ class Noted(BCE):
         return super().updates(networks, map(noted, batches), iteration)
 
 
+class NotedBalance(Balanced):
+    """Notes what each rank remembers before an iteration and what it would remember after it, and does its deed."""
+
+    api = 1
+
+    def updates(self, networks: Mapping[str, Any], batches: Iterator[Batch], iteration: Iteration) -> Iterator[Update]:
+        do_deed(batches)
+        rank = os.environ.get("RANK", 0)
+        names = [name for name in ("equilibrium", "strength") if name in networks]
+        remembered = [buffer for name in names for buffer in networks[name].buffers()]
+        note(f"before{rank}", [buffer.item() for buffer in remembered])
+        yield from super().updates(networks, batches, iteration)
+        note(f"after{rank}", [buffer.item() for buffer in remembered])
+
+
 class Penalised(Loss):
     """Two updates of the discriminator and one of the generator, with a penalty on the gradient at real pictures."""
 
@@ -159,6 +181,8 @@ class Plain(Model):
 PARTS = {
     ("dataset", "numbered"): Numbered,
     ("loss", "noted"): Noted,
+    ("loss", "balanced"): NotedBalance,
+    ("augmentation", "strengthened"): Strengthened,
     ("loss", "penalised"): Penalised,
     ("model", "plain"): Plain,
 }

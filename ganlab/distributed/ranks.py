@@ -87,6 +87,22 @@ class Ranks:
         for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
+    def agree(self, tensors: Sequence[Tensor]) -> None:
+        """Replace floats by their means over the ranks, and whole numbers by those of rank 0, in one exchange."""
+        if self.alone or not tensors:
+            return
+        import torch
+        from torch import distributed
+
+        # In float64, in which the mean of equal float32 is exactly that, and every whole number up to 2**53 itself.
+        mine = [tensor.detach().reshape(-1).to(torch.float64) for tensor in tensors]
+        flat = torch.cat([m if t.is_floating_point() else m * self.first for t, m in zip(tensors, mine, strict=True)])
+        with self.together():
+            distributed.all_reduce(flat)
+        for tensor, part in zip(tensors, torch.split(flat, [len(part) for part in mine]), strict=True):
+            agreed = part / self.world if tensor.is_floating_point() else part
+            tensor.detach().copy_(agreed.view_as(tensor))
+
     def adopt(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite tensors with those of rank 0."""
         if self.alone:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec, locations
@@ -32,6 +32,9 @@ T = TypeVar("T", bound=Options)
 STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif")
 """What watches a run unless its recipe says `name = false`."""
 
+BRINGING: tuple[Literal["loss", "augmentation"], ...] = ("loss", "augmentation")
+"""The kinds that may bring modules along."""
+
 TABLES = (*DECISIVE, "optimizer", "train", "moving_average", "snapshot", "observers")
 """The tables of a recipe, in the order in which a resolved one is written."""
 
@@ -46,7 +49,7 @@ class Recipe:
     components: Mapping[Kind, Component]
     """What decides the result, by kind; an optional kind only where the recipe has its table."""
     optimizer: Mapping[str, Optimizer]
-    """The options of each network of the model."""
+    """The options of each network: of the model's, and of what the loss and the augmentation bring along."""
     train: Train
     moving_average: MovingAverage
     snapshot: Snapshots
@@ -73,6 +76,11 @@ class Recipe:
     def augmentation(self) -> Augmentation | None:
         """What the discriminator's pictures go through, where the recipe has an `[augmentation]`."""
         return cast("Augmentation | None", self.components.get("augmentation"))
+
+    @property
+    def brought(self) -> dict[str, Kind]:
+        """The names of what the loss and the augmentation bring along, each with the kind of who brings it."""
+        return {name: kind for kind in BRINGING if kind in self.components for name in _brings(self.components[kind])}
 
     def dump(self) -> str:
         """Return the resolved recipe as TOML; read again, it gives an equal one."""
@@ -139,6 +147,7 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
 
     # Then what they are together.
     reader.check_networks(decisive["model"], decisive["loss"])
+    reader.check_brought(decisive)
     reader.check_augmentation(decisive.get("augmentation"), decisive["model"])
     reader.check_images(decisive["model"], decisive["dataset"])
     mistakes.raise_any()
@@ -200,7 +209,7 @@ class _Reader:
         for network in overrides:
             if networks and network not in networks:
                 known = f"{did_you_mean(network, networks) or ';'} its networks are {', '.join(networks)}"
-                self._mistakes.key(("optimizer", network), f"is not a network of the model{known}")
+                self._mistakes.key(("optimizer", network), f"is not a network of this recipe{known}")
             options[network] = self._mistakes.read(Optimizer, table[network], ("optimizer", network))
         if general is None:
             return {}, {}
@@ -239,6 +248,16 @@ class _Reader:
         if missing:
             names = f"the model has {', '.join(model.networks)}"
             self._mistakes.value(("loss", "name"), f"this loss needs a network {' and '.join(missing)}; {names}")
+
+    def check_brought(self, components: Mapping[Kind, Any]) -> None:
+        """Refuse a loss or an augmentation that brings along what is there already under the same name."""
+        owners = dict.fromkeys(components["model"].networks, "model")
+        for kind in BRINGING:
+            for name in _brings(components[kind]) if kind in components else ():
+                if name in owners:
+                    remedy = f"take another {kind}, or rename it in the code of one of them"
+                    self._mistakes.value((kind, "name"), f'brings "{name}", as the {owners[name]} does: {remedy}')
+                owners.setdefault(name, kind)
 
     def check_augmentation(self, augmentation: Augmentation | None, model: Model) -> None:
         if augmentation is not None and "discriminator" not in model.networks:
@@ -280,16 +299,25 @@ class _Reader:
             return None
 
     def _networks(self) -> tuple[str, ...]:
-        """Return the names of the model's networks, none where it is not known which model it is."""
+        """Return the names of all networks, none where it is not known whose they are."""
         try:
-            cls: type[Model] = self._components.get("model", self._name("model"))
+            model: type[Model] = self._components.get("model", self._name("model"))
+            names = list(model.networks)
+            for kind in BRINGING:
+                if kind in self._table or not KINDS[kind].optional:
+                    names += _brings(self._components.get(kind, self._name(kind)))
         except PluginError:
-            return ()  # noted where the model is read
-        return cls.networks
+            return ()  # noted where the component is read
+        return tuple(dict.fromkeys(names))
 
     def _name(self, kind: Kind) -> str:
         table = self._table.get(kind)
         return str(table.get("name", KINDS[kind].default) if isinstance(table, dict) else KINDS[kind].default)
+
+
+def _brings(component: Component | type[Component]) -> tuple[str, ...]:
+    """Return the names of what a loss or an augmentation brings along."""
+    return cast("Loss | Augmentation", component).brings
 
 
 def _dumped(options: Options) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -
         f" in {images.classes} classes" if images.classes else ""
     )
     for name, count in parameters.items():
-        yield f"network     {name}: {count:,} parameters"
+        yield f"network     {name}: {count:,} parameters" + _remembered(recipe, name, state)
     yield f"device      {prepared.device}, {prepared.precision}"
     yield f"epoch       {per_epoch:,} batch{'es' if per_epoch > 1 else ''} of {recipe.train.batch_size}"
     yield f"training    {ahead}"
@@ -78,6 +78,14 @@ def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -
     )
     notes += warnings(recipe, len(packed.images), ahead)
     notes += _large(recipe, images, total)
+
+
+def _remembered(recipe: Recipe, name: str, state: State) -> str:
+    """Return what is to be said of a module that the model does not have: who brings it, and how much it remembers."""
+    if name not in recipe.brought:
+        return ""
+    numbers = sum(buffer.numel() for buffer in state.networks[name].buffers())
+    return f", {numbers:,} numbers remembered, of the {recipe.brought[name]}"
 
 
 def _rehearsal(recipe: Recipe, state: State, images: ImageSpec, notes: list[str]) -> Rehearsal | None:

@@ -350,13 +350,15 @@ class Session:
     def _info(self) -> RunInfo:
         from ganlab.training.state import parameter_counts
 
+        counts = parameter_counts(self.state.networks)
         return RunInfo(
             name=self.recipe.name,
             directory=self.directory.path,
             recipe=self.recipe.table,
             images=self.packed.spec,
             dataset_size=len(self.packed.images),
-            parameters=parameter_counts(self.state.networks),
+            # A balance or a running mean that is brought along is no network to whoever watches.
+            parameters={name: count for name, count in counts.items() if count or name not in self.recipe.brought},
             device=str(self.device),
             precision=self.trainer.precision,
             first_iteration=self.state.iteration,

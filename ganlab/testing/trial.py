@@ -48,11 +48,12 @@ class Trial:
         self.images, self.iterations = images, iterations
         pictures = Waves(resolution=(images.height, images.width), channels=images.channels)
         components: dict[Kind, Component] = {"model": model, "dataset": pictures, "loss": loss}
+        brought = loss.brings if augmentation is None else (*loss.brings, *augmentation.brings)
         self.recipe = Recipe(
             name="contract",
             seed=0,
             components=components if augmentation is None else {**components, "augmentation": augmentation},
-            optimizer=dict.fromkeys(model.networks, Optimizer(lr=lr)),
+            optimizer=dict.fromkeys((*model.networks, *brought), Optimizer(lr=lr)),
             train=Train(batch_size=BATCH_SIZE, epochs=None, iterations=iterations, device="cpu", precision="fp32"),
             moving_average=MovingAverage(statistics_batches=1),
             snapshot=Snapshots(every_epochs=None, every_iterations=iterations),
@@ -119,7 +120,7 @@ def resumes_exactly(trial: Trial, culprit: str) -> None:
             raise ContractError(
                 f"a run that was put down and taken up again ends with another {name} than an undisturbed one: "
                 f"{culprit} must remember nothing but what a checkpoint holds, which is the parameters and buffers of "
-                "the networks (register_buffer), and draw from torch's default generator alone"
+                "networks and of what build() returns (register_buffer), and draw from torch's default generator alone"
             )
 
 

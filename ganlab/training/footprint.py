@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganlab.interfaces import Batch, ImageSpec, Iteration, Model
-from ganlab.messages import told
+from ganlab.messages import in_words, told
 from ganlab.training.state import State, build_networks, build_state
 from ganlab.training.statistics import networks_of
 
@@ -37,7 +37,7 @@ class Rehearsal(NamedTuple):
 def state_without_numbers(recipe: Recipe, images: ImageSpec, note: Note) -> State:
     """Return the state of a run, on the meta device. Raise what building the networks raises.
 
-    A model that cannot be built there, because it looks at its numbers, is built on the CPU, and `note` learns it.
+    What cannot be built there, because it looks at its numbers, is built on the CPU, and `note` learns it.
     """
     try:
         with META:
@@ -46,8 +46,8 @@ def state_without_numbers(recipe: Recipe, images: ImageSpec, note: Note) -> Stat
     except (Exception, SystemExit) as error:  # noqa: BLE001
         cause = told(error)
     state = build_state(recipe, images, META)
-    name = recipe.table["model"]["name"]
-    note(f'model "{name}" cannot be built without numbers ({cause}); it was built as a run builds it')
+    names = [f'{kind} "{recipe.table[kind]["name"]}"' for kind in ("model", *dict.fromkeys(recipe.brought.values()))]
+    note(f"{in_words(names, 'or')} cannot be built without numbers ({cause}); it was built as a run builds it")
     return state
 
 

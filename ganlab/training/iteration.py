@@ -123,8 +123,10 @@ def run_iteration(
                 f"{after}); close `with torch.no_grad()` and the like before each yield"
             )
         if update is None:
-            return
+            break
         observe(update, _step(loss, state, update, ranks))
+        state.brought.adapt(update)
+    state.brought.agree(ranks)
 
 
 def _step(loss: Loss, state: State, update: Update, ranks: Ranks) -> Tensor:
@@ -157,7 +159,11 @@ class _Modes(NamedTuple):
 
 def _check(loss: Loss, state: State, update: Update, names: tuple[str, ...]) -> None:
     if unknown := [name for name in names if name not in state.optimizers]:
-        raise PluginError(f"{registry.title(loss)} updates {unknown}, but states networks = {tuple(state.optimizers)}")
+        brought = f" and brings = {loss.brings}" if loss.brings else ""
+        weightless = [name for name in unknown if name in (*loss.networks, *state.brought.modules)]
+        if weightless:
+            raise PluginError(f"{registry.title(loss)} updates {weightless}, which has no weights that can be trained")
+        raise PluginError(f"{registry.title(loss)} updates {unknown}, but states networks = {loss.networks}{brought}")
     if update.loss.numel() != 1:
         raise PluginError(
             f"{registry.title(loss)} yields a loss of shape {tuple(update.loss.shape)}; it must be one number"

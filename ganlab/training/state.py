@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError, PluginError
 from ganlab.hardware.device import exact
-from ganlab.interfaces import Augmentation, ImageSpec, Model
+from ganlab.interfaces import ImageSpec, Model
 from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import MovingAverage
+from ganlab.training.brought import Brought, bring
 from ganlab.training.optimizer import Adam
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ class State:
     """What a checkpoint holds; everything else of a run follows from the recipe and the data."""
 
     networks: dict[str, nn.Module]
+    """The model's, then what the loss and the augmentation bring along."""
     optimizers: dict[str, Adam]
+    """Of the networks that the loss may update: those with weights that can be trained."""
     average: MovingAverage | None
     seen_by_loss: Mapping[str, nn.Module]
     """The networks as the loss calls them: the discriminator behind the recipe's augmentation."""
@@ -38,6 +41,8 @@ class State:
     """Batches drawn."""
     rollbacks: int = 0
     """How often training was put back to a checkpoint after a non-finite value."""
+    brought: Brought = field(default_factory=Brought)
+    """What the loss and the augmentation bring along."""
 
     def seed(self, recipe_seed: int) -> int:
         """Return the seed of what is drawn from here on: another one after each rollback."""
@@ -60,8 +65,9 @@ class State:
                 yield f"average/{name}", value
 
     def buffers(self) -> list[Tensor]:
-        """Return what the networks remember beside their weights, such as BatchNorm statistics."""
-        return [buffer for network in self.networks.values() for buffer in network.buffers()]
+        """Return what the model's networks remember beside their weights, such as BatchNorm statistics."""
+        own = [network for name, network in self.networks.items() if name not in self.brought.modules]
+        return [buffer for network in own for buffer in network.buffers()]
 
     def magnitudes(self) -> Magnitudes:
         """Return the largest magnitude in each tensor, computed on the device."""
@@ -114,16 +120,19 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
     """Build the networks on the CPU, so that a seed gives the same weights everywhere, and move them to `device`."""
     torch.default_generator.manual_seed(stream_seed(recipe.seed, Stream.WEIGHTS))
     networks = build_networks(recipe.model, images)
+    brought = bring(recipe, images)
+    networks |= brought.modules
     for network in networks.values():
         network.to(device).to(memory_format=torch.channels_last)
         network.train()
+    brought.settle()
     optimizers = {
         name: Adam([parameter for _, parameter in _trainable(network)], recipe.optimizer[name], device)
         for name, network in networks.items()
-        if name in recipe.loss.networks
+        if (name in recipe.loss.networks or name in brought.modules) and _trainable(network)
     }
     average = MovingAverage(networks["generator"], recipe.moving_average) if recipe.moving_average.enabled else None
-    return State(networks, optimizers, average, _augmented(networks, recipe.augmentation))
+    return State(networks, optimizers, average, brought.seen_by_loss(networks), brought=brought)
 
 
 def build_networks(model: Model, images: ImageSpec) -> dict[str, nn.Module]:
@@ -143,24 +152,6 @@ def build_networks(model: Model, images: ImageSpec) -> dict[str, nn.Module]:
 def parameter_counts(networks: Mapping[str, nn.Module]) -> dict[str, int]:
     """Return the number of trainable numbers of each network."""
     return {name: sum(p.numel() for _, p in _trainable(network)) for name, network in networks.items()}
-
-
-class _Augmented(nn.Module):
-    """A discriminator that sees augmented pictures."""
-
-    def __init__(self, discriminator: nn.Module, augmentation: Augmentation) -> None:
-        super().__init__()
-        self.discriminator, self.augmentation = discriminator, augmentation
-
-    def forward(self, images: Tensor, *condition: Tensor) -> Tensor:
-        logits: Tensor = self.discriminator(self.augmentation.augment(images), *condition)
-        return logits
-
-
-def _augmented(networks: Mapping[str, nn.Module], augmentation: Augmentation | None) -> Mapping[str, nn.Module]:
-    if augmentation is None:
-        return networks
-    return {**networks, "discriminator": _Augmented(networks["discriminator"], augmentation)}
 
 
 def _trainable(network: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -63,7 +63,7 @@ AUGMENTATION = '''
 
         api = 1
 
-        def augment(self, images):
+        def augment(self, images, state):
             return images
 '''
 

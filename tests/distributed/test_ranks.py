@@ -16,7 +16,7 @@ import pytest
 import rank_parts
 import torch
 from documents import DOCS, blocks, section
-from rank_parts import PICTURES, PLAIN, RECIPE
+from rank_parts import ADAPTED, BALANCED, PICTURES, PLAIN, RECIPE
 from safetensors.torch import load_file
 
 from ganlab import GanlabError
@@ -65,6 +65,7 @@ def test_torchrun_says_where_a_process_stands(monkeypatch: pytest.MonkeyPatch) -
 def test_one_alone_agrees_with_itself() -> None:
     values = [torch.tensor([1.0, -2.0]), torch.tensor(3.0)]
     ALONE.average(values)
+    ALONE.agree(values)
     ALONE.adopt(values)
     assert [value.tolist() for value in values] == [[1.0, -2.0], 3.0]
     assert ALONE.mean({"loss": 0.3}) == {"loss": 0.3}
@@ -156,6 +157,11 @@ JOBS = {
     "two": Job(2),
     "plain one": Job(1, "--set train.iterations=1", recipe=PLAIN),
     "plain two": Job(2, "--set train.iterations=1", recipe=PLAIN),
+    "balanced one": Job(1, "--set train.iterations=3", recipe=BALANCED),
+    "balanced two": Job(2, "--set train.iterations=3", recipe=BALANCED),
+    "adapted one": Job(1, recipe=ADAPTED),
+    "adapted two": Job(2, recipe=ADAPTED),
+    "adapted two killed": Job(2, deeds="all:4:SIGKILL", recipe=ADAPTED),
     "shipped": Job(2, "--set moving_average.enabled=false --set train.iterations=3"),
     "killed one": Job(1, deeds="all:4:SIGKILL"),
     "killed two": Job(2, deeds="all:4:SIGKILL"),
@@ -182,6 +188,8 @@ JOBS = {
     "one goes on as two": Job(2, goes_on="killed one"),
     "stopped go on": Job(2, goes_on="SIGTERM to rank 1"),
     "after a full disk": Job(2, goes_on="rank 0 without disk"),
+    "adapted go on": Job(2, goes_on="adapted two killed", recipe=ADAPTED),
+    "adapted go on as one": Job(1, goes_on="adapted two killed", recipe=ADAPTED),
 }
 
 
@@ -305,6 +313,39 @@ def test_without_batchnorm_two_ranks_have_the_gradients_and_weights_of_one(jobs:
         assert one[name].abs().max() > 1e-4
     for name, tensor in one.items():
         np.testing.assert_allclose(two[name], tensor, atol=1e-5, rtol=1e-5, err_msg=name)
+
+
+def test_what_a_loss_remembers_is_the_mean_of_the_ranks_as_one_would_remember_it(jobs: dict[str, Ended]) -> None:
+    """k is linear in the means over each rank's pictures, so their mean is the k of all pictures."""
+    one, two = jobs["balanced one"], jobs["balanced two"]
+    assert (one.codes, two.codes) == ([0], [0, 0])
+    before, after = ([two.notes(f"{when}{rank}") for rank in (0, 1)] for when in ("before", "after"))
+    assert before[0] == before[1], "equal to the last bit"
+    for index in range(2):
+        assert after[0][index] != after[1][index], "each has moved it by its own pictures"
+        k = (after[0][index][0] + after[1][index][0]) / 2
+        assert before[0][index + 1] == [pytest.approx(k, rel=1e-7), index + 1]
+    np.testing.assert_allclose(before[0], one.notes("before0"), rtol=1e-5)
+    name = "networks/equilibrium/k"
+    np.testing.assert_allclose(two.tensors()[name], one.tensors()[name], rtol=1e-5)
+    assert two.tensors()[name] != 0.25
+
+
+def test_ranks_that_remember_go_on_with_the_same_bits(jobs: dict[str, Ended]) -> None:
+    two, again = jobs["adapted two"], jobs["adapted go on"]
+    assert (two.codes, again.codes) == ([0, 0], [0, 0])
+    for job, iterations in ((two, ITERATIONS), (again, ITERATIONS - 3)):
+        assert job.notes("before0") == job.notes("before1")
+        assert len(job.notes("before0")) == iterations
+    assert again.notes("before0") == two.notes("before0")[3:]
+    assert again.state() == two.state()
+    tensors = two.tensors()
+    counts = [tensors[f"networks/{name}"].item() for name in ("equilibrium/iterations", "strength/updates")]
+    assert counts == [ITERATIONS, 2 * ITERATIONS]
+    assert tensors["networks/strength/p"] > 0
+    alone = jobs["adapted go on as one"]
+    assert alone.codes == [0]
+    assert alone.notes("before0")[0] == two.notes("before0")[3]
 
 
 def same_files(one: Ended, other: Ended) -> bool:

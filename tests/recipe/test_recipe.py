@@ -222,7 +222,7 @@ def test_a_resolved_recipe_gives_itself_again(components: Registry, table: dict[
         ("[optimizer]\ngenerator = 1", "5: optimizer.generator = 1: must be a table, [optimizer.generator]"),
         (
             "[optimizer.discrimnator]",
-            "4: optimizer.discrimnator is not a network of the model; did you mean discriminator? "
+            "4: optimizer.discrimnator is not a network of this recipe; did you mean discriminator? "
             "its networks are generator, discriminator",
         ),
         ("[optimizer.generator]\nlr = 0", "5: optimizer.generator.lr = 0: must be a number above 0"),
@@ -274,6 +274,72 @@ def test_one_mistake(text: str, sentence: str, components: Registry) -> None:
 )
 def test_a_mistake_between_tables(text: str, sentence: str, components: Registry) -> None:
     assert problems(text, components) == [sentence]
+
+
+class Inferring(Cross):
+    """A loss with a head of its own."""
+
+    api = 1
+    brings = ("head", "balance")
+
+
+class Critical(Matching):
+    """A loss that brings what some models have."""
+
+    api = 1
+    networks = ("generator",)
+    brings = ("discriminator",)
+
+
+class Adaptive(Mirror):
+    """An augmentation that calls its own as the loss does."""
+
+    api = 1
+    brings = ("strength", "balance")
+
+
+@pytest.fixture
+def bringing(components: Registry) -> Registry:
+    """Components that bring something along."""
+    components.add("loss", "inferring", Inferring)
+    components.add("loss", "critical", Critical)
+    components.add("augmentation", "adaptive", Adaptive)
+    return components
+
+
+def test_what_is_brought_along_is_a_network_for_the_optimizer(bringing: Registry) -> None:
+    text = SMALLEST + '[loss]\nname = "inferring"\n[optimizer]\nlr = 0.1\n[optimizer.head]\nlr = 0.2'
+    recipe = parse_recipe(text, components=bringing)
+    lrs = {name: options.lr for name, options in recipe.optimizer.items()}
+    assert lrs == {"generator": 0.1, "discriminator": 0.1, "head": 0.2, "balance": 0.1}
+    assert parse_recipe(recipe.dump(), components=bringing) == recipe
+    assert problems(text.replace("optimizer.head", "optimizer.heat"), bringing) == [
+        "r.toml:8: optimizer.heat is not a network of this recipe; did you mean head? "
+        "its networks are generator, discriminator, head, balance"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            '[loss]\nname = "critical"',
+            'r.toml:5: loss.name = "critical": brings "discriminator", as the model does: '
+            "take another loss, or rename it in the code of one of them",
+        ),
+        (
+            '[loss]\nname = "inferring"\n[augmentation]\nname = "adaptive"',
+            'r.toml:7: augmentation.name = "adaptive": brings "balance", as the loss does: '
+            "take another augmentation, or rename it in the code of one of them",
+        ),
+    ],
+)
+def test_one_name_for_two_networks_is_a_mistake(text: str, sentence: str, bringing: Registry) -> None:
+    assert problems(SMALLEST + text, bringing) == [sentence]
+    assert parse_recipe(SMALLEST + '[augmentation]\nname = "adaptive"', components=bringing).brought == {
+        "strength": "augmentation",
+        "balance": "augmentation",
+    }
 
 
 def test_an_augmentation_has_no_default(components: Registry) -> None:

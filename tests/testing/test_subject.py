@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from breaking import Good
 from pydantic import PositiveInt, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlab import Augmentation, DataError, PluginError
 from ganlab.registry import registry
@@ -26,7 +27,7 @@ class Placed(Augmentation):
     """How large."""
     _calls: int = 0
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         self._calls += 1
         return images
 

@@ -22,7 +22,7 @@ class Bright(Augmentation):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images + 0.1
 
 
@@ -35,7 +35,7 @@ class Cropped(Bright):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images[:, :, 1:]
 
 
@@ -44,7 +44,7 @@ class Leaving(Bright):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         raise SystemExit("enough")
 
 
@@ -152,7 +152,7 @@ def test_a_check_runs_once_for_each_set_of_options_and_advice_is_a_skip() -> Non
         share: float = 1.0
         """By how much."""
 
-        def augment(self, images: Tensor) -> Tensor:
+        def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
             calls.append(self.share)
             return images * self.share
 
@@ -198,7 +198,7 @@ def test_checks_leave_random_states_and_modes_as_they_were() -> None:
 
         api = 1
 
-        def augment(self, images: Tensor) -> Tensor:
+        def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
             random.seed(0)
             np.random.seed(0)
             torch.manual_seed(0)

@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from remembering import Balanced, Strengthened
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from toys import tiny
 
-from ganlab import Batch, Iteration, Loss, Update
+from ganlab import Augmentation, Batch, Iteration, Loss, Update
 from ganlab.data.packing import Packed, pack
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe.recipe import Recipe, parse_recipe
@@ -85,13 +86,28 @@ def hard() -> tuple[Recipe, Packed]:
     return recipe, pack(recipe.dataset, "stripes", lambda *_: None)
 
 
+def with_components(recipe: Recipe, **components: Any) -> Recipe:
+    """Return the recipe with other components, and an optimizer for what they bring along."""
+    brought = [name for component in components.values() for name in component.brings]
+    optimizer = {**recipe.optimizer, **dict.fromkeys(brought, recipe.optimizer["generator"])}
+    everything: Any = {**recipe.components, **components}
+    return dataclasses.replace(recipe, components=everything, optimizer=optimizer)
+
+
 class Run:
     """A short run in memory, eager or captured."""
 
-    def __init__(self, algorithm: Loss | None = None, graph: Callable[..., Tape] | None = None) -> None:
+    def __init__(
+        self,
+        algorithm: Loss | None = None,
+        graph: Callable[..., Tape] | None = None,
+        augmentation: Augmentation | None = None,
+    ) -> None:
         recipe, packed = hard()
+        if augmentation is not None:
+            recipe = with_components(recipe, augmentation=augmentation)
         if algorithm is not None:
-            recipe = dataclasses.replace(recipe, components={**recipe.components, "loss": algorithm})
+            recipe = with_components(recipe, loss=algorithm)
         self.trainer = Trainer(recipe, packed, CPU, "fp32")
         self.recipe, self.state, self.batches = recipe, self.trainer.state, self.trainer.batches
         self.statistics = Statistics(CPU)
@@ -158,6 +174,18 @@ def test_a_run_continued_anywhere_is_as_if_it_had_never_stopped(stop: int) -> No
     second.capture().train(8 - stop)
     undisturbed = eager(8)
     assert_same(dict(second.state.tensors()), {name: undisturbed[name] for name, _ in second.state.tensors()})
+
+
+def test_what_is_brought_along_counts_each_iteration_once() -> None:
+    """Each proof runs the iteration three times, and puts back what the first two have left."""
+    captured = Run(Balanced(), augmentation=Strengthened()).capture().train(14)
+    assert captured.notes == []
+    assert captured.tapes[0].replays == 14 - 1 - PROBES
+    equilibrium, strength = (captured.state.networks[name] for name in ("equilibrium", "strength"))
+    assert (equilibrium.get_buffer("iterations").item(), strength.get_buffer("updates").item()) == (14, 28)
+    eagerly = Run(Balanced(), augmentation=Strengthened()).train(14)
+    assert_same(captured.outcome(), eagerly.outcome())
+    assert equilibrium.get_buffer("k").item() != 0.25
 
 
 class Lazy(BCE):

@@ -21,9 +21,10 @@ from ganlab.distributed.ranks import Place, Ranks
 from ganlab.hardware.device import autocast
 from ganlab.recipe.settings import Optimizer
 from ganlab.standard.losses.bce import BCE
+from ganlab.training.brought import Brought
 from ganlab.training.iteration import run_iteration
 from ganlab.training.optimizer import Adam
-from ganlab.training.state import State, _augmented
+from ganlab.training.state import State
 from ganlab.training.statistics import Statistics
 
 CPU = torch.device("cpu")
@@ -230,7 +231,7 @@ class Negative(Augmentation):
     api = 1
     _calls: int = 0
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         self._calls += 1
         return -images
 
@@ -239,7 +240,7 @@ def test_an_augmentation_stands_before_every_call_of_the_discriminator() -> None
     model = DCGAN(base_channels=4, latent_dim=6)
     negative, state = Negative(), fresh_state(model)
     plain = copy.deepcopy(state.networks)
-    state = dataclasses.replace(state, seen_by_loss=_augmented(state.networks, negative))
+    state = dataclasses.replace(state, seen_by_loss=Brought([(negative, {})]).seen_by_loss(state.networks))
     updates = train(state, BCE(), 1)
     assert negative._calls == 3, "real, fake, and fake again for the generator"
 

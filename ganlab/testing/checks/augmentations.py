@@ -8,23 +8,29 @@ import torch
 from torch import Tensor
 
 from ganlab.errors import NonFiniteError
-from ganlab.interfaces import Augmentation, ImageSpec
+from ganlab.interfaces import Augmentation, ImageSpec, Loss
 from ganlab.registry.lookup import registry
+from ganlab.testing.checks.brought import Memory, built_as_stated
 from ganlab.testing.shapes import shown
-from ganlab.testing.subject import Check, ContractError, Subject
+from ganlab.testing.subject import Check, ContractError, Subject, described
 from ganlab.testing.surroundings import SEED, modes, moved, random_states
 from ganlab.testing.toys import Tiny, waves
-from ganlab.testing.trial import Trial
+from ganlab.testing.trial import Trial, resumes_exactly
+from ganlab.training.brought import build_brought
+from ganlab.training.cuda_graphs import PROBES
+from ganlab.training.operators import Operators, Work, difference
 
 USUAL = (ImageSpec(1, 28, 28), ImageSpec(3, 32, 32), ImageSpec(3, 48, 64))
 BATCHES = (1, 7)
+ITERATIONS = 3
+"""How many are trained to see whether a run can be resumed after each."""
 
 
 def keeps_the_shape(subject: Subject[Augmentation]) -> None:
     """Augment grey and coloured pictures, square and not, one and several."""
     for images in _shapes(subject):
         for count in BATCHES:
-            made = subject.make().augment(_real(images, count))
+            made = _augmented(subject, _real(images, count))
             if (shape := tuple(made.shape)) != (count, *images[:3]):
                 raise ContractError(
                     f"of pictures {(count, *images[:3])} it makes {shape}: give back the shape that came in, for any "
@@ -37,7 +43,7 @@ def keeps_the_type(subject: Subject[Augmentation]) -> None:
     for images in _shapes(subject):
         for dtype in (torch.float32, torch.bfloat16):
             try:
-                made = subject.make().augment(_real(images, 7).to(dtype))
+                made = _augmented(subject, _real(images, 7).to(dtype))
             except RuntimeError as error:
                 raise ContractError(
                     f"it cannot compute with {dtype}: {' '.join(str(error).split())[:200]}; make what it draws with "
@@ -54,7 +60,7 @@ def stays_finite(subject: Subject[Augmentation]) -> None:
         pictures = torch.cat([_real(images, 7), flat])
         for seed in range(5):
             torch.default_generator.manual_seed(seed)
-            if not torch.isfinite(subject.make().augment(pictures)).all():
+            if not torch.isfinite(_augmented(subject, pictures)).all():
                 raise ContractError(
                     f"it makes NaN or infinite values of pictures of {shown(images)}, some of them of one colour: look "
                     "for divisions by a picture's own spread or mean"
@@ -68,7 +74,7 @@ def lets_gradients_flow(subject: Subject[Augmentation]) -> None:
         for seed in range(5):
             torch.default_generator.manual_seed(seed)
             pictures = _real(images, 7).requires_grad_()
-            made = subject.make().augment(pictures)
+            made = _augmented(subject, pictures)
             if not made.requires_grad:
                 raise ContractError(
                     "no gradient comes through it, so a generator would learn nothing: no detach(), no "
@@ -83,16 +89,16 @@ def lets_gradients_flow(subject: Subject[Augmentation]) -> None:
 
 
 def follows_the_seed(subject: Subject[Augmentation]) -> None:
-    """Augment twice after the same seed, with the same component and with a new one."""
+    """Augment twice after the same seed, with the same component and with a new one, from the same state."""
     for images in _shapes(subject):
         component, made = subject.make(), []
         for augmentation in (component, component, subject.make()):
             torch.default_generator.manual_seed(SEED)
-            made.append(augmentation.augment(_real(images, 7)))
+            made.append(_augmented(subject, _real(images, 7), augmentation))
         if not all(torch.equal(made[0], other) for other in made[1:]):
             raise ContractError(
                 "the same pictures come out differently after the same seed: draw from torch's default generator "
-                "alone, and remember nothing from call to call"
+                "alone, and remember nothing from call to call but in buffers of what build() returns"
             )
 
 
@@ -100,7 +106,7 @@ def leaves_surroundings(subject: Subject[Augmentation]) -> None:
     """Augment, and see which random states and modes have changed."""
     before_states, before_modes = random_states(), modes()
     for images in _shapes(subject):
-        subject.make().augment(_real(images, 7))
+        _augmented(subject, _real(images, 7))
     states = moved(before_states, torch_may_draw=True)
     if states:
         raise ContractError(
@@ -112,9 +118,84 @@ def leaves_surroundings(subject: Subject[Augmentation]) -> None:
             raise ContractError(f"it leaves torch in other modes: {name} is {value} instead of {before}")
 
 
+def builds_what_it_states(subject: Subject[Augmentation]) -> str | None:
+    """Build what it brings along, twice, for each shape of pictures."""
+    component = subject.make()
+    for images in _shapes(subject):
+        built_as_stated(component, Tiny(), images)
+    trained = [
+        f"{name}.{key}"
+        for name, module in build_brought(component, _shapes(subject)[0]).items()
+        for key, weight in module.named_parameters()
+        if weight.requires_grad
+    ]
+    if trained:
+        return f"only a loss that knows of {trained[0]} can train it; if none is to, make it a buffer"
+    return None
+
+
+def remembers_in_place(subject: Subject[Augmentation]) -> None:
+    """Augment and adapt by turns, and look at what it brings along."""
+    component, images = subject.make(), _shapes(subject)[0]
+    state = build_brought(component, images)
+    memory = Memory(state)
+    for stats in _reported(subject):
+        component.augment(_real(images, 7), state)
+        with torch.no_grad():
+            component.adapt(state, stats)
+        memory.hold()
+
+
+def adapts_nothing_else(subject: Subject[Augmentation]) -> None:
+    """Adapt to what the updates of an iteration report, and to what reports nothing; see what else has changed."""
+    component, images = subject.make(), _shapes(subject)[0]
+    state = build_brought(component, images)
+    for stats in (*_reported(subject), {}):
+        before = {name: value.clone() for name, value in stats.items()}
+        before_states = random_states()
+        try:
+            with torch.no_grad():
+                before_modes = modes()
+                component.adapt(state, stats)
+                after_modes = modes()
+        # A stranger's code.
+        except Exception as error:
+            names = ", ".join(stats) or "nothing"
+            raise ContractError(
+                f"adapt() raises {described(error, subject.cls)} over an update that reports {names}: it is called "
+                "after every update, whatever that reports; ask whether what it follows is among its `stats`"
+            ) from error
+        if list(stats) != list(before) or not all(torch.equal(stats[name], value) for name, value in before.items()):
+            raise ContractError("adapt() changes the update's `stats`, which are logged: write into `state` alone")
+        if states := moved(before_states, torch_may_draw=True):
+            raise ContractError(f"adapt() draws from or seeds {' and '.join(states)}")
+        if after_modes != before_modes:
+            raise ContractError("adapt() leaves torch in other modes: close torch.enable_grad() and the like")
+
+
+def resumes(subject: Subject[Augmentation]) -> None:
+    """Put a run down after each iteration, and take it up anew."""
+    resumes_exactly(_trial(subject, ITERATIONS), "an augmentation")
+
+
+def repeats_its_work(subject: Subject[Augmentation]) -> str | None:
+    """Watch what iterations with it ask of the device, three times, after one that is not watched."""
+    trial = _trial(subject, 1 + PROBES)
+    trainer = trial.begin()
+    works: list[Work] = []
+    for index in range(1 + PROBES):
+        operators = Operators(trainer.device, trainer.state.tensors())
+        with operators:
+            trial.iterate(trainer, index, batches=operators.batches(trainer.batches))
+        works += [operators.work()] if index else []
+    if why := difference(works):
+        return f"on CUDA iterations with it will be computed eagerly, which is slower than as one graph: {why}"
+    return None
+
+
 def trains(subject: Subject[Augmentation]) -> None:
     """Train an iteration with it before every call of a discriminator."""
-    trial = Trial(Tiny(), registry.get("loss", "bce")(), _shapes(subject)[0], 1, augmentation=subject.make())
+    trial = _trial(subject, 1)
     try:
         trial.finish(trial.begin())
     except NonFiniteError as error:
@@ -124,14 +205,46 @@ def trains(subject: Subject[Augmentation]) -> None:
 
 
 CHECKS = (
-    Check("shape", "Pictures keep their shape, in grey and in colour.", keeps_the_shape, ("defaults",)),
+    Check("brings", "It builds what it states that it brings along.", builds_what_it_states, ("defaults",)),
+    Check("shape", "Pictures keep their shape, in grey and in colour.", keeps_the_shape, ("brings",)),
     Check("dtype", "Pictures keep their type, float32 or bfloat16.", keeps_the_type, ("shape",)),
     Check("random", "It moves no random state but torch's, and no mode.", leaves_surroundings, ("shape",)),
     Check("seed", "The same seed changes the same pictures in the same way.", follows_the_seed, ("random",)),
     Check("finite", "Pictures stay finite.", stays_finite, ("shape",)),
     Check("gradients", "Gradients flow through it.", lets_gradients_flow, ("random", "finite")),
-    Check("iteration", "An iteration with it leaves everything finite.", trains, ("dtype", "gradients")),
+    Check("adapt", "It adapts to any update, and changes nothing but its own state.", adapts_nothing_else, ("random",)),
+    Check("state", "What it remembers stays in buffers, in place.", remembers_in_place, ("adapt",)),
+    Check("iteration", "An iteration with it leaves everything finite.", trains, ("dtype", "gradients", "state")),
+    Check("resume", "A run resumed after any iteration ends with the same bits.", resumes, ("seed", "iteration")),
+    Check(
+        "capture",
+        "Iterations with it are the same work each time, as a CUDA graph is.",
+        repeats_its_work,
+        ("iteration",),
+    ),
 )
+
+
+def _augmented(subject: Subject[Augmentation], images: Tensor, component: Augmentation | None = None) -> Tensor:
+    """Return what the component, by default a new one, makes of pictures in its first state."""
+    component = component or subject.make()
+    _, channels, height, width = images.shape
+    return component.augment(images, build_brought(component, ImageSpec(channels, height, width)))
+
+
+def _trial(subject: Subject[Augmentation], iterations: int) -> Trial:
+    loss: Loss = registry.get("loss", "bce")()
+    return Trial(Tiny(), loss, _shapes(subject)[0], iterations, augmentation=subject.make())
+
+
+def _reported(subject: Subject[Augmentation]) -> list[dict[str, Tensor]]:
+    """Return what each update of an iteration without the augmentation reports."""
+    trial = Trial(Tiny(), registry.get("loss", "bce")(), _shapes(subject)[0], 1)
+    found: list[dict[str, Tensor]] = []
+    trial.iterate(
+        trial.begin(), 0, lambda update, _: found.append({name: value.detach() for name, value in update.stats.items()})
+    )
+    return found
 
 
 def _shapes(subject: Subject[Augmentation]) -> Sequence[ImageSpec]:

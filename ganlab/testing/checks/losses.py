@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from ganlab.errors import GanlabError
 from ganlab.hardware.device import Autocast
 from ganlab.interfaces import ImageSpec, Loss, Model, Update
+from ganlab.testing.checks.brought import Memory, built_as_stated
 from ganlab.testing.optimum import MEAN, START, mean_found
 from ganlab.testing.shapes import shapes
 from ganlab.testing.subject import Check, ContractError, Subject
@@ -28,6 +29,23 @@ ADVERSARIAL = {"generator", "discriminator"}
 """The networks of the model that losses are tried on."""
 LONGEST = 64
 """Iterations at most, however many different ones take turns."""
+
+
+def builds_what_it_states(subject: Subject[Loss]) -> None:
+    """Build what it brings along, twice."""
+    loss = subject.make()
+    built_as_stated(loss, *_model(subject, loss))
+
+
+def remembers_in_place(subject: Subject[Loss]) -> None:
+    """Run each of the different iterations once, without optimizer steps, and look at what it brings along."""
+    trial = _trial(subject)
+    trainer = trial.begin()
+    memory = Memory(trainer.state.brought.modules)
+    for index in range(trial.iterations):
+        for _ in trial.recipe.loss.updates(trainer.state.networks, trainer.batches, trial.place(index)):
+            pass
+        memory.hold()
 
 
 def leaves_modes(subject: Subject[Loss]) -> None:
@@ -103,6 +121,29 @@ def repeats_its_work(subject: Subject[Loss]) -> str | None:
     return None
 
 
+def uses_every_weight(subject: Subject[Loss]) -> None:
+    """Watch which weights of what it brings along get a gradient."""
+    trial = _trial(subject)
+    trainer = trial.begin()
+    modules = trainer.state.brought.modules
+    weights = {
+        f"{name}.{key}": weight
+        for name, module in modules.items()
+        for key, weight in module.named_parameters()
+        if weight.requires_grad
+    }
+    used: set[int] = set()
+    for weight in weights.values():
+        weight.register_post_accumulate_grad_hook(lambda weight: used.add(id(weight)))  # type: ignore[no-untyped-call]  # so in torch
+    for index in range(trial.iterations):
+        trial.iterate(trainer, index)
+    if idle := [name for name in weights if id(weights[name]) not in used]:
+        raise ContractError(
+            f"{', '.join(idle[:5])}{' and others' if len(idle) > 5 else ''} never get a gradient: use them, remove "
+            "them, or make them buffers if they are not to be trained"
+        )
+
+
 def finds_the_optimum(subject: Subject[Loss]) -> str | None:
     """Let a generator of shades of grey look for those of the data."""
     loss = subject.make()
@@ -119,8 +160,11 @@ def finds_the_optimum(subject: Subject[Loss]) -> str | None:
 
 
 CHECKS = (
-    Check("modes", "It leaves grad, autocast and torch's other modes as they were.", leaves_modes, ("defaults",)),
-    Check("updates", "It yields finite updates for every network it names.", yields_updates, ("modes",)),
+    Check("brings", "It builds what it states that it brings along.", builds_what_it_states, ("defaults",)),
+    Check("modes", "It leaves grad, autocast and torch's other modes as they were.", leaves_modes, ("brings",)),
+    Check("state", "What it remembers stays in buffers and parameters, in place.", remembers_in_place, ("modes",)),
+    Check("updates", "It yields finite updates for every network it names or brings.", yields_updates, ("state",)),
+    Check("gradients", "Every weight that it brings along gets a gradient.", uses_every_weight, ("updates",)),
     Check("autocast", "Its updates are finite in bfloat16.", stays_finite_in_bf16, ("updates",)),
     Check("random", "It moves no random state but torch's default generator.", leaves_random_states, ("updates",)),
     Check("resume", "A run resumed after any iteration ends with the same bits.", resumes, ("random",)),
@@ -137,7 +181,7 @@ CHECKS = (
 def _run(subject: Subject[Loss], autocast: Autocast) -> None:
     """Run each of the different iterations once, and look at every update."""
     trial = _trial(subject)
-    loss, trainer = trial.recipe.loss, trial.begin()
+    trainer = trial.begin()
     moved_networks: set[str] = set()
 
     def observe(update: Update, gradient_norm: Tensor) -> None:
@@ -161,10 +205,11 @@ def _run(subject: Subject[Loss], autocast: Autocast) -> None:
             raise ContractError(str(error)) from error
         if trainer.batches.drawn == drawn:
             raise ContractError("it draws no batch in an iteration, so that epochs never end: call next(batches)")
-    if idle := [name for name in loss.networks if name not in moved_networks]:
+    # What has no weights to train cannot be updated: it is state.
+    if idle := [name for name in trainer.state.optimizers if name not in moved_networks]:
         raise ContractError(
             f"it never updates {' or '.join(idle)}: yield an Update for it, or take it out of `networks`, which are "
-            "those that it moves"
+            "those that it moves; what it brings along and only remembers is kept in buffers"
         )
 
 

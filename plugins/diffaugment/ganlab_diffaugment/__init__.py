@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, Field
 from ganlab import Augmentation
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Transform = Literal["color", "translation", "cutout"]
 
@@ -37,7 +38,7 @@ class DiffAugment(Augmentation):
     """What is done, in this order: `"color"` changes brightness, saturation and contrast, `"translation"` moves by up
     to an eighth of the picture, `"cutout"` blanks a box of half its height and width."""
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         """Return changed pictures `(N, C, H, W)`, whose values may leave [-1, 1], as the paper leaves them."""
         from ganlab_diffaugment import transforms
 

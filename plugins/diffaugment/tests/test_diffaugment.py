@@ -160,7 +160,7 @@ def test_cutout_keeps_what_is_outside_the_box() -> None:
 def test_shapes_stay_whatever_they_are(shape: tuple[int, ...], layout: torch.memory_format) -> None:
     plain = torch.randn(shape).contiguous(memory_format=layout)
     before = plain.clone()
-    changed = ALL.augment(plain)
+    changed = ALL.augment(plain, {})
     assert changed.shape == shape
     assert changed.dtype == torch.float32
     assert torch.equal(plain, before), "the pictures themselves are left alone"
@@ -169,9 +169,9 @@ def test_shapes_stay_whatever_they_are(shape: tuple[int, ...], layout: torch.mem
 def test_the_layout_in_memory_does_not_matter() -> None:
     plain = torch.randn(4, 3, 16, 16)
     torch.manual_seed(1)
-    first = ALL.augment(plain)
+    first = ALL.augment(plain, {})
     torch.manual_seed(1)
-    second = ALL.augment(plain.contiguous(memory_format=torch.channels_last))
+    second = ALL.augment(plain.contiguous(memory_format=torch.channels_last), {})
     torch.testing.assert_close(first, second)
 
 
@@ -181,7 +181,7 @@ def test_only_torch_s_random_numbers_are_used_and_a_seed_repeats_them() -> None:
     changed = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        changed.append(ALL.augment(plain))
+        changed.append(ALL.augment(plain, {}))
     assert torch.equal(changed[0], changed[1])
     assert not torch.equal(changed[0], changed[2])
     assert not torch.equal(changed[0][0], changed[0][1]), "each picture has numbers of its own"
@@ -193,7 +193,7 @@ def test_gradients_flow_once_and_twice() -> None:
 
     def cubed(images: Tensor) -> Tensor:
         torch.manual_seed(4)
-        changed: Tensor = ALL.augment(images.to(torch.float64)) ** 3
+        changed: Tensor = ALL.augment(images.to(torch.float64), {}) ** 3
         return changed
 
     assert torch.autograd.gradcheck(cubed, plain, fast_mode=True, atol=1e-4)
@@ -202,7 +202,7 @@ def test_gradients_flow_once_and_twice() -> None:
 
 def test_half_precision_pictures_are_changed_as_well() -> None:
     plain = pictures(2).to(torch.bfloat16).requires_grad_()
-    changed = ALL.augment(plain)
+    changed = ALL.augment(plain, {})
     changed.sum().backward()
     assert changed.isfinite().all()
     assert plain.grad is not None
@@ -212,7 +212,7 @@ def test_half_precision_pictures_are_changed_as_well() -> None:
 def test_nothing_waits_for_the_device() -> None:
     plain = torch.randn(2, 3, 16, 16, requires_grad=True)
     with Synchronisations() as synchronisations:
-        ALL.augment(plain).sum().backward()
+        ALL.augment(plain, {}).sum().backward()
         assert synchronisations.count == 0
         torch.ones(()).item()
     assert synchronisations.count == 1, "the counter can count"
@@ -239,11 +239,11 @@ def test_the_policy_is_an_array_of_names() -> None:
 
 def test_only_what_the_policy_names_is_done() -> None:
     plain = pictures(1, channels=1, height=16, width=16).expand(50, -1, -1, -1)
-    moved = DiffAugment(policy=("translation",)).augment(plain)
+    moved = DiffAugment(policy=("translation",)).augment(plain, {})
     known = set(plain.unique().tolist()) | {0.0}
     assert set(moved.unique().tolist()) <= known
     assert not torch.equal(moved, plain)
-    coloured = DiffAugment(policy=("color",)).augment(plain)
+    coloured = DiffAugment(policy=("color",)).augment(plain, {})
     assert torch.equal(coloured.argsort(-1), plain.argsort(-1)), "no pixel has moved"
 
 

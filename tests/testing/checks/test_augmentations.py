@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
-from breaking import Break, assert_breaks_only_its_check, failures, named
-from torch import Tensor
+from breaking import Break, assert_breaks_only_its_check, failures, named, suite
+from torch import Tensor, nn
 
-from ganlab import Augmentation
+from ganlab import Augmentation, ImageSpec
 from ganlab.testing.checks import augmentations
 
 
@@ -20,7 +22,7 @@ class Good(Augmentation):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images + torch.rand(len(images), 1, 1, 1, dtype=images.dtype) - 0.5
 
 
@@ -29,7 +31,7 @@ class Cropping(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images[:, :, 1:]
 
 
@@ -38,7 +40,7 @@ class Greying(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images * torch.tensor([0.5, 1.0, 0.5]).view(1, 3, 1, 1)
 
 
@@ -47,7 +49,7 @@ class Doubling(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images.double()
 
 
@@ -56,7 +58,7 @@ class Exact(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images @ torch.eye(images.shape[-1])
 
 
@@ -65,7 +67,7 @@ class Standardising(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images / images.std((1, 2, 3), keepdim=True)
 
 
@@ -74,7 +76,7 @@ class Detaching(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images.detach() * 0.5
 
 
@@ -83,7 +85,7 @@ class Rounding(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return (images * 127.5).round() / 127.5
 
 
@@ -92,7 +94,7 @@ class Unseeded(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images * (1.0 + os.urandom(1)[0] / 256)
 
 
@@ -102,7 +104,7 @@ class Adapting(Good):
     api = 1
     _calls: int = 0
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         self._calls += 1
         return images * (1.0 + 0.1 * self._calls)
 
@@ -112,7 +114,7 @@ class Python(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images * random.random()
 
 
@@ -121,7 +123,7 @@ class Numpy(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images * float(np.random.rand())
 
 
@@ -130,7 +132,7 @@ class Seeding(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         torch.manual_seed(0)
         return images
 
@@ -140,7 +142,7 @@ class Stopping(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         changed = images * 0.5
         torch.set_grad_enabled(False)
         return changed
@@ -151,13 +153,165 @@ class Exploding(Good):
 
     api = 1
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         if len(images) != 8:
             return images * 0.5
         return images * (images - images).sum().sqrt().exp()
 
 
+class Strength(nn.Module):
+    """How far pictures are changed."""
+
+    p: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("p", torch.full((), 0.5))
+
+
+class Bringing(Good):
+    """Changes pictures further where the discriminator is sure."""
+
+    api = 1
+    brings: ClassVar[tuple[str, ...]] = ("strength",)
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {"strength": Strength()}
+
+    def augment(self, images: Tensor, state: Mapping[str, Any]) -> Tensor:
+        random = torch.rand(len(images), 1, 1, 1, dtype=images.dtype) - 0.5
+        return images + random * state["strength"].p.to(images.dtype)
+
+    def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
+        if "sign(D(x))" in stats:
+            state["strength"].p.add_(0.1 * stats["sign(D(x))"].sign())
+
+
+class Misnaming(Bringing):
+    """Builds what it does not state."""
+
+    api = 1
+    brings: ClassVar[tuple[str, ...]] = ()
+
+
+class Overlapping(Bringing):
+    """Calls what it brings as models do."""
+
+    api = 1
+    brings: ClassVar[tuple[str, ...]] = ("discriminator",)
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {"discriminator": Strength()}
+
+
+class Demanding(Bringing):
+    """Takes for granted that every update reports what it follows."""
+
+    api = 1
+
+    def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
+        state["strength"].p.add_(0.1 * stats["sign(D(x))"].sign())
+
+
+class Correcting(Bringing):
+    """Changes what is logged."""
+
+    api = 1
+
+    def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
+        super().adapt(state, stats)
+        for value in stats.values():
+            value.zero_()
+
+
+class Emptying(Bringing):
+    """Takes what is logged away."""
+
+    api = 1
+
+    def adapt(self, state: Mapping[str, Any], stats: Any) -> None:
+        stats.clear()
+
+
+class Rolling(Bringing):
+    """Adapts by Python's dice."""
+
+    api = 1
+
+    def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
+        random.random()
+
+
+class Enabling(Bringing):
+    """Switches gradients on while it adapts, and leaves them on."""
+
+    api = 1
+
+    def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
+        torch.set_grad_enabled(True)
+
+
+class Replacing(Bringing):
+    """Puts a new tensor into the place of a buffer."""
+
+    api = 1
+
+    def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
+        state["strength"].p = state["strength"].p + 0.1
+
+
+class Attributed(Bringing):
+    """Counts in a plain attribute of what it brings."""
+
+    api = 1
+
+    def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
+        state["strength"].calls = getattr(state["strength"], "calls", 0) + 1
+
+
+class Remembering(Bringing):
+    """Counts the updates in an attribute of its own, and adapts by that."""
+
+    api = 1
+    _updates: int = 0
+
+    def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
+        self._updates += 1
+        state["strength"].p.fill_(1.0 / self._updates)
+
+
+class Reading(Bringing):
+    """Looks at what the device has computed."""
+
+    api = 1
+
+    def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
+        if "sign(D(x))" in stats and stats["sign(D(x))"].item() > 0.6:
+            state["strength"].p.add_(0.1)
+
+
+class Learned(Bringing):
+    """Brings a weight that no loss knows."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        built = super().build(images)
+        built["strength"].register_parameter("gain", nn.Parameter(torch.ones(())))
+        return built
+
+
 BREAKS = [
+    Break("brings", Misnaming, "states brings = (), but built ('strength',)"),
+    Break("brings", Overlapping, "it brings discriminator, as the model does that it is tried on"),
+    Break("adapt", Demanding, "adapt() raises KeyError: 'sign(D(x))'"),
+    Break("adapt", Correcting, "adapt() changes the update's `stats`, which are logged"),
+    Break("adapt", Emptying, "adapt() changes the update's `stats`, which are logged"),
+    Break("adapt", Rolling, "adapt() draws from or seeds Python's random"),
+    Break("adapt", Enabling, "adapt() leaves torch in other modes: close torch.enable_grad() and the like"),
+    Break("state", Replacing, "another tensor takes the place of strength.p"),
+    Break("state", Attributed, "strength.calls is a plain attribute that changes"),
+    Break("resume", Remembering, "than an undisturbed one: an augmentation must remember nothing but"),
     Break("shape", Cropping, "of pictures (1, 1, 28, 28) it makes (1, 1, 27, 28): give back the shape that came in"),
     Break("shape", Greying, "of pictures (1, 1, 28, 28) it makes (1, 3, 28, 28): give back the shape that came in"),
     Break("dtype", Doubling, "of torch.float32 it makes torch.float64: give back images.dtype"),
@@ -181,8 +335,32 @@ def test_a_broken_augmentation_fails_one_check_that_says_what_to_change(broken: 
 
 
 def test_every_check_has_an_augmentation_that_breaks_it() -> None:
-    assert {broken.check for broken in BREAKS} == {check.name for check in augmentations.CHECKS}
+    assert {broken.check for broken in BREAKS} == {check.name for check in augmentations.CHECKS} - {"capture"}
 
 
 def test_a_good_augmentation_passes_every_check() -> None:
-    assert failures(Good) == {}
+    for good in (Good, Bringing):
+        assert failures(good) == {}
+        assert suite(good).outcome("capture").verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("cls", "check", "advice"),
+    [
+        (
+            Reading,
+            "capture",
+            "on CUDA iterations with it will be computed eagerly, which is slower than as one graph: "
+            "the host reads the device within an iteration (_local_scalar_dense)",
+        ),
+        (
+            Learned,
+            "brings",
+            "only a loss that knows of strength.gain can train it; if none is to, make it a buffer",
+        ),
+    ],
+)
+def test_what_works_but_is_not_wise_is_told(cls: type[Augmentation], check: str, advice: str) -> None:
+    outcome = suite(cls).outcome(check)
+    assert (outcome.verdict, outcome.advice) == ("advice", advice)
+    assert failures(cls) == {}

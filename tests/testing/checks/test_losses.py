@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from breaking import Break, Energy, assert_breaks_only_its_check, failures, name
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganlab import Batch, Iteration, Loss, Update
+from ganlab import Batch, ImageSpec, Iteration, Loss, Update
 from ganlab.testing.checks import losses
 from ganlab.testing.optimum import MEAN, START, mean_found
 
@@ -243,7 +244,232 @@ class Blind(Good):
         return super().discriminator(D, fake, fake)
 
 
+class Balance(nn.Module):
+    """What a loss may remember: a number."""
+
+    value: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.zeros(()))
+
+
+class Bringing(Good):
+    """Remembers a running mean of the logits, which weighs a term, and trains a head on generated pictures."""
+
+    api = 1
+    brings: ClassVar[tuple[str, ...]] = ("balance", "head")
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {"balance": Balance(), "head": nn.Linear(images.channels * images.height * images.width, 1)}
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        G, D = networks["generator"], networks["discriminator"]
+        batch = next(batches)
+        fake = G(batch.z, *batch.condition)
+        update = self.discriminator(D, batch.real, fake.detach())
+        balance = self.balance(networks["balance"])
+        yield Update("discriminator", update.loss + 0.01 * balance * D(batch.real).square().mean())
+        self.remember(networks["balance"], D, batch.real)
+        yield self.generator(D, fake)
+        yield from self.head(networks["head"], fake.detach())
+
+    def balance(self, memory: Any) -> Tensor:
+        value: Tensor = memory.value.clone()
+        return value
+
+    @torch.no_grad()
+    def remember(self, memory: Any, D: nn.Module, real: Tensor) -> None:
+        memory.value.lerp_(D(real).mean().float().tanh(), 0.5)
+
+    def head(self, head: nn.Module, fake: Tensor) -> Iterator[Update]:
+        yield Update("head", head(fake.flatten(1)).float().square().mean())
+
+
+class Misnaming(Bringing):
+    """Builds something else than it states."""
+
+    api = 1
+    brings: ClassVar[tuple[str, ...]] = ("balance", "heads")
+
+
+class Overlapping(Bringing):
+    """Calls what it brings as the model calls a network that the loss leaves alone."""
+
+    api = 1
+    networks: ClassVar[tuple[str, ...]] = ("energy",)
+    brings: ClassVar[tuple[str, ...]] = ("generator",)
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {"generator": Balance()}
+
+
+class Undecided(Bringing):
+    """Draws what nobody has seeded for what it brings."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        built = super().build(images)
+        with torch.no_grad():
+            built["head"].get_parameter("bias").fill_(int.from_bytes(os.urandom(4), "big") / 2**32)
+        return built
+
+
+class Drawing(Bringing):
+    """Draws from numpy's global state for what it brings, and throws it away."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        np.random.rand()
+        return super().build(images)
+
+
+class Sowing(Bringing):
+    """Seeds torch for what it brings."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        torch.manual_seed(0)
+        return super().build(images)
+
+
+class Replacing(Bringing):
+    """Puts a new tensor into the place of a buffer."""
+
+    api = 1
+
+    @torch.no_grad()
+    def remember(self, memory: Any, D: nn.Module, real: Tensor) -> None:
+        memory.value = memory.value + 0.1
+
+
+class Widening(Bringing):
+    """Gives a buffer another shape in place."""
+
+    api = 1
+
+    @torch.no_grad()
+    def remember(self, memory: Any, D: nn.Module, real: Tensor) -> None:
+        memory.value.resize_(2).zero_()
+
+    def balance(self, memory: Any) -> Tensor:
+        return torch.zeros(())
+
+
+class Late(Bringing):
+    """Registers a buffer when it first needs it."""
+
+    api = 1
+
+    @torch.no_grad()
+    def remember(self, memory: Any, D: nn.Module, real: Tensor) -> None:
+        memory.register_buffer("late", torch.zeros(()))
+
+
+class Unsaved(Bringing):
+    """Changes a buffer that no checkpoint has."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        built = super().build(images)
+        built["balance"].register_buffer("value", torch.zeros(()), persistent=False)
+        return built
+
+
+class Attributed(Bringing):
+    """Counts in a plain attribute of what it brings."""
+
+    api = 1
+
+    @torch.no_grad()
+    def remember(self, memory: Any, D: nn.Module, real: Tensor) -> None:
+        memory.calls = getattr(memory, "calls", 0) + 1
+
+
+class Listing(Bringing):
+    """Keeps a list in what it brings."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        built: dict[str, Any] = super().build(images)
+        built["head"].history = []
+        return built
+
+    def head(self, head: Any, fake: Tensor) -> Iterator[Update]:
+        head.history.append(float(fake.mean()))
+        yield from super().head(head, fake)
+
+
+class Dividing(Bringing):
+    """Divides what it remembers by 0."""
+
+    api = 1
+
+    @torch.no_grad()
+    def remember(self, memory: Any, D: nn.Module, real: Tensor) -> None:
+        memory.value.div_(0.0)
+
+
+class Idle(Bringing):
+    """Brings a weight that nothing uses."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        built = super().build(images)
+        built["head"].register_parameter("spare", nn.Parameter(torch.zeros(2)))
+        return built
+
+
+class Neglecting(Bringing):
+    """Never updates its head."""
+
+    api = 1
+
+    def head(self, head: nn.Module, fake: Tensor) -> Iterator[Update]:
+        yield from ()
+
+
+class Recalling(Bringing):
+    """Moves what it remembers by how often it was called, which it remembers itself."""
+
+    api = 1
+    _calls: int = 0
+
+    @torch.no_grad()
+    def remember(self, memory: Any, D: nn.Module, real: Tensor) -> None:
+        self._calls += 1
+        memory.value.fill_(1.0 / self._calls)
+
+
 BREAKS = [
+    Break("brings", Misnaming, "states brings = ('balance', 'heads'), but built ('balance', 'head')"),
+    Break(
+        "brings",
+        Overlapping,
+        "it brings generator, as the model does that it is tried on: choose other names",
+        {"model": Energy()},
+    ),
+    Break("brings", Undecided, "head.bias differs between two builds after the same seed"),
+    Break("brings", Drawing, "build() draws from or seeds numpy.random: draw from torch's default generator"),
+    Break("brings", Sowing, "build() draws from or seeds the seed of torch"),
+    Break("state", Replacing, "another tensor takes the place of balance.value, or another shape, type or device"),
+    Break("state", Widening, "another tensor takes the place of balance.value, or another shape, type or device"),
+    Break("state", Late, "another tensor takes the place of balance.late"),
+    Break("state", Unsaved, "balance.value changes, and no checkpoint has it: register it without persistent=False"),
+    Break("state", Attributed, "balance.calls is a plain attribute that changes, which no checkpoint has: make it"),
+    Break("state", Listing, "head.history is a plain attribute that changes"),
+    Break("state", Dividing, "balance.value becomes NaN or infinite"),
+    Break("updates", Neglecting, "it never updates head: yield an Update for it"),
+    Break("gradients", Idle, "head.spare never get a gradient: use them, remove them, or make them buffers"),
+    Break("resume", Recalling, "a run that was put down and taken up again ends with another networks/"),
     Break("modes", Leaking, "it changes torch's grad mode from True to False and then yields: close torch.no_grad()"),
     Break("modes", Doubling, "it changes torch's dtype mode from torch.float32 to torch.float64"),
     Break("updates", Lopsided, "it never updates generator: yield an Update for it, or take it out of `networks`"),
@@ -299,6 +525,8 @@ def test_a_loss_that_cannot_be_captured_works_and_is_told_so() -> None:
 
 def test_a_good_loss_passes_every_check() -> None:
     assert failures(Good) == {}
+    assert failures(Bringing) == {}
+    assert suite(Bringing).outcome("capture").verdict == "passed"
     assert abs(mean_found(Good()) - MEAN) < 0.2 * abs(MEAN - START)
 
 
@@ -316,10 +544,10 @@ class ForEnergy(Loss):
 
 def test_a_loss_for_networks_of_its_own_is_tried_on_the_model_that_it_is_given() -> None:
     found = failures(ForEnergy)
-    assert list(found) == ["modes"]
-    assert "it needs energy, and the model that it is tried on has generator, discriminator" in found["modes"]
+    assert list(found) == ["brings"]
+    assert "it needs energy, and the model that it is tried on has generator, discriminator" in found["brings"]
     checks = suite(ForEnergy, model=Energy())
-    passing = ("modes", "updates", "autocast", "random", "resume", "capture")
+    passing = ("brings", "modes", "state", "updates", "gradients", "autocast", "random", "resume", "capture")
     assert {checks.outcome(name).verdict for name in passing} == {"passed"}
     assert checks.outcome("optimum").advice.startswith(
         "not checked: an optimum is known for discriminator and generator"

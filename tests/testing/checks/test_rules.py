@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from breaking import Break, assert_breaks_only_its_check, failures, named, suite
 from pydantic import ConfigDict, PositiveInt, field_validator, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlab import Augmentation
 from ganlab.testing.checks import rules
@@ -29,7 +30,7 @@ class Good(Augmentation):
     path: Path = Path("a/b")
     """Where something lies."""
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
         return images * 1.0
 
 
