@@ -15,7 +15,7 @@ from ganlab import interfaces
 from ganlab.errors import GanlabError, PluginError
 from ganlab.events import Events
 from ganlab.hardware.memory import ran_out
-from ganlab.interfaces import API, Component, Model, Observer
+from ganlab.interfaces import API, Augmentation, Component, Loss, Model, Observer
 from ganlab.messages import told, with_article
 from ganlab.registry.entry_points import Provider, strict
 from ganlab.registry.kinds import KINDS, Kind
@@ -149,6 +149,7 @@ def checked(provider: Provider, cls: object) -> type[Component]:
         raise PluginError(f"{who} does not define {missing}")
     if "name" in cls.model_fields:
         raise PluginError(f'{who} has an option "name"; that key names the component itself, call the option otherwise')
+    check_names(cls, who)
     if issubclass(cls, Model) and "generator" not in cls.networks:
         raise PluginError(f'{who} must have "generator" among its networks: that is what is shipped')
     if not cls.__pydantic_complete__:
@@ -156,6 +157,28 @@ def checked(provider: Provider, cls: object) -> type[Component]:
     if issubclass(cls, Observer):
         check_hooks(cls, who)
     return cls
+
+
+def check_names(cls: type[Component], who: str) -> None:
+    """Raise `PluginError` where a class states names of networks that no checkpoint or recipe could hold."""
+    stated = {
+        "networks": cls.networks if issubclass(cls, Model | Loss) else (),
+        "brings": cls.brings if issubclass(cls, Loss | Augmentation) else (),
+    }
+    for attribute, names in stated.items():
+        # A text is a sequence of letters, too: ("a") is no tuple.
+        if not isinstance(names, tuple) or not all(isinstance(name, str) and name.isidentifier() for name in names):
+            raise PluginError(
+                f'{who} states {attribute} = {names!r}; it must be a tuple of names of letters, digits and "_", such '
+                f'as {attribute} = ("critic",)'
+            )
+        if len(set(names)) < len(names):
+            raise PluginError(f"{who} states {attribute} = {names!r}, in which a name stands twice")
+    if both := [name for name in stated["brings"] if name in stated["networks"]]:
+        raise PluginError(
+            f"{who} states {', '.join(both)} among its networks, which are the model's, and in what it brings along: "
+            "take it out of `networks`"
+        )
 
 
 def check_hooks(cls: type[Observer], who: str) -> None:

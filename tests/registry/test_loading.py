@@ -192,11 +192,54 @@ def test_what_is_no_fault_of_the_component_comes_through(error: BaseException) -
             MODEL.replace("api = 1", "api = 1\n        networks = ('net',)"),
             'must have "generator" among its networks: that is what is shipped',
         ),
+        (
+            MODEL.replace("api = 1", "api = 1\n        networks = ('generator')"),
+            "states networks = 'generator'; it must be a tuple of names of letters, digits and \"_\", such as "
+            'networks = ("critic",)',
+        ),
+        (
+            MODEL.replace("api = 1", "api = 1\n        networks = ('generator', 'a/b')"),
+            "states networks = ('generator', 'a/b'); it must be a tuple of names of letters, digits and \"_\", such as "
+            'networks = ("critic",)',
+        ),
+        (
+            MODEL.replace("api = 1", "api = 1\n        networks = ('generator', 'generator')"),
+            "states networks = ('generator', 'generator'), in which a name stands twice",
+        ),
     ],
 )
 def test_a_class_that_breaks_a_rule_is_refused(site: Path, code: str, reason: str) -> None:
     put(site, "broken", "[ganlab.models]\ntoy = broken:Toy\n", dedent(code))
     assert refusal(only("broken"), "model", "toy") == f'model "toy" (broken 1.0) {reason}'
+
+
+@pytest.mark.parametrize(
+    ("brings", "reason"),
+    [
+        (
+            "('k')",
+            "states brings = 'k'; it must be a tuple of names of letters, digits and \"_\", such as "
+            'brings = ("critic",)',
+        ),
+        ("('k', 'k')", "states brings = ('k', 'k'), in which a name stands twice"),
+        (
+            "('k', 'generator')",
+            "states generator among its networks, which are the model's, and in what it brings along: take it out of "
+            "`networks`",
+        ),
+    ],
+)
+def test_what_a_loss_brings_has_names_of_its_own(site: Path, brings: str, reason: str) -> None:
+    code = f"""
+        from ganlab.interfaces import Loss
+        class Toy(Loss):
+            api = 1
+            brings = {brings}
+            def updates(self, networks, batches, iteration):
+                yield
+    """
+    put(site, "broken", "[ganlab.losses]\ntoy = broken:Toy\n", dedent(code))
+    assert refusal(only("broken"), "loss", "toy") == f'loss "toy" (broken 1.0) {reason}'
 
 
 @pytest.mark.parametrize(
