@@ -67,7 +67,7 @@ def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -
         f" in {images.classes} classes" if images.classes else ""
     )
     for name, count in parameters.items():
-        yield f"network     {name}: {count:,} parameters" + _remembered(recipe, name, state)
+        yield _network(recipe, name, count, state)
     yield f"device      {prepared.device}, {prepared.precision}"
     yield f"epoch       {per_epoch:,} batch{'es' if per_epoch > 1 else ''} of {recipe.train.batch_size}"
     yield f"training    {ahead}"
@@ -80,12 +80,15 @@ def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -
     notes += _large(recipe, images, total)
 
 
-def _remembered(recipe: Recipe, name: str, state: State) -> str:
-    """Return what is to be said of a module that the model does not have: who brings it, and how much it remembers."""
+def _network(recipe: Recipe, name: str, parameters: int, state: State) -> str:
+    """Return the line of a network, or of what the loss or the augmentation brings along."""
+    trained = f"{parameters:,} parameters"
     if name not in recipe.brought:
-        return ""
+        return f"network     {name}: {trained}"
     numbers = sum(buffer.numel() for buffer in state.networks[name].buffers())
-    return f", {numbers:,} numbers remembered, of the {recipe.brought[name]}"
+    remembered = f"{numbers:,} number{'' if numbers == 1 else 's'} remembered"
+    both = [trained] * bool(parameters) + [remembered] * bool(numbers or not parameters)
+    return f"{'network' if parameters else 'state':<12}{name}: {' and '.join(both)}, of the {recipe.brought[name]}"
 
 
 def _rehearsal(recipe: Recipe, state: State, images: ImageSpec, notes: list[str]) -> Rehearsal | None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.distributed.ranks import Ranks
-from ganlab.errors import NonFiniteError, PluginError
+from ganlab.errors import NonFiniteError, PluginError, RecipeError
 from ganlab.hardware.device import exact
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.registry.lookup import registry
@@ -126,6 +126,7 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
         network.to(device).to(memory_format=torch.channels_last)
         network.train()
     brought.settle()
+    _refuse_idle_options(recipe, networks)
     optimizers = {
         name: Adam([parameter for _, parameter in _trainable(network)], recipe.optimizer[name], device)
         for name, network in networks.items()
@@ -133,6 +134,15 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
     }
     average = MovingAverage(networks["generator"], recipe.moving_average) if recipe.moving_average.enabled else None
     return State(networks, optimizers, average, brought.seen_by_loss(networks), brought=brought)
+
+
+def _refuse_idle_options(recipe: Recipe, networks: Mapping[str, nn.Module]) -> None:
+    """Raise `RecipeError` for optimizer options of a network that has nothing to train."""
+    for name, options in recipe.table.get("optimizer", {}).items():
+        if isinstance(options, dict) and name in networks and not _trainable(networks[name]):
+            raise RecipeError(
+                [f"optimizer.{name}: {name} has no weights to train, so no optimizer moves it; leave the table out"]
+            )
 
 
 def build_networks(model: Model, images: ImageSpec) -> dict[str, nn.Module]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from toys import tiny
 
 import ganlab
-from ganlab import Augmentation, ImageSpec, Loss, PluginError, Update
+from ganlab import Augmentation, ImageSpec, Loss, PluginError, RecipeError, Update
 from ganlab.data.packing import pack
 from ganlab.errors import NonFiniteError
 from ganlab.interfaces import Batch, Iteration
@@ -241,11 +241,11 @@ def test_a_rollback_puts_it_back() -> None:
 
 def test_it_is_told_in_a_dry_run_and_only_networks_are_named_in_the_log() -> None:
     told = preview(parse_recipe(tiny(train={"iterations": 1}, **BOTH)))
-    lines = [line for line in told.splitlines() if line.startswith("network ")]
+    lines = [line for line in told.splitlines() if line.startswith(("network ", "state "))]
     assert lines[2:] == [
-        "network     equilibrium: 0 parameters, 2 numbers remembered, of the loss",
-        "network     head: 130 parameters, 0 numbers remembered, of the loss",
-        "network     strength: 0 parameters, 2 numbers remembered, of the augmentation",
+        "state       equilibrium: 2 numbers remembered, of the loss",
+        "network     head: 130 parameters, of the loss",
+        "state       strength: 2 numbers remembered, of the augmentation",
     ]
     run = ganlab.train(tiny(train={"iterations": 1}, **BOTH), out="logged")
     (line,) = [line for line in (run.directory / "log.txt").read_text().splitlines() if "parameters: " in line]
@@ -288,6 +288,16 @@ def test_what_build_returns_is_what_the_class_states(
     with pytest.raises(PluginError) as caught:
         build_brought(Bringing(), IMAGES)
     assert sentence in str(caught.value)
+
+
+def test_options_for_what_is_not_trained_are_refused_by_a_run_and_a_dry_run() -> None:
+    idle = tiny(optimizer={"strength": {"lr": 0.1}}, **BOTH)
+    for refusing in (lambda: ganlab.train(idle, out="idle"), lambda: preview(parse_recipe(idle))):
+        with pytest.raises(RecipeError) as caught:
+            refusing()
+        assert caught.value.problems == [
+            "optimizer.strength: strength has no weights to train, so no optimizer moves it; leave the table out"
+        ]
 
 
 class Replacing(Balanced):

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from ganlab.errors import NonFiniteError
 from ganlab.interfaces import Augmentation, ImageSpec, Loss
 from ganlab.registry.lookup import registry
-from ganlab.testing.checks.brought import Memory, built_as_stated
+from ganlab.testing.checks.adaptation import (
+    adapts_nothing_else,
+    builds_what_it_states,
+    real_pictures,
+    remembers_in_place,
+    tried_on,
+)
 from ganlab.testing.shapes import shown
-from ganlab.testing.subject import Check, ContractError, Subject, described
+from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import SEED, modes, moved, random_states
-from ganlab.testing.toys import Tiny, waves
+from ganlab.testing.toys import Tiny
 from ganlab.testing.trial import Trial, resumes_exactly
 from ganlab.training.brought import build_brought
 from ganlab.training.cuda_graphs import PROBES
 from ganlab.training.operators import Operators, Work, difference
 
-USUAL = (ImageSpec(1, 28, 28), ImageSpec(3, 32, 32), ImageSpec(3, 48, 64))
 BATCHES = (1, 7)
 ITERATIONS = 3
 """How many are trained to see whether a run can be resumed after each."""
@@ -28,9 +31,9 @@ ITERATIONS = 3
 
 def keeps_the_shape(subject: Subject[Augmentation]) -> None:
     """Augment grey and coloured pictures, square and not, one and several."""
-    for images in _shapes(subject):
+    for images in tried_on(subject):
         for count in BATCHES:
-            made = _augmented(subject, _real(images, count))
+            made = _augmented(subject, real_pictures(images, count))
             if (shape := tuple(made.shape)) != (count, *images[:3]):
                 raise ContractError(
                     f"of pictures {(count, *images[:3])} it makes {shape}: give back the shape that came in, for any "
@@ -40,10 +43,10 @@ def keeps_the_shape(subject: Subject[Augmentation]) -> None:
 
 def keeps_the_type(subject: Subject[Augmentation]) -> None:
     """Augment float32, as data is, and bfloat16, as generators make on CUDA."""
-    for images in _shapes(subject):
+    for images in tried_on(subject):
         for dtype in (torch.float32, torch.bfloat16):
             try:
-                made = _augmented(subject, _real(images, 7).to(dtype))
+                made = _augmented(subject, real_pictures(images, 7).to(dtype))
             except RuntimeError as error:
                 raise ContractError(
                     f"it cannot compute with {dtype}: {' '.join(str(error).split())[:200]}; make what it draws with "
@@ -55,9 +58,9 @@ def keeps_the_type(subject: Subject[Augmentation]) -> None:
 
 def stays_finite(subject: Subject[Augmentation]) -> None:
     """Augment with several seeds, and flat pictures too: all black, grey and white."""
-    for images in _shapes(subject):
+    for images in tried_on(subject):
         flat = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1).expand(-1, *images[:3])
-        pictures = torch.cat([_real(images, 7), flat])
+        pictures = torch.cat([real_pictures(images, 7), flat])
         for seed in range(5):
             torch.default_generator.manual_seed(seed)
             if not torch.isfinite(_augmented(subject, pictures)).all():
@@ -69,11 +72,11 @@ def stays_finite(subject: Subject[Augmentation]) -> None:
 
 def lets_gradients_flow(subject: Subject[Augmentation]) -> None:
     """Differentiate what comes out by what came in; over several seeds, since an augmentation may cut all away."""
-    for images in _shapes(subject):
+    for images in tried_on(subject):
         total = torch.zeros(images[:3])
         for seed in range(5):
             torch.default_generator.manual_seed(seed)
-            pictures = _real(images, 7).requires_grad_()
+            pictures = real_pictures(images, 7).requires_grad_()
             made = _augmented(subject, pictures)
             if not made.requires_grad:
                 raise ContractError(
@@ -90,11 +93,11 @@ def lets_gradients_flow(subject: Subject[Augmentation]) -> None:
 
 def follows_the_seed(subject: Subject[Augmentation]) -> None:
     """Augment twice after the same seed, with the same component and with a new one, from the same state."""
-    for images in _shapes(subject):
+    for images in tried_on(subject):
         component, made = subject.make(), []
         for augmentation in (component, component, subject.make()):
             torch.default_generator.manual_seed(SEED)
-            made.append(_augmented(subject, _real(images, 7), augmentation))
+            made.append(_augmented(subject, real_pictures(images, 7), augmentation))
         if not all(torch.equal(made[0], other) for other in made[1:]):
             raise ContractError(
                 "the same pictures come out differently after the same seed: draw from torch's default generator "
@@ -105,8 +108,8 @@ def follows_the_seed(subject: Subject[Augmentation]) -> None:
 def leaves_surroundings(subject: Subject[Augmentation]) -> None:
     """Augment, and see which random states and modes have changed."""
     before_states, before_modes = random_states(), modes()
-    for images in _shapes(subject):
-        _augmented(subject, _real(images, 7))
+    for images in tried_on(subject):
+        _augmented(subject, real_pictures(images, 7))
     states = moved(before_states, torch_may_draw=True)
     if states:
         raise ContractError(
@@ -116,61 +119,6 @@ def leaves_surroundings(subject: Subject[Augmentation]) -> None:
     for name, value in modes()._asdict().items():
         if value != (before := before_modes._asdict()[name]):
             raise ContractError(f"it leaves torch in other modes: {name} is {value} instead of {before}")
-
-
-def builds_what_it_states(subject: Subject[Augmentation]) -> str | None:
-    """Build what it brings along, twice, for each shape of pictures."""
-    component = subject.make()
-    for images in _shapes(subject):
-        built_as_stated(component, Tiny(), images)
-    trained = [
-        f"{name}.{key}"
-        for name, module in build_brought(component, _shapes(subject)[0]).items()
-        for key, weight in module.named_parameters()
-        if weight.requires_grad
-    ]
-    if trained:
-        return f"only a loss that knows of {trained[0]} can train it; if none is to, make it a buffer"
-    return None
-
-
-def remembers_in_place(subject: Subject[Augmentation]) -> None:
-    """Augment and adapt by turns, and look at what it brings along."""
-    component, images = subject.make(), _shapes(subject)[0]
-    state = build_brought(component, images)
-    memory = Memory(state)
-    for stats in _reported(subject):
-        component.augment(_real(images, 7), state)
-        with torch.no_grad():
-            component.adapt(state, stats)
-        memory.hold()
-
-
-def adapts_nothing_else(subject: Subject[Augmentation]) -> None:
-    """Adapt to what the updates of an iteration report, and to what reports nothing; see what else has changed."""
-    component, images = subject.make(), _shapes(subject)[0]
-    state = build_brought(component, images)
-    for stats in (*_reported(subject), {}):
-        before = {name: value.clone() for name, value in stats.items()}
-        before_states = random_states()
-        try:
-            with torch.no_grad():
-                before_modes = modes()
-                component.adapt(state, stats)
-                after_modes = modes()
-        # A stranger's code.
-        except Exception as error:
-            names = ", ".join(stats) or "nothing"
-            raise ContractError(
-                f"adapt() raises {described(error, subject.cls)} over an update that reports {names}: it is called "
-                "after every update, whatever that reports; ask whether what it follows is among its `stats`"
-            ) from error
-        if list(stats) != list(before) or not all(torch.equal(stats[name], value) for name, value in before.items()):
-            raise ContractError("adapt() changes the update's `stats`, which are logged: write into `state` alone")
-        if states := moved(before_states, torch_may_draw=True):
-            raise ContractError(f"adapt() draws from or seeds {' and '.join(states)}")
-        if after_modes != before_modes:
-            raise ContractError("adapt() leaves torch in other modes: close torch.enable_grad() and the like")
 
 
 def resumes(subject: Subject[Augmentation]) -> None:
@@ -234,23 +182,4 @@ def _augmented(subject: Subject[Augmentation], images: Tensor, component: Augmen
 
 def _trial(subject: Subject[Augmentation], iterations: int) -> Trial:
     loss: Loss = registry.get("loss", "bce")()
-    return Trial(Tiny(), loss, _shapes(subject)[0], iterations, augmentation=subject.make())
-
-
-def _reported(subject: Subject[Augmentation]) -> list[dict[str, Tensor]]:
-    """Return what each update of an iteration without the augmentation reports."""
-    trial = Trial(Tiny(), registry.get("loss", "bce")(), _shapes(subject)[0], 1)
-    found: list[dict[str, Tensor]] = []
-    trial.iterate(
-        trial.begin(), 0, lambda update, _: found.append({name: value.detach() for name, value in update.stats.items()})
-    )
-    return found
-
-
-def _shapes(subject: Subject[Augmentation]) -> Sequence[ImageSpec]:
-    return subject.images or USUAL
-
-
-def _real(images: ImageSpec, count: int) -> Tensor:
-    """Return pictures of the toy data as a loss gets them."""
-    return torch.from_numpy(waves(images, count).images).float() / 127.5 - 1.0
+    return Trial(Tiny(), loss, tried_on(subject)[0], iterations, augmentation=subject.make())

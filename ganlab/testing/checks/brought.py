@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +73,21 @@ class Memory:
                     f"{name} is a plain attribute that changes, which no checkpoint has: make it a buffer, "
                     "register_buffer(name, torch.zeros(())), and write into that in place"
                 )
+
+
+def idle_weights(modules: Mapping[str, nn.Module], train: Callable[[], object]) -> list[str]:
+    """Return the names of the modules' trainable weights that get no gradient while `train` runs."""
+    weights = {
+        f"{name}.{key}": weight
+        for name, module in modules.items()
+        for key, weight in module.named_parameters()
+        if weight.requires_grad
+    }
+    used: set[int] = set()
+    for weight in weights.values():
+        weight.register_post_accumulate_grad_hook(lambda used_one: used.add(id(used_one)))  # type: ignore[no-untyped-call]
+    train()
+    return [name for name, weight in weights.items() if id(weight) not in used]
 
 
 def _tensors(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from ganlab.errors import GanlabError
 from ganlab.hardware.device import Autocast
 from ganlab.interfaces import ImageSpec, Loss, Model, Update
-from ganlab.testing.checks.brought import Memory, built_as_stated
+from ganlab.testing.checks.brought import Memory, built_as_stated, idle_weights
 from ganlab.testing.optimum import MEAN, START, mean_found
 from ganlab.testing.shapes import shapes
 from ganlab.testing.subject import Check, ContractError, Subject
@@ -125,19 +125,12 @@ def uses_every_weight(subject: Subject[Loss]) -> None:
     """Watch which weights of what it brings along get a gradient."""
     trial = _trial(subject)
     trainer = trial.begin()
-    modules = trainer.state.brought.modules
-    weights = {
-        f"{name}.{key}": weight
-        for name, module in modules.items()
-        for key, weight in module.named_parameters()
-        if weight.requires_grad
-    }
-    used: set[int] = set()
-    for weight in weights.values():
-        weight.register_post_accumulate_grad_hook(lambda weight: used.add(id(weight)))  # type: ignore[no-untyped-call]  # so in torch
-    for index in range(trial.iterations):
-        trial.iterate(trainer, index)
-    if idle := [name for name in weights if id(weights[name]) not in used]:
+
+    def train() -> None:
+        for index in range(trial.iterations):
+            trial.iterate(trainer, index)
+
+    if idle := idle_weights(trainer.state.brought.modules, train):
         raise ContractError(
             f"{', '.join(idle[:5])}{' and others' if len(idle) > 5 else ''} never get a gradient: use them, remove "
             "them, or make them buffers if they are not to be trained"
