@@ -30,10 +30,12 @@ class Brought:
             if isinstance(component, Augmentation):
                 self._augmentation, self._augmented_by = component, built
         self._held: dict[str, Tensor] = {}
+        self._trained: frozenset[str] = frozenset()
 
     def settle(self) -> None:
-        """Remember which tensors hold the state, now that they lie where they stay."""
-        self._held = self._tensors()
+        """Remember which tensors hold the state, now that they lie where they stay: what no optimizer moves."""
+        self._trained = frozenset(name for name, value in self._tensors().items() if value.requires_grad)
+        self._held = self._state()
 
     def seen_by_loss(self, networks: Mapping[str, nn.Module]) -> Mapping[str, nn.Module]:
         """Return all networks as the loss calls them: the discriminator behind the recipe's augmentation."""
@@ -53,23 +55,32 @@ class Brought:
 
         A new tensor in a buffer's place is one that a captured iteration never reads and a checkpoint may not fit.
         """
-        now = self._tensors()
+        now = self._state()
         for name in {**self._held, **now}:
             if now.get(name) is not self._held.get(name):
                 raise PluginError(
-                    f"{registry.title(self._owners[name.partition('.')[0]])} puts another tensor into the place of "
-                    f"{name}, which it brings along: register it in build(), and write into it in place, as with "
-                    "copy_(), add_() or lerp_() under torch.no_grad()"
+                    f"{self._owner(name)} puts another tensor into the place of {name}, which it brings along: "
+                    "register it in build(), and write into it in place, as with copy_(), add_() or lerp_() under "
+                    "torch.no_grad()"
+                )
+            if now[name].requires_grad:
+                raise PluginError(
+                    f"{self._owner(name)} writes into {name}, which it brings along, what has a graph: write into it "
+                    "under torch.no_grad()"
                 )
         ranks.agree(list(now.values()))
 
+    def _state(self) -> dict[str, Tensor]:
+        return {name: value for name, value in self._tensors().items() if name not in self._trained}
+
     def _tensors(self) -> dict[str, Tensor]:
-        """Return what no optimizer moves: buffers, and parameters that are not trained."""
         found: dict[str, Tensor] = {}
         for name, module in self.modules.items():
-            found |= {f"{name}.{key}": value for key, value in module.named_parameters() if not value.requires_grad}
-            found |= {f"{name}.{key}": buffer for key, buffer in module.named_buffers()}
+            found |= {f"{name}.{key}": value for key, value in (*module.named_parameters(), *module.named_buffers())}
         return found
+
+    def _owner(self, name: str) -> str:
+        return registry.title(self._owners[name.partition(".")[0]])
 
 
 def bring(recipe: Recipe, images: ImageSpec) -> Brought:

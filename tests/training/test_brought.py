@@ -118,6 +118,33 @@ def test_its_convolutions_lie_in_memory_as_the_model_s_do() -> None:
     assert head.weight.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_a_frozen_network_is_saved_and_has_no_optimizer() -> None:
+    class Judged(Balanced):
+        """Brings a critic that only the loss itself moves."""
+
+        api = 1
+        brings: ClassVar[tuple[str, ...]] = (*Balanced.brings, "critic")
+
+        def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+            return {**super().build(images), "critic": nn.Linear(2, 1).requires_grad_(False)}
+
+        def updates(
+            self, networks: Mapping[str, Any], batches: Iterator[Batch], iteration: Iteration
+        ) -> Iterator[Update]:
+            yield from super().updates(networks, batches, iteration)
+            with torch.no_grad():
+                networks["critic"].weight.lerp_(networks["head"].weight[:1, :2], 0.5)
+
+    with isolated({"judged": Judged}):
+        one = trainer(loss={"name": "judged"})
+    before = one.state.networks["critic"].get_parameter("weight").clone()
+    trained(one, 1)
+    tensors = dict(one.state.tensors())
+    assert list(one.state.optimizers) == ["generator", "discriminator", "head"]
+    assert not torch.equal(tensors["networks/critic/weight"], before)
+    assert [name for name in tensors if "/critic/" in name] == ["networks/critic/weight", "networks/critic/bias"]
+
+
 def test_what_is_not_finite_in_it_is_named() -> None:
     one = trainer(**BOTH)
     one.state.networks["equilibrium"].get_buffer("k").fill_(float("inf"))
@@ -319,6 +346,16 @@ class Growing(Strengthened):
         state["strength"].register_buffer("late", torch.zeros(()))
 
 
+class Tracking(Balanced):
+    """Writes what has a graph into a buffer, so that the graph grows from iteration to iteration."""
+
+    api = 1
+
+    def updates(self, networks: Mapping[str, Any], batches: Iterator[Batch], iteration: Iteration) -> Iterator[Update]:
+        yield from super().updates(networks, batches, iteration)
+        networks["equilibrium"].k.add_(networks["head"].weight.sum())
+
+
 class Moving(Balanced):
     """Names what it only remembers in an update."""
 
@@ -339,6 +376,10 @@ class Moving(Balanced):
             "torch.no_grad()",
         ),
         (Growing, 'augmentation "broken" (this process) puts another tensor into the place of strength.late'),
+        (
+            Tracking,
+            "writes into equilibrium.k, which it brings along, what has a graph: write into it under torch.no_grad()",
+        ),
         (Moving, "updates ['equilibrium'], which has no weights that can be trained"),
     ],
 )

@@ -50,6 +50,7 @@ class Memory:
         self._modules = modules
         self._tensors = _tensors(modules)
         self._forms = {name: _form(tensor) for name, tensor in self._tensors.items()}
+        self._trained = {name for name, tensor in self._tensors.items() if tensor.requires_grad}
         self._values = {name: tensor.detach().clone() for name, tensor in self._tensors.items()}
         self._attributes = _attributes(modules)
 
@@ -62,6 +63,8 @@ class Memory:
                     f"another tensor takes the place of {name}, or another shape, type or device: register it in "
                     "build(), and write into it in place, as with copy_(), add_() or lerp_() under torch.no_grad()"
                 )
+            if now[name].requires_grad and name not in self._trained:
+                raise ContractError(f"what is written into {name} has a graph: write into it under torch.no_grad()")
             if name not in saved and not torch.equal(now[name], self._values[name]):
                 raise ContractError(f"{name} changes, and no checkpoint has it: register it without persistent=False")
             if now[name].is_floating_point() and not torch.isfinite(now[name]).all():

@@ -361,6 +361,15 @@ class Widening(Bringing):
         return torch.zeros(())
 
 
+class Tracking(Bringing):
+    """Writes what has a graph into a buffer."""
+
+    api = 1
+
+    def remember(self, memory: Any, D: nn.Module, real: Tensor) -> None:
+        memory.value.lerp_(D(real).mean().float().tanh(), 0.5)
+
+
 class Late(Bringing):
     """Registers a buffer when it first needs it."""
 
@@ -462,6 +471,7 @@ BREAKS = [
     Break("brings", Sowing, "build() draws from or seeds the seed of torch"),
     Break("state", Replacing, "another tensor takes the place of balance.value, or another shape, type or device"),
     Break("state", Widening, "another tensor takes the place of balance.value, or another shape, type or device"),
+    Break("state", Tracking, "what is written into balance.value has a graph: write into it under torch.no_grad()"),
     Break("state", Late, "another tensor takes the place of balance.late"),
     Break("state", Unsaved, "balance.value changes, and no checkpoint has it: register it without persistent=False"),
     Break("state", Attributed, "balance.calls is a plain attribute that changes, which no checkpoint has: make it"),
