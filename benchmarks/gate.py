@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ganlab.events import Tick
 from ganlab.interfaces import Batch
-from ganlab.training.optimizer import Adam
+from ganlab.training.optimizer import Optimized
 from ganlab.training.trainer import Trainer
 
 NARROW = 8
@@ -118,7 +118,7 @@ def difference(a: Step, b: Step) -> Difference:
 
 
 def vectors(
-    networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Adam | Adam]
+    networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Adam | Optimized]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return each network's mean gradient and its weights, as one vector each."""
     gradients, weights = [], []

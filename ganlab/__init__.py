@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Loss as Loss
     from ganlab.interfaces import Model as Model
     from ganlab.interfaces import Observer as Observer
+    from ganlab.interfaces import Optimizer as Optimizer
     from ganlab.interfaces import Source as Source
     from ganlab.interfaces import Update as Update
     from ganlab.recipe.recipe import Recipe as Recipe
@@ -67,6 +68,7 @@ _HOMES = {
             "Loss",
             "Model",
             "Observer",
+            "Optimizer",
             "Source",
             "Update",
         ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -240,6 +240,33 @@ class Augmentation(Component):
 
         `stats` are the update's own, scalars on the device without a graph; which there are depends on the loss and
         on the network. Gradients are off. Several ranks report each of its own pictures.
+        """
+
+
+class Optimizer(Component):
+    """How parameters follow their gradients. It remembers nothing itself: what lasts is the state of each parameter."""
+
+    lr: PositiveFloat = 2e-4
+    """Learning rate."""
+    decay_from: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+    """From this fraction of the training on, the learning rate falls linearly, to 0 at the end. Unset: it stays."""
+
+    @abstractmethod
+    def state(self, parameter: Tensor) -> dict[str, Tensor]:
+        """Return what is to be remembered of a parameter from step to step, as it is before the first: `{}` if nothing.
+
+        A checkpoint holds these tensors under their names. What has the parameter's shape is laid out as it is:
+        `torch.zeros_like(parameter)`.
+        """
+
+    @abstractmethod
+    def step(
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: Sequence[Mapping[str, Tensor]]
+    ) -> None:
+        """Move `parameters` and their `states` in place; each has its gradient, and no graph is recorded.
+
+        Here `self.lr` is a scalar tensor on the parameters' device. It is computed with and never read: on CUDA the
+        step is captured in a graph.
         """
 
 

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, field_validator, model_validator
 
-from ganlab.interfaces import Augmentation, Dataset, ImageSpec, Loss, Model, Observer, Options, Source
+from ganlab.interfaces import Augmentation, Dataset, ImageSpec, Loss, Model, Observer, Optimizer, Options, Source
 from ganlab.recipe.recipe import STANDARD_OBSERVERS
 from ganlab.registry import Registry
+from ganlab.standard.optimizers.adam import Adam
 
 SMALLEST = '[dataset]\nname = "folder"\nroot = "x"\n'
 
@@ -125,6 +126,19 @@ class Mirror(Augmentation):
         return images
 
 
+class Steep(Optimizer):
+    """An optimizer with an option that must be written."""
+
+    api = 1
+    momentum: float
+    """How much goes on."""
+
+    def state(self, parameter: Any) -> dict[str, Any]:
+        return {}
+
+    def step(self, parameters: Any, gradients: Any, states: Any) -> None: ...
+
+
 class Watcher(Observer):
     """An observer with an option."""
 
@@ -143,6 +157,8 @@ def registry_of_all() -> Registry:
     registry.add("loss", "bce", Cross)
     registry.add("loss", "matching", Matching)
     registry.add("augmentation", "mirror", Mirror)
+    registry.add("optimizer", "adam", Adam)
+    registry.add("optimizer", "steep", Steep)
     for name in (*STANDARD_OBSERVERS, "board"):
         registry.add("observer", name, Watcher)
     return registry

@@ -27,6 +27,7 @@ from ganlab.standard.observers.metrics import Metrics
 from ganlab.standard.observers.plot import Plot
 from ganlab.standard.observers.samples import Samples
 from ganlab.standard.observers.terminal import Terminal
+from ganlab.standard.optimizers.adam import Adam
 from ganlab.testing import contract
 
 DATA = Path(tempfile.gettempdir()) / f"ganlab-contract-{os.getpid()}"
@@ -55,6 +56,7 @@ test_bce = contract(
     BCE,
     options=[{}, {"generator_loss": "minimax"}, {"discriminator_steps": 2, "generator_first": True, "real_label": 0.9}],
 )
+test_adam = contract(Adam, options=[{}, {"betas": [0.0, 0.99], "eps": 1e-4}])
 test_mnist = contract(MNIST, options=[{"root": DATA / "mnist"}, {"root": DATA / "mnist", "split": "all"}])
 test_fashion_mnist = contract(FashionMNIST, options=[{"split": "shipped"}, {"root": DATA / "fashion_mnist"}])
 test_cifar10 = contract(CIFAR10, options=[{"root": DATA / "cifar10"}])
@@ -75,7 +77,7 @@ test_gif = contract(GIF)
 def test_no_component_of_ours_is_left_out() -> None:
     ours = {provider.target for provider in registry.providers() if provider.distribution == "ganlab"}
     checked = {
-        *(DCGAN, BCE, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder),
+        *(DCGAN, BCE, Adam, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder),
         *(ONNX, HalfONNX, Int8ONNX, Safetensors),
         *(Terminal, Metrics, Log, Samples, Plot, GIF),
     }

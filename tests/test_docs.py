@@ -43,10 +43,10 @@ import ganlab
 import ganlab.testing
 from ganlab.cli import ganlab as command_line
 from ganlab.events import Events
-from ganlab.interfaces import API, Component, Dataset, ImageSpec, Model, Options, Source
+from ganlab.interfaces import API, Component, Dataset, ImageSpec, Model, Optimizer, Options, Source
 from ganlab.recipe.options import options_of
 from ganlab.recipe.recipe import TABLES, parse_recipe, shipped_recipes
-from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
+from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
 from ganlab.registry import registry
 from ganlab.registry.kinds import GROUPS, Kind
 from ganlab.registry.loading import BASES
@@ -58,13 +58,12 @@ COMMANDS = GENERATED / "commands.md"
 NAMES = GENERATED / "names.md"
 HOST_TABLES: dict[str, type[Options]] = {
     "Top of the file": Settings,
-    "[optimizer]": Optimizer,
     "[train]": Train,
     "[moving_average]": MovingAverage,
     "[snapshot]": Snapshots,
 }
 PLUGINS = DOCS / "plugins"
-SHARED: dict[str, type[Options]] = {"model": Model, "dataset": Dataset}
+SHARED: dict[str, type[Options]] = {"model": Model, "dataset": Dataset, "optimizer": Optimizer}
 MARKDOWN = [README, ROOT / "CHANGELOG.md", *PAGES]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ganlab import Augmentation, Dataset, Exporter, ImageSpec, Loss, Model, Observer, Source
+from ganlab import Augmentation, Dataset, Exporter, ImageSpec, Loss, Model, Observer, Optimizer, Source
 from ganlab.interfaces import Component, Options, Size, image_spec, size_pair
 
 
@@ -44,6 +44,7 @@ def test_options_are_frozen_strict_and_documented() -> None:
         (Dataset, {"sources", "open"}),
         (Loss, {"updates"}),
         (Augmentation, {"augment"}),
+        (Optimizer, {"state", "step"}),
         (Exporter, {"export", "run"}),
         (Observer, set()),
         (Source, {"__len__", "image", "name"}),

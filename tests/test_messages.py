@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ganlab.errors import PluginError
-from ganlab.interfaces import Dataset, Model
+from ganlab.interfaces import Dataset, Model, Optimizer
 from ganlab.messages import (
     at_command_line,
     did_you_mean,
@@ -28,14 +28,14 @@ from ganlab.messages import (
     with_article,
 )
 from ganlab.recipe.recipe import TABLES
-from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
+from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
 from ganlab.registry import registry
 from ganlab.registry.loading import BASES
 
 
 def real_names() -> list[str]:
     names = set(TABLES)
-    for cls in (Settings, Train, Optimizer, MovingAverage, Snapshots, Model, Dataset):
+    for cls in (Settings, Train, MovingAverage, Snapshots, Model, Dataset, Optimizer):
         names |= set(cls.model_fields)
     for kind in BASES:
         for name in registry.names(kind):

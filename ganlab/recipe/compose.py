@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -185,7 +185,8 @@ def _over(top: Written, base: Written) -> Written:
         before = _get(base.table, kind, "name") or KINDS[kind].default
         if name is not None and before is not None and name != before:
             # Options of another component: to inherit them would give this one values that nobody chose for it.
-            dropped |= {(kind, key) for key in base.table.get(kind, ())}
+            dropped |= {(kind, key) for key, value in _table(base.table, kind).items() if not _names_its_own(value)}
+    dropped |= {("optimizer", network) for network in _networks_with_another_optimizer(top.table, base.table)}
     for section, alternatives in ALTERNATIVES.items():
         if any(_get(top.table, section, key) is not None for key in alternatives):
             dropped |= {(section, key) for key in alternatives}
@@ -256,6 +257,26 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, PurePath) else value
 
 
+def _names_its_own(value: Any) -> bool:
+    """Tell whether a value is the table of a network that names an optimizer for itself."""
+    return isinstance(value, dict) and "name" in value
+
+
+def _networks_with_another_optimizer(top: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the networks whose own tables are about another optimizer in the upper layer than in the lower one."""
+    general = _get(base, "optimizer", "name") or KINDS["optimizer"].default
+    for network, table in _table(top, "optimizer").items():
+        name = table.get("name") if isinstance(table, dict) else None
+        before = _table(_table(base, "optimizer"), network).get("name", general)
+        if name is not None and name != before:
+            yield network
+
+
 def _get(table: Mapping[str, Any], section: str, key: str) -> Any:
-    inner = table.get(section)
-    return inner.get(key) if isinstance(inner, dict) else None
+    return _table(table, section).get(key)
+
+
+def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the table that stands below a key, an empty one where there is none."""
+    inner = table.get(key)
+    return inner if isinstance(inner, dict) else {}

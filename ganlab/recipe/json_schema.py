@@ -14,7 +14,7 @@ from ganlab.errors import PluginError
 from ganlab.interfaces import Component, Model, Options
 from ganlab.recipe.compose import ALTERNATIVES
 from ganlab.recipe.options import json_schema
-from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
+from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
 from ganlab.registry.entry_points import Provider
 from ganlab.registry.kinds import DECISIVE, KINDS, Kind
 from ganlab.registry.loading import blaming
@@ -31,6 +31,7 @@ DIALECT = "http://json-schema.org/draft-07/schema#"
 """The newest that every editor's checker reads."""
 
 TABLES: dict[str, type[Options]] = {"train": Train, "moving_average": MovingAverage, "snapshot": Snapshots}
+_OF_A_NETWORK = "What this network's optimizer has otherwise than that of all networks, or another optimizer by name."
 _OPEN: Schema = {"additionalProperties": True}
 """What draft 7 takes for granted and Tombi wants to read."""
 
@@ -63,10 +64,16 @@ class _Offer(NamedTuple):
     """None where it does not load."""
     table: Schema
     """Of its options; open where it does not load."""
+    place: str = ""
+    """Ends the name of the definition where there are several, for tables in several places."""
+
+    @property
+    def definition(self) -> str:
+        return f"{self.provider.kind}.{self.names[0]}{self.place}"
 
     @property
     def reference(self) -> Schema:
-        return {"$ref": f"#/definitions/{self.provider.kind}.{self.names[0]}"}
+        return {"$ref": f"#/definitions/{self.definition}"}
 
 
 def recipe_schema(components: Registry = registry) -> RecipeSchema:
@@ -76,13 +83,15 @@ def recipe_schema(components: Registry = registry) -> RecipeSchema:
     offers = [offer for offer in offers if offer.provider.kind != "exporter"]
     by_kind = {kind: [offer for offer in offers if offer.provider.kind == kind] for kind in (*DECISIVE, "observer")}
     settings = _table(Settings)
+    of_networks = [offer._replace(place=".network") for offer in by_kind["optimizer"]]
+    by_kind["optimizer"] = [_with_networks(offer, by_kind["model"]) for offer in by_kind["optimizer"]]
     properties = settings["properties"] | {kind: _kind(kind, by_kind[kind]) for kind in DECISIVE}
     properties |= {name: _table(cls) for name, cls in TABLES.items()}
     for name, alternatives in ALTERNATIVES.items():
         properties[name]["not"] = {"required": list(alternatives)}
-    properties["optimizer"] = _optimizer(by_kind["model"])
     properties["observers"] = _observers(by_kind["observer"])
     complete = {kind: _complete(kind, by_kind[kind]) for kind in DECISIVE}
+    complete["optimizer"] = {"allOf": [complete["optimizer"], _complete_networks(by_kind["optimizer"], of_networks)]}
     schema = {
         "$schema": DIALECT,
         "title": "A recipe of ganlab",
@@ -93,8 +102,8 @@ def recipe_schema(components: Registry = registry) -> RecipeSchema:
         "if": {"required": ["extends"], **_OPEN},
         "else": {"required": _required(), "properties": complete, **_OPEN},
         "definitions": {
-            "optimizer": _table(Optimizer),
-            **{f"{offer.provider.kind}.{offer.names[0]}": offer.table for offer in offers},
+            "network": _kind("optimizer", of_networks),
+            **{offer.definition: offer.table for offer in (*offers, *by_kind["optimizer"], *of_networks)},
         },
     }
     return RecipeSchema(schema, left_open)
@@ -178,20 +187,35 @@ def _when(offer: _Offer, then: Schema) -> Schema:
     return {"if": {"required": ["name"], "properties": {"name": {"enum": offer.names}}, **_OPEN}, "then": then}
 
 
-def _optimizer(models: list[_Offer]) -> Schema:
-    """Return the schema of `[optimizer]`: Adam's options, and tables of the same for single networks."""
-    table = _table(Optimizer)
+def _with_networks(offer: _Offer, models: list[_Offer]) -> _Offer:
+    """Let the table of an optimizer hold tables of single networks, which may name another."""
+    if offer.cls is None:
+        return offer
+    options, own = (
+        offer.table["properties"],
+        {"description": _OF_A_NETWORK, "allOf": [{"$ref": "#/definitions/network"}]},
+    )
     networks: list[str] = []
-    for offer in models:
-        if offer.cls is not None and issubclass(offer.cls, Model):
-            networks += [name for name in offer.cls.networks if name not in (*networks, *table["properties"])]
-    own = {"$ref": "#/definitions/optimizer"}
+    for model in models:
+        if model.cls is not None and issubclass(model.cls, Model):
+            networks += [name for name in model.cls.networks if name not in (*networks, *options)]
     # Other networks are those of models that are not installed here.
-    return {
-        **table,
-        "properties": table["properties"] | dict.fromkeys(networks, own),
-        "additionalProperties": own,
-    }
+    table = {**offer.table, "properties": options | dict.fromkeys(networks, own), "additionalProperties": own}
+    return offer._replace(table=table)
+
+
+def _complete_networks(offers: list[_Offer], of_networks: list[_Offer]) -> Schema:
+    """Return what is asked of the tables of networks that name no optimizer, where nothing is inherited."""
+    rules = []
+    for offer, own in zip(offers, of_networks, strict=True):
+        if offer.cls is None:
+            continue
+        unnamed = {"if": {"not": {"required": ["name"]}}, "then": own.reference}
+        then = {"properties": {key: {} for key in own.table["properties"]}, "additionalProperties": unnamed}
+        rules.append(_when(offer, then))
+        if KINDS["optimizer"].default in offer.names:
+            rules.append({"if": {"not": {"required": ["name"]}}, "then": then})
+    return _all(rules)
 
 
 def _observers(offers: list[_Offer]) -> Schema:

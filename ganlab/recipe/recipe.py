@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from ganlab.errors import PluginError
-from ganlab.interfaces import Augmentation, Component, Dataset, Loss, Model, Observer, Options, image_spec, locations
+from ganlab.interfaces import (
+    Augmentation,
+    Component,
+    Dataset,
+    Loss,
+    Model,
+    Observer,
+    Optimizer,
+    Options,
+    image_spec,
+    locations,
+)
 from ganlab.messages import did_you_mean, with_article
 from ganlab.recipe.compose import ALTERNATIVES, Overrides, Written, read_layers, read_overrides, read_tables
 from ganlab.recipe.compose import find_recipe as find_recipe
 from ganlab.recipe.compose import shipped_recipes as shipped_recipes
 from ganlab.recipe.settings import MovingAverage as MovingAverage
-from ganlab.recipe.settings import Optimizer as Optimizer
 from ganlab.recipe.settings import Settings as Settings
 from ganlab.recipe.settings import Snapshots as Snapshots
 from ganlab.recipe.settings import Train as Train
@@ -35,7 +45,7 @@ STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif")
 BRINGING: tuple[Literal["loss", "augmentation"], ...] = ("loss", "augmentation")
 """The kinds that may bring modules along."""
 
-TABLES = (*DECISIVE, "optimizer", "train", "moving_average", "snapshot", "observers")
+TABLES = (*DECISIVE, "train", "moving_average", "snapshot", "observers")
 """The tables of a recipe, in the order in which a resolved one is written."""
 
 
@@ -47,9 +57,10 @@ class Recipe:
     """The file's name without its ending."""
     seed: int
     components: Mapping[Kind, Component]
-    """What decides the result, by kind; an optional kind only where the recipe has its table."""
+    """What decides the result, by kind; an optional kind only where the recipe has its table. The optimizer is that of
+    the networks which name none of their own."""
     optimizer: Mapping[str, Optimizer]
-    """The options of each network: of the model's, and of what the loss and the augmentation bring along."""
+    """That of each network: of the model's, and of what the loss and the augmentation bring along."""
     train: Train
     moving_average: MovingAverage
     snapshot: Snapshots
@@ -81,6 +92,14 @@ class Recipe:
     def brought(self) -> dict[str, Kind]:
         """The names of what the loss and the augmentation bring along, each with the kind of who brings it."""
         return {name: kind for kind in BRINGING if kind in self.components for name in _brings(self.components[kind])}
+
+    def decisive(self) -> Iterator[tuple[Kind, str, Component]]:
+        """Yield what decides the result with kind and name, the optimizers that networks name for themselves too."""
+        for kind, component in self.components.items():
+            yield kind, self.table[kind]["name"], component
+        for network, optimizer in self.optimizer.items():
+            if (own := self.table["optimizer"].get(network, {}).get("name")) is not None:
+                yield "optimizer", own, optimizer
 
     def dump(self) -> str:
         """Return the resolved recipe as TOML; read again, it gives an equal one."""
@@ -135,8 +154,8 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
     # Each table by itself, so that all mistakes come at once.
     settings = mistakes.read(Settings, written.table, (), "a recipe", also=TABLES)
     kinds = [kind for kind in DECISIVE if kind in written.table or not KINDS[kind].optional]
-    decisive: dict[Kind, Any] = {kind: reader.component(kind) for kind in kinds}
-    optimizer, optimizer_table = reader.optimizers()
+    decisive: dict[Kind, Any] = {kind: reader.component(kind) for kind in kinds if kind != "optimizer"}
+    decisive["optimizer"], optimizer, optimizer_table = reader.optimizers()
     train = reader.settings(Train, "train")
     moving_average = reader.settings(MovingAverage, "moving_average")
     snapshot = reader.settings(Snapshots, "snapshot")
@@ -153,7 +172,7 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
     mistakes.raise_any()
     table: dict[str, Any] = {
         "seed": settings.seed,
-        **{kind: reader.dumped(kind, component) for kind, component in decisive.items()},
+        **{kind: reader.dumped(kind, component) for kind, component in decisive.items() if kind != "optimizer"},
         "optimizer": optimizer_table,
         "train": _dumped(train),
         "moving_average": _dumped(moving_average),
@@ -181,46 +200,85 @@ class _Reader:
 
     def component(self, kind: Kind) -> Any:
         """Return the component that the table of this kind describes, or None after noting its mistakes."""
-        table = self._table.get(kind, {})
-        if not isinstance(table, dict):
-            self._mistakes.value((kind,), f"must be a table, [{kind}]")
-            return None
-        name = table.get("name", KINDS[kind].default)
-        if not isinstance(name, str):
-            what = f"must be text, the name of {with_article(kind)}: {', '.join(self._components.names(kind))}"
-            if name is None:
-                self._mistakes.key((kind, "name"), f"is missing; it {what}")
-            else:
-                self._mistakes.value((kind, "name"), what)
-            return None
-        return self._read(kind, name, table, (kind,), (kind, "name"))
+        return self._named(kind, self._table.get(kind, {}), (kind,), KINDS[kind].default)
 
-    def optimizers(self) -> tuple[dict[str, Optimizer], dict[str, Any]]:
-        """Return the options of each network, and the table of all."""
-        table = self._table.get("optimizer", {})
-        networks = self._networks()
-        overrides = []
-        if isinstance(table, dict):
-            own = [key for key in table if key not in Optimizer.model_fields]
-            overrides = [key for key in own if isinstance(table[key], dict) or key in networks]
-        shared = {key: value for key, value in table.items() if key not in overrides} if overrides else table
-        general = self._mistakes.read(Optimizer, shared, ("optimizer",), also=networks)
-        options = {}
-        for network in overrides:
+    def optimizers(self) -> tuple[Optimizer | None, dict[str, Optimizer], dict[str, Any]]:
+        """Return the optimizer of the networks that have none of their own, that of each, and the table of all."""
+        table, networks = self._table.get("optimizer", {}), self._networks()
+        own = self._tables_of_networks(table, networks) if isinstance(table, dict) else {}
+        shared = {key: value for key, value in table.items() if key not in own} if own else table
+        general: Optimizer | None = self._named(
+            "optimizer", shared, ("optimizer",), KINDS["optimizer"].default, networks
+        )
+        found: dict[str, Optimizer | None] = dict.fromkeys(networks, general)
+        resolved: dict[str, Any] = {}
+        for network, options in own.items():
             if networks and network not in networks:
                 known = f"{did_you_mean(network, networks) or ';'} its networks are {', '.join(networks)}"
                 self._mistakes.key(("optimizer", network), f"is not a network of this recipe{known}")
-            options[network] = self._mistakes.read(Optimizer, table[network], ("optimizer", network))
-        if general is None:
-            return {}, {}
-        found = dict.fromkeys(networks, general)
-        resolved = _dumped(general)
-        for network, override in options.items():
-            if override is not None:
-                written = override.model_fields_set
-                found[network] = general.model_copy(update={key: getattr(override, key) for key in written})
-                resolved[network] = override.model_dump(mode="json", include=written)
-        return found, resolved
+            found[network], resolved[network] = self._optimizer_of(network, options, shared, general)
+        usable = {network: optimizer for network, optimizer in found.items() if optimizer is not None}
+        table = {} if general is None else self.dumped("optimizer", general) | resolved
+        return general, usable, table
+
+    def _tables_of_networks(self, table: Mapping[str, Any], networks: tuple[str, ...]) -> dict[str, Any]:
+        """Return what `[optimizer]` holds for single networks: tables, and whatever has a network's name."""
+        try:
+            options = self._components.get("optimizer", self._name("optimizer")).model_fields
+        except PluginError:  # noted where it is read
+            options = Optimizer.model_fields
+        own = {key: value for key, value in table.items() if key not in options}
+        return {key: value for key, value in own.items() if isinstance(value, dict) or key in networks}
+
+    def _optimizer_of(
+        self, network: str, options: Any, shared: Mapping[str, Any], general: Optimizer | None
+    ) -> tuple[Optimizer | None, dict[str, Any]]:
+        """Return the optimizer of one network, and the table that says what it has otherwise than the general one.
+
+        One of another class begins with its own defaults: options of the general one were chosen for that.
+        """
+        usual, path = self._name("optimizer"), ("optimizer", network)
+        if (
+            isinstance(options, dict)
+            and general is not None
+            and self._same_optimizer(options.get("name", usual), general)
+        ):
+            inherited = {key: value for key, value in shared.items() if key != "name"}
+            optimizer = self._named("optimizer", inherited | options, path, usual)
+            if optimizer is None:
+                return None, {}
+            return optimizer, {key: value for key, value in _dumped(optimizer).items() if key in options}
+        optimizer = self._named("optimizer", options, path, usual)
+        if optimizer is None:
+            return None, {}
+        name = options.get("name", usual)
+        return optimizer, {"name": name, **self.dumped("optimizer", optimizer, name)}
+
+    def _same_optimizer(self, name: Any, general: Optimizer) -> bool:
+        try:
+            return isinstance(name, str) and self._components.get("optimizer", name) is type(general)
+        except PluginError:
+            return False
+
+    def _named(
+        self, kind: Kind, table: Any, path: tuple[str, ...], usual: str | None, also: tuple[str, ...] = ()
+    ) -> Any:
+        """Return the component that the table at `path` names, else the usual one, or None after noting its mistakes.
+
+        `also` are keys that belong to the table beside the component's options.
+        """
+        if not isinstance(table, dict):
+            self._mistakes.value(path, f"must be a table, [{'.'.join(path)}]")
+            return None
+        name = table.get("name", usual)
+        if not isinstance(name, str):
+            what = f"must be text, the name of {with_article(kind)}: {', '.join(self._components.names(kind))}"
+            if name is None:
+                self._mistakes.key((*path, "name"), f"is missing; it {what}")
+            else:
+                self._mistakes.value((*path, "name"), what)
+            return None
+        return self._read(kind, name, table, path, (*path, "name"), ("name", *also))
 
     def observers(self) -> tuple[dict[str, Observer], dict[str, Any]]:
         """Return the observers that are on, the standard ones first, and the table of all that are on or off."""
@@ -278,7 +336,15 @@ class _Reader:
             options = _dumped(component)
         return options if name else {"name": self._name(kind), **options}
 
-    def _read(self, kind: Kind, name: str, table: Mapping[str, Any], path: tuple[str, ...], named: KeyPath) -> Any:
+    def _read(
+        self,
+        kind: Kind,
+        name: str,
+        table: Mapping[str, Any],
+        path: tuple[str, ...],
+        named: KeyPath,
+        also: tuple[str, ...] = (),
+    ) -> Any:
         provider = self._provider(kind, name, named)
         if provider is None:
             return None
@@ -287,7 +353,6 @@ class _Reader:
         except PluginError as error:
             self._mistakes.value(named, str(error))
             return None
-        also = ("name",) if named != path else ()
         with blaming(provider, "broke down over its options"):
             return self._mistakes.read(cls, table, path, f'{kind} "{name}"', also)
 

@@ -1,4 +1,4 @@
-"""The tables of a recipe that belong to ganlab itself: optimizer, training, moving average, snapshots."""
+"""The tables of a recipe that belong to ganlab itself: training, moving average, snapshots."""
 
 from __future__ import annotations
 
@@ -22,19 +22,6 @@ class Settings(Options):
     extends: str | None = None
     """Another recipe to start from: a path relative to this file, or the name of a recipe that comes with ganlab.
     What this file says comes on top. A table that names another component starts from that one's defaults."""
-
-
-class Optimizer(Options):
-    """Adam. `[optimizer]` is for every network, `[optimizer.discriminator]` overrides it for one."""
-
-    lr: PositiveFloat = 2e-4
-    """Learning rate."""
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
-    """How much Adam's running means of the gradient and of its square keep at each step."""
-    eps: PositiveFloat = 1e-8
-    """Added to Adam's denominator."""
-    decay_from: Fraction | None = None
-    """From this fraction of the training on, the learning rate falls linearly, to 0 at the end. Unset: it stays."""
 
 
 class Train(Options):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Kind = Literal["model", "dataset", "loss", "augmentation", "exporter", "observer"]
+Kind = Literal["model", "dataset", "loss", "augmentation", "optimizer", "exporter", "observer"]
 """What a kind is called, in recipes too."""
 
 
@@ -39,6 +39,9 @@ KINDS: Mapping[Kind, Traits] = {
         "What the discriminator's pictures go through, in training.",
         True,
         optional=True,
+    ),
+    "optimizer": Traits(
+        "Optimizer", "ganlab.optimizers", "How the networks follow their gradients.", True, default="adam"
     ),
     "exporter": Traits("Exporter", "ganlab.exporters", "A file format for generators.", False),
     "observer": Traits("Observer", "ganlab.observers", "What watches a run.", False),

@@ -85,7 +85,7 @@ def culprit(recipe: Recipe, error: BaseException) -> Provider | None:
 
 def _suspects(recipe: Recipe) -> list[_Suspect]:
     components: list[tuple[Kind, str, Component]] = [
-        *((kind, recipe.table[kind]["name"], component) for kind, component in recipe.components.items()),
+        *recipe.decisive(),
         *(("observer", name, observer) for name, observer in recipe.observers.items()),
     ]
     found = []

@@ -304,7 +304,7 @@ class Session:
 
     def _versions(self) -> dict[str, str]:
         """Return the versions of what computes: ganlab, torch, and whoever offers the recipe's components."""
-        providers = [registry.provider(kind, self.recipe.table[kind]["name"]) for kind in self.recipe.components]
+        providers = [registry.provider(kind, name) for kind, name, _ in self.recipe.decisive()]
         offered = {provider.distribution: provider.version for provider in providers if provider.version}
         return {name: version(name) for name in ("ganlab", "torch")} | offered
 

@@ -62,7 +62,8 @@ def _recipe(component: str, kinds: Sequence[Kind]) -> dict[str, Any]:
     if "dataset" in own:
         own["dataset"]["resolution"] = 32
     # Small networks on few pictures learn faster at five times the usual rate.
-    recipe |= own | {"optimizer": {"lr": 1e-3}, "train": {"epochs": 10}}
+    optimizer = own.pop("optimizer", {}) | {"lr": 1e-3}
+    recipe |= own | {"optimizer": optimizer, "train": {"epochs": 10}}
     return recipe | {"observers": {component: True}} if "observer" in kinds else recipe
 
 

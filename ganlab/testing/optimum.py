@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.interfaces import Batch, ImageSpec, Loss, Model
-from ganlab.testing.trial import Trial
+from ganlab.testing.trial import Trial, usual_optimizer
 
 MEAN, SPREAD = 0.4, 0.2
 """Of the real pictures' shades, which are normally distributed."""
@@ -50,7 +50,7 @@ def mean_found(loss: Loss) -> float:
 
     Players circle around the optimum (Mescheder et al. 2018), so no single moment says where it is.
     """
-    trial = Trial(Shades(), loss, IMAGES, ITERATIONS, lr=LR)
+    trial = Trial(Shades(), loss, IMAGES, ITERATIONS, optimizer=usual_optimizer(lr=LR))
     trainer = trial.begin()
     shade = trainer.state.networks["generator"]
     assert isinstance(shade, _Shade)

@@ -15,10 +15,11 @@ from ganlab.generator.file import write_generator
 from ganlab.generator.metadata import DataRecord, RecipeRecord, TrainingRecord
 from ganlab.generator.network import describe
 from ganlab.hardware.device import Autocast
-from ganlab.interfaces import Augmentation, Batch, Component, ImageSpec, Iteration, Loss, Model, Update
+from ganlab.interfaces import Augmentation, Batch, Component, ImageSpec, Iteration, Loss, Model, Optimizer, Update
 from ganlab.recipe.recipe import Recipe
-from ganlab.recipe.settings import MovingAverage, Optimizer, Snapshots, Train
-from ganlab.registry.kinds import Kind
+from ganlab.recipe.settings import MovingAverage, Snapshots, Train
+from ganlab.registry.kinds import KINDS, Kind
+from ganlab.registry.lookup import registry
 from ganlab.testing.subject import ContractError, copied, registered
 from ganlab.testing.toys import Waves, waves
 from ganlab.training.average import shipped_copy
@@ -43,17 +44,24 @@ class Trial:
         iterations: int,
         *,
         augmentation: Augmentation | None = None,
-        lr: float = 2e-4,
+        optimizer: Optimizer | None = None,
     ) -> None:
+        """Without `optimizer`, it is the usual one."""
+        optimizer = optimizer or usual_optimizer()
         self.images, self.iterations = images, iterations
         pictures = Waves(resolution=(images.height, images.width), channels=images.channels)
-        components: dict[Kind, Component] = {"model": model, "dataset": pictures, "loss": loss}
+        components: dict[Kind, Component] = {
+            "model": model,
+            "dataset": pictures,
+            "loss": loss,
+            "optimizer": optimizer,
+        }
         brought = loss.brings if augmentation is None else (*loss.brings, *augmentation.brings)
         self.recipe = Recipe(
             name="contract",
             seed=0,
             components=components if augmentation is None else {**components, "augmentation": augmentation},
-            optimizer=dict.fromkeys((*model.networks, *brought), Optimizer(lr=lr)),
+            optimizer=dict.fromkeys((*model.networks, *brought), optimizer),
             train=Train(batch_size=BATCH_SIZE, epochs=None, iterations=iterations, device="cpu", precision="fp32"),
             moving_average=MovingAverage(statistics_batches=1),
             snapshot=Snapshots(every_epochs=None, every_iterations=iterations),
@@ -92,11 +100,24 @@ class Trial:
         """Return the same run as another process would continue it: with components that remember nothing."""
         recipe = self.recipe
         augmentation = None if recipe.augmentation is None else copied(recipe.augmentation)
-        return Trial(copied(recipe.model), copied(recipe.loss), self.images, self.iterations, augmentation=augmentation)
+        return Trial(
+            copied(recipe.model),
+            copied(recipe.loss),
+            self.images,
+            self.iterations,
+            augmentation=augmentation,
+            optimizer=copied(recipe.optimizer["generator"]),
+        )
 
     def shipped(self, state: State) -> nn.Module:
         """Return the generator with averaged weights in eval mode, as a run ships it."""
         return shipped_copy(state.networks["generator"], state.average)
+
+
+def usual_optimizer(**options: float) -> Optimizer:
+    """Return the optimizer of a recipe that names none."""
+    optimizer: Optimizer = registry.get("optimizer", KINDS["optimizer"].default or "")(**options)
+    return optimizer
 
 
 def resumes_exactly(trial: Trial, culprit: str) -> None:

@@ -1,73 +1,55 @@
-"""Adam (Kingma and Ba 2014) on torch's own kernels."""
+"""The parameters of a network, and what its optimizer remembers of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
-if TYPE_CHECKING:
-    from ganlab.recipe.settings import Optimizer
+from ganlab.errors import PluginError
+from ganlab.interfaces import Optimizer
+from ganlab.registry.lookup import registry
 
 
-class Adam:
-    """What `torch.optim.Adam` does, by torch's function for it.
+class Optimized:
+    """Parameters that an optimizer moves, with the state of each."""
 
-    Its class imports torch's compiler when it is made, which is up to a second of every run's start.
-    """
-
-    def __init__(self, parameters: Sequence[nn.Parameter], options: Optimizer, device: torch.device) -> None:
-        self.parameters, self._options = parameters, options
-        self._fused, self._capturable = device.type in ("cpu", "cuda"), device.type == "cuda"
-        # On the device, so that a captured iteration reads it there. The kernel takes it as float32 on CUDA.
+    def __init__(self, parameters: Sequence[nn.Parameter], optimizer: Optimizer, device: torch.device) -> None:
+        self.parameters = parameters
+        # On the device, so that a captured iteration reads it there. CUDA's kernels take it as float32; on the CPU,
+        # float64 is the number that the recipe has.
         dtype = torch.float64 if device.type == "cpu" else torch.float32
-        self._lr = torch.tensor(options.lr, dtype=dtype, device=device) if self._fused else options.lr
-        place = device if self._capturable else torch.device("cpu")
-        self.state = {
-            parameter: {
-                "step": torch.zeros((), dtype=torch.float32, device=place),
-                "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-                "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-            }
-            for parameter in parameters
-        }
+        self._lr = torch.tensor(optimizer.lr, dtype=dtype, device=device)
+        self._optimizer = optimizer.model_copy(update={"lr": self._lr})
+        self.state = {parameter: _state(optimizer, parameter) for parameter in parameters}
         """Made before the first step, so that a checkpoint always has the same tensors."""
 
     def set_learning_rate(self, value: float) -> None:
         """Use another learning rate from the next step on."""
-        if isinstance(self._lr, Tensor):
-            self._lr.fill_(value)
-        else:
-            self._lr = value
+        self._lr.fill_(value)
 
     @torch.no_grad()
     def step(self) -> None:
         """Move the parameters that have a gradient, and forget the gradients."""
-        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
-        states = [self.state[parameter] for parameter in moved]
-        adam(
-            [*moved],
-            [parameter.grad for parameter in moved if parameter.grad is not None],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            [state["step"] for state in states],
-            fused=self._fused,
-            capturable=self._capturable,
-            amsgrad=False,
-            beta1=self._options.betas[0],
-            beta2=self._options.betas[1],
-            lr=self._lr,
-            weight_decay=0.0,
-            eps=self._options.eps,
-            maximize=False,
-        )
+        moved = [(parameter, parameter.grad) for parameter in self.parameters if parameter.grad is not None]
+        if moved:
+            parameters, gradients = zip(*moved, strict=True)
+            self._optimizer.step(parameters, gradients, [self.state[parameter] for parameter in parameters])
         self.forget_gradients()
 
     def forget_gradients(self) -> None:
         """Let the next gradient not be added to this one."""
         for parameter in self.parameters:
             parameter.grad = None
+
+
+@torch.no_grad()
+def _state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    state = optimizer.state(parameter)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise PluginError(
+            f"{registry.title(optimizer)} remembers {type(state).__name__} of a parameter: state() must return a "
+            "dict of tensors by name"
+        )
+    return state

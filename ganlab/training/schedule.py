@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from ganlab.interfaces import Optimizer
     from ganlab.recipe.recipe import Recipe
-    from ganlab.recipe.settings import Optimizer
     from ganlab.training.state import State
 
 _ROUNDING = 1e-9

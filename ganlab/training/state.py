@@ -18,7 +18,7 @@ from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import MovingAverage
 from ganlab.training.brought import Brought, bring
-from ganlab.training.optimizer import Adam
+from ganlab.training.optimizer import Optimized
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
@@ -30,7 +30,7 @@ class State:
 
     networks: dict[str, nn.Module]
     """The model's, then what the loss and the augmentation bring along."""
-    optimizers: dict[str, Adam]
+    optimizers: dict[str, Optimized]
     """Of the networks that the loss may update: those with weights that can be trained."""
     average: MovingAverage | None
     seen_by_loss: Mapping[str, nn.Module]
@@ -128,7 +128,7 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
     brought.settle()
     _refuse_idle_options(recipe, networks)
     optimizers = {
-        name: Adam([parameter for _, parameter in _trainable(network)], recipe.optimizer[name], device)
+        name: Optimized([parameter for _, parameter in _trainable(network)], recipe.optimizer[name], device)
         for name, network in networks.items()
         if (name in recipe.loss.networks or name in brought.modules) and _trainable(network)
     }

@@ -21,7 +21,7 @@ WIDTH = 88
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Training": ("train", "Run", "Recipe"),
     "Using a generator": ("load_generator", "Generator", "Metadata", "read_metadata"),
-    "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Exporter", "Observer"),
+    "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Optimizer", "Exporter", "Observer"),
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update"),
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
     "For observers": ("printable",),

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from text import cell, prose
 
-from ganlab.interfaces import Dataset, Model, Options
+from ganlab.interfaces import Dataset, Model, Optimizer, Options
 from ganlab.recipe.options import Option, options_of
-from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
+from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
 from ganlab.registry import Registry
 from ganlab.registry.kinds import Kind
 
@@ -38,7 +38,14 @@ def page() -> Iterator[str]:
         "What the discriminator's pictures go through in training, real and generated alike. "
         "Without this table they stay as they are.",
     )
-    yield from _host_table("[optimizer]", Optimizer)
+    yield from _components(
+        "[optimizer]",
+        "optimizer",
+        'How the networks follow their gradients. Without `name`, the optimizer is `"adam"`. `[optimizer]` is for '
+        "every network; a table such as `[optimizer.discriminator]` says what is different for one, or names another "
+        "for it, which begins with its own defaults.",
+        Optimizer,
+    )
     yield from _host_table("[train]", Train)
     yield from _host_table("[moving_average]", MovingAverage)
     yield from _host_table("[snapshot]", Snapshots)

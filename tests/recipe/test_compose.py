@@ -170,6 +170,23 @@ def test_a_recipe_may_extend_a_shipped_one_by_name(tmp_path: Path) -> None:
     assert recipe.table["dataset"]["name"] == shipped["dataset"]["name"]
 
 
+def test_what_names_another_optimizer_starts_from_that_ones_defaults(tmp_path: Path, components: Registry) -> None:
+    """For all networks, and for one; a network's own optimizer stays where only the others' is another."""
+    steep = "[optimizer.discriminator]\nname = 'steep'\nmomentum = 0.5\n"
+    write(tmp_path, base=SMALLEST + "[optimizer]\nlr = 1e-3\neps = 1e-4\n[optimizer.generator]\nlr = 1e-5\n" + steep)
+    table = load(tmp_path / "base.toml", components).table["optimizer"]
+    assert (table["lr"], table["generator"]["lr"], table["discriminator"]["momentum"]) == (1e-3, 1e-5, 0.5)
+
+    write(tmp_path, general="extends = 'base.toml'\n[optimizer]\nname = 'steep'\nmomentum = 0.9\n")
+    table = load(tmp_path / "general.toml", components).table["optimizer"]
+    assert table == {"name": "steep", "lr": 2e-4, "momentum": 0.9, "discriminator": {"momentum": 0.5}}
+
+    write(tmp_path, network="extends = 'base.toml'\n[optimizer.discriminator]\nname = 'adam'\nbetas = [0, 0.9]\n")
+    table = load(tmp_path / "network.toml", components).table["optimizer"]
+    assert table["discriminator"] == {"betas": [0.0, 0.9]}, "and lr is that of all networks"
+    assert (table["lr"], table["generator"]["lr"]) == (1e-3, 1e-5)
+
+
 def test_a_recipe_from_memory_extends_what_lies_in_the_current_folder(tmp_path: Path) -> None:
     write(tmp_path, base="seed = 3\n[train]\nepochs = 2\n")  # where every test begins
     sources: list[dict[str, Any] | str] = [

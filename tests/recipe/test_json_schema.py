@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from broken_plugins import LOSS, Plugin, install
 from jsonschema import Draft7Validator
+from optimizers import RMSprop
 from pydantic import Field, ValidationError
 from toys import Stripes
 
@@ -76,6 +77,7 @@ def components() -> Registry:
     found.scan(lambda distribution: distribution == HOST)
     found.add("dataset", "stripes", Stripes)
     found.add("loss", "strange", Strange)
+    found.add("optimizer", "rmsprop", RMSprop)
     found.add("observer", "quiet", Quiet)
     return found
 
@@ -134,6 +136,9 @@ GOOD = [
     BASE,
     BASE + '[model]\nname = "ganlab:dcgan"\nbase_channels = 4\nstart = 2',
     BASE + "[optimizer]\nlr = 1\nbetas = [0, 0.9]\n[optimizer.discriminator]\nlr = 1e-5",
+    BASE + '[optimizer]\nname = "rmsprop"\nalpha = 0.5\n[optimizer.generator]\nalpha = 0.9',
+    BASE + '[optimizer.generator]\nname = "rmsprop"\nalpha = 0.9\n[optimizer.discriminator]\neps = 1e-5',
+    BASE + '[optimizer]\nname = "rmsprop"\n[optimizer.generator]\nname = "adam"\nbetas = [0, 0.9]',
     BASE + "[train]\niterations = 3\ndevice = 'cuda:1'",
     BASE + "[observers]\ngif = false\nquiet = true\n[observers.terminal]\nmode = 'off'",
     BASE + '[loss]\nname = "strange"\nrequired = 1\npairs = {x = [1, "y"]}\nwords = ["a", "b"]\neven = 4',
@@ -154,6 +159,14 @@ BAD = {
     BASE + "[model]\nstart = [2, 3, 4]": ["model.start"],
     BASE + "[optimizer]\nlearning = 2": ["optimizer.learning: 2"],
     BASE + "[optimizer.generator]\nlr = 0": ["optimizer.generator.lr: 0"],
+    BASE + "[optimizer.generator]\nalpha = 0.9": ["optimizer.generator: ", "'alpha'"],
+    BASE + '[optimizer]\nname = "rmsprop"\nbetas = [0, 0.9]': ["optimizer.betas: "],
+    BASE + '[optimizer]\nname = "rmsprop"\n[optimizer.generator]\nbetas = [0, 0.9]': [
+        "optimizer.generator: ",
+        "'betas'",
+    ],
+    BASE + '[optimizer.generator]\nname = "rmsprop"\nbetas = [0, 0.9]': ["optimizer.generator: ", "'betas'"],
+    BASE + '[optimizer.generator]\nname = "rmsprop"\nalpha = 1': ["optimizer.generator.alpha: 1"],
     BASE + "[train]\nepochs = 3\niterations = 3": ["train: "],
     BASE + "[train]\ndevice = 'gpu'": ["train.device: 'gpu'"],
     BASE + "[observers]\ngif = 3": ["observers.gif: 3"],
@@ -196,6 +209,7 @@ def test_what_ganlab_refuses_is_marked_at_its_place(
         'extends = "other"',
         'extends = "other"\n[model]\nwhatever = 3\n[dataset]\nroot = "x"\n[loss]\nfoo = 1\n[augmentation]\np = 3',
         'extends = "other"\n[loss]\nname = "strange"\neven = 4',
+        'extends = "other"\n[optimizer.generator]\nalpha = 0.9',
     ],
 )
 def test_what_cannot_be_known_here_is_left_open(recipe: str, schema: dict[str, Any]) -> None:

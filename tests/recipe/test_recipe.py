@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_up import SMALLEST, Block, Cross, Flow, Folder, Matching, Mirror, Net, Watcher, registry_of_all
+from made_up import SMALLEST, Block, Cross, Flow, Folder, Matching, Mirror, Net, Steep, Watcher, registry_of_all
 from pydantic import field_serializer
 
 from ganlab.errors import PluginError, RecipeError
 from ganlab.recipe.recipe import STANDARD_OBSERVERS, make_component, parse_recipe
 from ganlab.registry import Registry
+from ganlab.standard.optimizers.adam import Adam
 
 
 def problems(source: str, components: Registry, *overrides: str) -> list[str]:
@@ -65,6 +66,7 @@ real_label = 1.0
 fake_label = 0.0
 
 [optimizer]
+name = "adam"
 lr = 0.0002
 betas = [0.5, 0.999]
 eps = 1e-08
@@ -102,9 +104,34 @@ def test_each_network_has_an_optimizer_with_its_own_overrides(components: Regist
     recipe = parse_recipe(text, components=components)
     generator, discriminator = recipe.optimizer["generator"], recipe.optimizer["discriminator"]
     assert list(recipe.optimizer) == ["generator", "discriminator"]
-    assert (generator.lr, generator.betas, generator.decay_from) == (1e-3, (0.5, 0.999), None)
-    assert (discriminator.lr, discriminator.betas, discriminator.decay_from) == (1e-3, (0.0, 0.9), 0.5)
+    assert generator == Adam(lr=1e-3)
+    assert discriminator == Adam(lr=1e-3, betas=(0.0, 0.9), decay_from=0.5)
     assert recipe.table["optimizer"]["discriminator"] == {"betas": [0.0, 0.9], "decay_from": 0.5}
+
+
+def test_each_network_may_name_an_optimizer_of_its_own(components: Registry) -> None:
+    """Then it begins with its own defaults; where it names the general one, nothing has been named."""
+    text = SMALLEST + '[optimizer]\nlr = 1e-3\n[optimizer.discriminator]\nname = "steep"\nmomentum = 0.9\n'
+    recipe = parse_recipe(text, components=components)
+    assert recipe.components["optimizer"] == recipe.optimizer["generator"] == Adam(lr=1e-3)
+    assert recipe.optimizer["discriminator"] == Steep(momentum=0.9)
+    own = {"name": "steep", "lr": 2e-4, "momentum": 0.9}
+    assert recipe.table["optimizer"] == {"name": "adam", "lr": 1e-3, "betas": [0.5, 0.999], "eps": 1e-8} | {
+        "discriminator": own
+    }
+    assert [named[:2] for named in recipe.decisive()][-2:] == [("optimizer", "adam"), ("optimizer", "steep")]
+    assert parse_recipe(recipe.dump(), components=components) == parse_recipe(text, components=components)
+
+    text = SMALLEST + '[optimizer]\nlr = 1e-3\n[optimizer.discriminator]\nname = "adam"\neps = 1e-4\n'
+    same = parse_recipe(text, components=components)
+    assert same.optimizer["discriminator"] == Adam(lr=1e-3, eps=1e-4)
+    assert same.table["optimizer"]["discriminator"] == {"eps": 1e-4}
+
+
+def test_a_network_inherits_what_its_optimizer_demands(components: Registry) -> None:
+    text = SMALLEST + '[optimizer]\nname = "steep"\nmomentum = 0.9\n[optimizer.generator]\nlr = 1.0\n'
+    recipe = parse_recipe(text, components=components)
+    assert recipe.optimizer == {"generator": Steep(lr=1.0, momentum=0.9), "discriminator": Steep(momentum=0.9)}
 
 
 def test_observers_are_switched_on_and_off(components: Registry) -> None:
@@ -217,6 +244,17 @@ def test_a_resolved_recipe_gives_itself_again(components: Registry, table: dict[
         ("model = []", "4: model = []: must be a table, [model]"),
         ("[[loss]]", "4: loss = [{}]: must be a table, [loss]"),
         ("optimizer = 1", "4: optimizer = 1: must be a table, [optimizer]"),
+        ("[optimizer]\nname = 3", "5: optimizer.name = 3: must be text, the name of an optimizer: adam, steep"),
+        (
+            '[optimizer.generator]\nname = "stepp"',
+            '5: optimizer.generator.name = "stepp": no optimizer "stepp" is installed; did you mean steep? '
+            "(installed: adam, steep)",
+        ),
+        ('[optimizer.generator]\nname = "steep"', "4: optimizer.generator.momentum is missing; it must be a number"),
+        (
+            '[optimizer.generator]\nname = "steep"\nmomentum = 1\nbetas = [0, 0]',
+            '7: optimizer.generator.betas is not an option of optimizer "steep"; it is an option of [optimizer]',
+        ),
         ("observers = 1", "4: observers = 1: must be a table, [observers]"),
         ("[train]\nepochs = 1\niterations = 2", "5: train.epochs = 1: stands beside iterations; write one of the two"),
         ("[optimizer]\ngenerator = 1", "5: optimizer.generator = 1: must be a table, [optimizer.generator]"),

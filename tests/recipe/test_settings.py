@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from ganlab.interfaces import Options
 from ganlab.recipe.options import options_of
-from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
+from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
+from ganlab.standard.optimizers.adam import Adam
 
 FRACTION: tuple[list[Any], list[Any]] = ([0, 0.5, 0.999999], [1, -1e-9, "0.5"])
 POSITIVE: tuple[list[Any], list[Any]] = ([1e-300, 1, 1e300], [0, -1, "1", True])
@@ -21,7 +22,7 @@ EDGES: dict[type[Options], dict[str, tuple[list[Any], list[Any]]]] = {
         "seed": ([0, 2**63 - 1], [-1, 1.5, "1", True]),
         "extends": (["base.toml"], [3, ["base.toml"]]),
     },
-    Optimizer: {
+    Adam: {
         "lr": POSITIVE,
         "betas": ([[0, 0], [0.5, 0.999]], [[0.5], [0.5, 0.9, 0.9], [0.5, 1], [-0.1, 0.9], 0.5]),
         "eps": POSITIVE,

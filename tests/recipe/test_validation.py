@@ -8,9 +8,10 @@ from made_up import SMALLEST
 from ganlab.errors import RecipeError
 from ganlab.recipe.compose import Written
 from ganlab.recipe.recipe import TABLES, parse_recipe
-from ganlab.recipe.settings import MovingAverage, Optimizer, Settings, Snapshots, Train
+from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
 from ganlab.recipe.validation import ALIASES, Mistakes
 from ganlab.registry import Registry, registry
+from ganlab.standard.optimizers.adam import Adam
 
 
 def problems(source: str, components: Registry, *overrides: str) -> list[str]:
@@ -58,8 +59,8 @@ def problems(source: str, components: Registry, *overrides: str) -> list[str]:
         ("[train]\nsteps = 3", "5: train.steps is not an option of [train]; did you mean iterations?"),
         (
             "[optimizer]\nmomentum = 1",
-            "5: optimizer.momentum is not an option of [optimizer]; its options are lr, betas, eps, decay_from, "
-            "generator, discriminator",
+            '5: optimizer.momentum is not an option of optimizer "adam"; its options are lr, '
+            "decay_from, betas, eps, name, generator, discriminator",
         ),
         ("[optimizer]\nbetas = [0.5]", "5: optimizer.betas = [0.5]: must be an array of two numbers from 0 to below 1"),
         ("[snapshot]\nkeep = 1", "5: snapshot.keep = 1: must be a whole number of at least 2"),
@@ -152,7 +153,7 @@ def test_a_hundred_mistakes_are_told_and_the_others_counted(count: int, componen
 def test_a_table_without_mistakes_becomes_its_options() -> None:
     mistakes = Mistakes(Written({"lr": 1, "betas": [0, 0.9], "name": "adam"}, {}, "here"))
     table = {"lr": 1, "betas": [0, 0.9], "name": "adam"}
-    assert mistakes.read(Optimizer, table, ("optimizer",), also=("name",)) == Optimizer(lr=1.0, betas=(0.0, 0.9))
+    assert mistakes.read(Adam, table, ("optimizer",), also=("name",)) == Adam(lr=1.0, betas=(0.0, 0.9))
     assert not mistakes
     mistakes.raise_any()
     mistakes.key(("optimizer", "lr"), "is odd")
@@ -162,7 +163,7 @@ def test_a_table_without_mistakes_becomes_its_options() -> None:
 
 
 def test_what_other_projects_call_an_option_leads_to_one_that_exists() -> None:
-    names = {name for cls in (Settings, Train, Optimizer, MovingAverage, Snapshots) for name in cls.model_fields}
+    names = {name for cls in (Settings, Train, MovingAverage, Snapshots) for name in cls.model_fields}
     names |= {
         option for who in registry.providers() if who.kind in TABLES for option in registry.load(who).model_fields
     }

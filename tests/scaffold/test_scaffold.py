@@ -79,12 +79,13 @@ def test_every_kind_at_once_trains_and_exports(tmp_path: Path, monkeypatch: pyte
     with installed(folder, monkeypatch):
         overrides = ["train.iterations=2", "train.device=cpu", "dataset.resolution=8", "observers.terminal=false"]
         recipe = load_recipe(folder / "recipes/two_waves.toml", overrides)
-        components = (recipe.model, recipe.dataset, recipe.loss, recipe.augmentation, recipe.observers["two_waves"])
+        components = [*recipe.components.values(), recipe.observers["two_waves"]]
         assert [type(component).__name__ for component in components] == [
             "TwoWavesModel",
             "TwoWavesDataset",
             "TwoWavesLoss",
             "TwoWavesAugmentation",
+            "TwoWavesOptimizer",
             "TwoWavesObserver",
         ]
         run = ganlab.train(recipe, out=tmp_path / "run")
@@ -107,8 +108,12 @@ def test_each_kind_alone_makes_a_recipe(kind: Any, monkeypatch: pytest.MonkeyPat
     written = write_plugin(f"lone-{kind}", [kind])
     with installed(written.folder, monkeypatch):
         table = load_recipe(written.folder / f"recipes/lone_{kind}.toml").table
-    uses = {other: table[other]["name"] for other in ("model", "dataset", "loss", "augmentation") if other in table}
-    usual = {"model": "dcgan", "dataset": "fashion_mnist", "loss": "bce"}
+    uses = {
+        other: table[other]["name"]
+        for other in ("model", "dataset", "loss", "augmentation", "optimizer")
+        if other in table
+    }
+    usual = {"model": "dcgan", "dataset": "fashion_mnist", "loss": "bce", "optimizer": "adam"}
     assert uses == (usual if kind in ("exporter", "observer") else usual | {kind: f"lone_{kind}"})
     assert ("lone_observer" in table["observers"]) == (kind == "observer")
 

@@ -15,7 +15,7 @@ from torch import nn
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import ArtefactError
 from ganlab.recipe.settings import MovingAverage as AverageOptions
-from ganlab.recipe.settings import Optimizer
+from ganlab.standard.optimizers.adam import Adam
 from ganlab.training.average import MovingAverage
 from ganlab.training.checkpoint import (
     MANIFEST,
@@ -25,7 +25,7 @@ from ganlab.training.checkpoint import (
     begun_with,
     read_checkpoint,
 )
-from ganlab.training.optimizer import Adam
+from ganlab.training.optimizer import Optimized
 from ganlab.training.state import State, buffer_rows
 
 CPU = torch.device("cpu")
@@ -36,7 +36,7 @@ BEGUN = Provenance({"seed": 0}, data="0" * 64, versions={"ganlab": "0.1.0"}, ran
 def small_state(seed: int = 0) -> State:
     torch.manual_seed(seed)
     generator = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).to(memory_format=torch.channels_last)
-    adam = Adam(list(generator.parameters()), Optimizer(), CPU)
+    adam = Optimized(list(generator.parameters()), Adam(), CPU)
     average = MovingAverage(generator, AverageOptions())
     state = State({"generator": generator}, {"generator": adam}, average, {"generator": generator})
     with torch.no_grad():

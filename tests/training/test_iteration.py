@@ -19,11 +19,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ganlab import Augmentation, Batch, ImageSpec, Iteration, Loss, PluginError, Update
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.hardware.device import autocast
-from ganlab.recipe.settings import Optimizer
 from ganlab.standard.losses.bce import BCE
+from ganlab.standard.optimizers.adam import Adam
 from ganlab.training.brought import Brought
 from ganlab.training.iteration import run_iteration
-from ganlab.training.optimizer import Adam
+from ganlab.training.optimizer import Optimized
 from ganlab.training.state import State
 from ganlab.training.statistics import Statistics
 
@@ -38,7 +38,7 @@ def fresh_state(model: DCGAN = MODEL, layout: torch.memory_format = torch.channe
     networks = model.build(IMAGES)
     for network in networks.values():
         network.to(memory_format=layout)
-    optimizers = {name: Adam(list(network.parameters()), Optimizer(lr=1e-3), CPU) for name, network in networks.items()}
+    optimizers = {name: Optimized(list(network.parameters()), Adam(lr=1e-3), CPU) for name, network in networks.items()}
     return State(networks, optimizers, None, networks)
 
 
@@ -281,7 +281,7 @@ def test_a_dcgan_iteration_computes_nothing_in_vain() -> None:
         forwards += 1
 
     networks["generator"].register_forward_hook(count_forward)
-    optimizers = {name: Adam(list(network.parameters()), Optimizer(), CPU) for name, network in networks.items()}
+    optimizers = {name: Optimized(list(network.parameters()), Adam(), CPU) for name, network in networks.items()}
     state = State(networks, optimizers, None, networks)
     statistics = Statistics(CPU)
     batch = Batch(torch.zeros(2, 3, 64, 64), torch.zeros(2, 100), ())

@@ -1,18 +1,25 @@
-"""Adam, bit for bit against torch's class and by the formulas of the paper."""
+"""What an optimizer moves and remembers, with two that a plugin could bring, against torch and against a paper."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
-from torch import nn
+from optimizers import Lion, RMSprop
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from toys import tiny
 
-from ganlab.recipe.settings import Optimizer
-from ganlab.training.optimizer import Adam
+import ganlab
+from ganlab import PluginError
+from ganlab.registry import registry
+from ganlab.standard.optimizers.adam import Adam
+from ganlab.training.optimizer import Optimized
 
 CPU = torch.device("cpu")
-OPTIONS = Optimizer(lr=3e-3, betas=(0.6, 0.98), eps=1e-6)
 RATES = [3e-3, 3e-3, 1e-3, 5e-4, 5e-4]
 
 
@@ -30,65 +37,86 @@ def give_gradients(parameters: Sequence[nn.Parameter], step: int) -> None:
         parameter.grad = None if (step, number) == (2, 1) else gradient
 
 
-def test_it_leaves_the_bits_of_torchs_own() -> None:
-    """Falling learning rates, a parameter without a gradient, weights that lie channel by channel."""
+def test_rmsprop_of_a_plugin_follows_torchs_own() -> None:
+    """Changing learning rates, a parameter without a gradient, weights that lie channel by channel."""
     mine, theirs = weights(), weights()
-    adam = Adam(mine, OPTIONS, CPU)
-    reference = torch.optim.Adam(theirs, lr=OPTIONS.lr, betas=OPTIONS.betas, eps=OPTIONS.eps, fused=True)
+    optimized = Optimized(mine, RMSprop(lr=RATES[0], alpha=0.9, eps=1e-6), CPU)
+    reference = torch.optim.RMSprop(theirs, lr=RATES[0], alpha=0.9, eps=1e-6)
     for step, rate in enumerate(RATES):
         give_gradients(mine, step)
         give_gradients(theirs, step)
-        adam.set_learning_rate(rate)
+        optimized.set_learning_rate(rate)
         reference.param_groups[0]["lr"] = rate
-        adam.step()
+        optimized.step()
         reference.step()
     for one, other in zip(mine, theirs, strict=True):
-        assert torch.equal(one, other)
-        for name, value in reference.state[other].items():
-            assert torch.equal(adam.state[one][name], value), name
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(optimized.state[one]["square_avg"], reference.state[other]["square_avg"])
 
 
-def test_it_follows_the_formulas_of_the_paper() -> None:
-    """Kingma and Ba 2014, algorithm 1, in float64; without a gradient nothing is moved and no step counted."""
+def test_lion_of_a_plugin_follows_the_formulas_of_the_paper() -> None:
+    """Chen et al. 2023, algorithm 2, in float64: update = sign(b1 m + (1 - b1) g), then m = b2 m + (1 - b2) g."""
     parameters = weights()
-    adam = Adam(parameters, OPTIONS, CPU)
-    (beta1, beta2), eps = OPTIONS.betas, OPTIONS.eps
+    optimized = Optimized(parameters, Lion(betas=(0.8, 0.95), weight_decay=0.1), CPU)
     theta = [parameter.detach().double().numpy().copy() for parameter in parameters]
-    m, v, t = [np.zeros_like(x) for x in theta], [np.zeros_like(x) for x in theta], [0, 0]
-    for step, alpha in enumerate(RATES):
+    m = [np.zeros_like(values) for values in theta]
+    for step, rate in enumerate(RATES):
         give_gradients(parameters, step)
         for i, parameter in enumerate(parameters):
             if parameter.grad is None:
                 continue
             g = parameter.grad.double().numpy()
-            t[i] += 1
-            m[i] = beta1 * m[i] + (1 - beta1) * g
-            v[i] = beta2 * v[i] + (1 - beta2) * g * g
-            theta[i] -= alpha * (m[i] / (1 - beta1 ** t[i])) / (np.sqrt(v[i] / (1 - beta2 ** t[i])) + eps)
-        adam.set_learning_rate(alpha)
-        adam.step()
+            theta[i] -= rate * (np.sign(0.8 * m[i] + 0.2 * g) + 0.1 * theta[i])
+            m[i] = 0.95 * m[i] + 0.05 * g
+        optimized.set_learning_rate(rate)
+        optimized.step()
     for parameter, expected in zip(parameters, theta, strict=True):
         np.testing.assert_allclose(parameter.detach(), expected, rtol=1e-5, atol=1e-6)
-    assert [int(adam.state[parameter]["step"]) for parameter in parameters] == t == [5, 4]
-
-
-def test_its_state_is_there_before_the_first_step_and_lies_as_the_weights_do() -> None:
-    parameters = weights()
-    adam = Adam(parameters, OPTIONS, CPU)
-    for parameter in parameters:
-        assert adam.state[parameter].keys() == {"step", "exp_avg", "exp_avg_sq"}
-        for name in ("exp_avg", "exp_avg_sq"):
-            assert adam.state[parameter][name].stride() == parameter.stride()
 
 
 def test_no_gradient_is_left_for_the_next_step() -> None:
     parameters = weights()
-    adam = Adam(parameters, OPTIONS, CPU)
+    optimized = Optimized(parameters, Adam(), CPU)
     give_gradients(parameters, 0)
-    adam.step()
+    optimized.step()
     assert [parameter.grad for parameter in parameters] == [None, None]
     give_gradients(parameters, 1)
-    adam.forget_gradients()
+    optimized.forget_gradients()
     before = [parameter.detach().clone() for parameter in parameters]
-    adam.step()
+    optimized.step()
     assert all(torch.equal(one, other) for one, other in zip(parameters, before, strict=True))
+
+
+def test_a_run_goes_on_with_each_networks_own_optimizer() -> None:
+    """Bit for bit, with what each remembers under its own names, and the versions of both in the checkpoint."""
+    registry.add("optimizer", "lion", Lion)
+    registry.add("optimizer", "rmsprop", RMSprop)
+    try:
+        own = {"name": "rmsprop", "alpha": 0.9, "discriminator": {"name": "lion", "lr": 1e-4}}
+        recipe = tiny(optimizer=own, snapshot={"every_iterations": 2})
+        whole = ganlab.train(recipe, overrides={"train.iterations": 6}, out="whole")
+        ganlab.train(recipe, overrides={"train.iterations": 4}, out="parts")
+        parts = ganlab.train(recipe, overrides={"train.iterations": 6}, out="parts")
+        one, other = (load_file(run.directory / "checkpoints/00000006/state.safetensors") for run in (whole, parts))
+    finally:
+        registry.remove("optimizer", "lion")
+        registry.remove("optimizer", "rmsprop")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    remembered = {tuple(name.split("/")[i] for i in (1, -1)) for name in one if name.startswith("optimizers/")}
+    assert remembered == {("generator", "square_avg"), ("discriminator", "mean")}
+
+
+class Careless(RMSprop):
+    """Remembers what no checkpoint can hold."""
+
+    api = 1
+
+    def state(self, parameter: Tensor) -> dict[str, Tensor]:
+        remembered: Any = {"steps": 0}
+        return remembered
+
+
+def test_a_state_that_no_checkpoint_can_hold_is_refused() -> None:
+    with pytest.raises(PluginError, match=r"remembers dict of a parameter: state\(\) must return a dict of tensors by"):
+        Optimized(weights(), Careless(), CPU)

@@ -10,7 +10,7 @@ import pytest
 from toys import tiny
 
 from ganlab.recipe.recipe import parse_recipe
-from ganlab.recipe.settings import Optimizer
+from ganlab.standard.optimizers.adam import Adam
 from ganlab.training.schedule import Schedule, learning_rate
 from ganlab.training.state import State
 
@@ -84,7 +84,7 @@ def test_the_whole_course_is_that_of_the_loop(train: dict[str, Any], snapshot: d
 
 
 def test_the_learning_rate_is_constant_and_then_falls_to_nothing() -> None:
-    options = Optimizer(lr=0.01, decay_from=0.25)
+    options = Adam(lr=0.01, decay_from=0.25)
     rates = [learning_rate(options, progress) for progress in (0.0, 0.25, 0.4, 0.625, 0.7, 1.0)]
     assert rates == pytest.approx([0.01, 0.01, 0.008, 0.005, 0.004, 0.0])
-    assert learning_rate(Optimizer(lr=0.01), 0.9) == 0.01
+    assert learning_rate(Adam(lr=0.01), 0.9) == 0.01

@@ -18,9 +18,9 @@ from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.recipe.settings import MovingAverage as AverageOptions
-from ganlab.recipe.settings import Optimizer
+from ganlab.standard.optimizers.adam import Adam
 from ganlab.training.average import MovingAverage
-from ganlab.training.optimizer import Adam
+from ganlab.training.optimizer import Optimized
 from ganlab.training.state import (
     State,
     buffer_rows,
@@ -44,7 +44,7 @@ def small_state() -> State:
         "discriminator": nn.Sequential(shared, nn.Linear(3, 1)),
     }
     optimizers = {
-        name: Adam([p for p in network.parameters() if p.requires_grad], Optimizer(), CPU)
+        name: Optimized([p for p in network.parameters() if p.requires_grad], Adam(), CPU)
         for name, network in networks.items()
     }
     return State(networks, optimizers, MovingAverage(networks["generator"], AverageOptions()), networks)

@@ -33,7 +33,7 @@ def test_it_writes_a_model_and_says_what_to_do_next(command: Command) -> None:
 
 
 def test_it_offers_every_kind(command: Command) -> None:
-    ended = command("plugins", "new", "waves", "--kind", "optimizer")
+    ended = command("plugins", "new", "waves", "--kind", "sampler")
     assert ended.code == 2
     assert all(f"'{kind}'" in ended.err for kind in KINDS)
 

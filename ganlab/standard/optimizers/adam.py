@@ -1,0 +1,63 @@
+"""Adam, the optimizer of most GANs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, PositiveFloat
+
+from ganlab import Optimizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2014), as `torch.optim.Adam` has it, on torch's own kernels."""
+
+    api = 1
+
+    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    """How much Adam's running means of the gradient and of its square keep at each step."""
+    eps: PositiveFloat = 1e-8
+    """Added to Adam's denominator."""
+
+    def state(self, parameter: Tensor) -> dict[str, Tensor]:
+        """Return the count of steps, and the running means of the gradient and of its square."""
+        import torch
+
+        # Where torch's kernels want the count: on a GPU, a captured iteration counts there.
+        place = parameter.device if parameter.is_cuda else torch.device("cpu")
+        return {
+            "step": torch.zeros((), dtype=torch.float32, device=place),
+            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+        }
+
+    def step(
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: Sequence[Mapping[str, Tensor]]
+    ) -> None:
+        """Move the parameters by algorithm 1 of the paper."""
+        # The function, not the class: that imports torch's compiler, which is up to a second of every run's start.
+        from torch.optim.adam import adam
+
+        adam(
+            [*parameters],
+            [*gradients],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=parameters[0].device.type in ("cpu", "cuda"),
+            capturable=parameters[0].is_cuda,
+            amsgrad=False,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=self.lr,
+            weight_decay=0.0,
+            eps=self.eps,
+            maximize=False,
+        )

@@ -1,0 +1,81 @@
+"""Adam, bit for bit against torch's class and by the formulas of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from ganlab.standard.optimizers.adam import Adam
+from ganlab.training.optimizer import Optimized
+
+CPU = torch.device("cpu")
+OPTIONS = Adam(lr=3e-3, betas=(0.6, 0.98), eps=1e-6)
+RATES = [3e-3, 3e-3, 1e-3, 5e-4, 5e-4]
+
+
+def weights() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    convolution = torch.randn(4, 3, 2, 2, generator=generator).to(memory_format=torch.channels_last)
+    return [nn.Parameter(convolution), nn.Parameter(torch.randn(5, generator=generator))]
+
+
+def give_gradients(parameters: Sequence[nn.Parameter], step: int) -> None:
+    """Give each a gradient, except for the last one at step 2."""
+    generator = torch.Generator().manual_seed(100 + step)
+    for number, parameter in enumerate(parameters):
+        gradient = torch.empty_like(parameter).normal_(generator=generator)
+        parameter.grad = None if (step, number) == (2, 1) else gradient
+
+
+def test_it_leaves_the_bits_of_torchs_own() -> None:
+    """Falling learning rates, a parameter without a gradient, weights that lie channel by channel."""
+    mine, theirs = weights(), weights()
+    adam = Optimized(mine, OPTIONS, CPU)
+    reference = torch.optim.Adam(theirs, lr=OPTIONS.lr, betas=OPTIONS.betas, eps=OPTIONS.eps, fused=True)
+    for step, rate in enumerate(RATES):
+        give_gradients(mine, step)
+        give_gradients(theirs, step)
+        adam.set_learning_rate(rate)
+        reference.param_groups[0]["lr"] = rate
+        adam.step()
+        reference.step()
+    for one, other in zip(mine, theirs, strict=True):
+        assert torch.equal(one, other)
+        for name, value in reference.state[other].items():
+            assert torch.equal(adam.state[one][name], value), name
+
+
+def test_it_follows_the_formulas_of_the_paper() -> None:
+    """Kingma and Ba 2014, algorithm 1, in float64; without a gradient nothing is moved and no step counted."""
+    parameters = weights()
+    adam = Optimized(parameters, OPTIONS, CPU)
+    (beta1, beta2), eps = OPTIONS.betas, OPTIONS.eps
+    theta = [parameter.detach().double().numpy().copy() for parameter in parameters]
+    m, v, t = [np.zeros_like(x) for x in theta], [np.zeros_like(x) for x in theta], [0, 0]
+    for step, alpha in enumerate(RATES):
+        give_gradients(parameters, step)
+        for i, parameter in enumerate(parameters):
+            if parameter.grad is None:
+                continue
+            g = parameter.grad.double().numpy()
+            t[i] += 1
+            m[i] = beta1 * m[i] + (1 - beta1) * g
+            v[i] = beta2 * v[i] + (1 - beta2) * g * g
+            theta[i] -= alpha * (m[i] / (1 - beta1 ** t[i])) / (np.sqrt(v[i] / (1 - beta2 ** t[i])) + eps)
+        adam.set_learning_rate(alpha)
+        adam.step()
+    for parameter, expected in zip(parameters, theta, strict=True):
+        np.testing.assert_allclose(parameter.detach(), expected, rtol=1e-5, atol=1e-6)
+    assert [int(adam.state[parameter]["step"]) for parameter in parameters] == t == [5, 4]
+
+
+def test_its_state_is_there_before_the_first_step_and_lies_as_the_weights_do() -> None:
+    parameters = weights()
+    adam = Optimized(parameters, OPTIONS, CPU)
+    for parameter in parameters:
+        assert adam.state[parameter].keys() == {"step", "exp_avg", "exp_avg_sq"}
+        for name in ("exp_avg", "exp_avg_sq"):
+            assert adam.state[parameter][name].stride() == parameter.stride()
