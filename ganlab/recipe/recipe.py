@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from ganlab.errors import PluginError
 from ganlab.interfaces import (
@@ -42,7 +42,7 @@ T = TypeVar("T", bound=Options)
 STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif")
 """What watches a run unless its recipe says `name = false`."""
 
-BRINGING: tuple[Literal["loss", "augmentation"], ...] = ("loss", "augmentation")
+BRINGING: tuple[Kind, ...] = ("loss", "augmentation")
 """The kinds that may bring modules along."""
 
 TABLES = (*DECISIVE, "train", "moving_average", "snapshot", "observers")
