@@ -163,8 +163,13 @@ class Source(ABC):
 
     classes: int = 0
     """Number of class labels; 0 where the data has none."""
+    class_names: Sequence[str] = ()
+    """What the classes are called, in the order of their numbers: each once, on one printable line of up to 200
+    letters. Left empty, they are called by their numbers."""
     remarks: Sequence[str] = ()
     """What its user should be told of the pictures, a sentence each, such as which files were left out."""
+    warnings: Sequence[str] = ()
+    """What its user should be warned of, a sentence each: the pictures may not be those that were meant."""
 
     @abstractmethod
     def __len__(self) -> int:

@@ -74,6 +74,31 @@ class SheetSource(Source):
         return index % 11
 
 
+class Named(SheetSource):
+    """A sheet whose classes have names."""
+
+    def __init__(self, options: Sheet, class_names: Any) -> None:
+        super().__init__(options)
+        self.class_names = class_names
+
+    def label(self, index: int) -> int:
+        return index % self.classes
+
+
+def named(file: Path, class_names: Any, classes: int, **options: Any) -> Dataset:
+    """Return a sheet of so many classes, which come in turn, with these names."""
+
+    class Names(Sheet):
+        """A sheet with names."""
+
+        api = 1
+
+        def open(self) -> Source:
+            return Named(self, class_names)
+
+    return Names(file=file, classes=classes, **options)
+
+
 class Reports(list[tuple[str, int, int]]):
     """Notes what packing reports."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent import futures
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ganlab.data import cache, storage
+from ganlab.data.classes import class_names
 from ganlab.data.decode import Target, decode, target_of
 from ganlab.data.depth import UnfitError
 from ganlab.data.findings import Findings
@@ -23,7 +24,7 @@ from ganlab.durable import replacing_file
 from ganlab.errors import DataError, GanlabError
 from ganlab.hardware.cores import available_cores
 from ganlab.interfaces import Dataset, Source, image_spec
-from ganlab.messages import one_line, printable, told
+from ganlab.messages import listed, one_line, printable, quoted, told
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is, 0 where that is not known."""
@@ -49,6 +50,8 @@ class Chunk(NamedTuple):
     labels: list[int]
     bad: list[tuple[str, str]]
     """Name and reason."""
+    lost: list[int]
+    """The labels of the bad ones."""
     findings: Findings
 
 
@@ -68,6 +71,7 @@ def pack(dataset: Dataset, name: str, report: Report) -> Packed:
     source, place = _settled(dataset, name, place)
     report(search, len(source), len(source))
     images = images._replace(classes=source.classes)
+    names = class_names(source, name)
     pause = f"waiting for another process that packs {name}"
     with cache.locked(place.path, partial(report, pause, 0, 0)) as waited:
         if waited:
@@ -79,7 +83,7 @@ def pack(dataset: Dataset, name: str, report: Report) -> Packed:
         cache.prepare(place.path, storage.size_bytes(len(source), images), name)
         progress = _Progress(report, work, len(source))
         with replacing_file(place.path) as temporary, temporary.open("wb") as file:
-            _build(source, dataset, name, storage.Writer(file, images), place.sources, progress)
+            _build(source, dataset, name, names, storage.Writer(file, images), place.sources, progress)
         progress.end()
         return storage.read(place.path, images, place.sources)
 
@@ -107,13 +111,20 @@ def _opened(dataset: Dataset, name: str) -> Source:
 
 
 def _build(
-    source: Source, dataset: Dataset, name: str, writer: storage.Writer, sources: str, progress: _Progress
+    source: Source,
+    dataset: Dataset,
+    name: str,
+    names: Sequence[str],
+    writer: storage.Writer,
+    sources: str,
+    progress: _Progress,
 ) -> None:
     """Decode all pictures and write them in the order of the source."""
     target = target_of(dataset)
     step = max(1, min(CHUNK_PICTURES, CHUNK_BYTES // (target.channels * target.height * target.width)))
     spans = (range(start, min(start + step, len(source))) for start in range(0, len(source), step))
     bad: list[tuple[str, str]] = []
+    lost: set[int] = set()
     findings = Findings()
     with warnings.catch_warnings():
         # What PIL warns of either makes a picture bad, and is then reported here, or does no harm.
@@ -122,17 +133,25 @@ def _build(
             for chunk in chunks:
                 writer.add(chunk.pixels, chunk.labels)
                 bad += chunk.bad
+                lost.update(chunk.lost)
                 findings.add(chunk.findings)
                 progress.advance(chunk.taken)
     if len(bad) == len(source) or (bad and dataset.on_bad == "error"):
         raise DataError(_bad_pictures(bad, len(source), name))
-    writer.finish(bad, list(source.remarks), list(findings.sentences()), sources)
+    gone = writer.leave_out(lost)
+    warned = [*source.warnings, *findings.sentences()]
+    if gone:
+        which = listed([quoted(names[number]) for number in sorted(gone)])
+        warned.append(f"classes of which all pictures were left out do not count: {which}; the others are renumbered")
+    kept = [called for number, called in enumerate(names) if number not in gone]
+    writer.finish(bad, list(source.remarks), warned, sources, kept)
 
 
 def _decode_chunk(source: Source, target: Target, name: str, span: range) -> Chunk:
     pixels = np.empty((len(span), target.channels, target.height, target.width), np.uint8)
     labels: list[int] = []
     bad: list[tuple[str, str]] = []
+    lost: list[int] = []
     findings = Findings()
     good = 0
     for index in span:
@@ -142,11 +161,14 @@ def _decode_chunk(source: Source, target: Target, name: str, span: range) -> Chu
         # A stranger's file, and the parsers of PIL: there is no list of what they raise.
         except Exception as error:  # noqa: BLE001
             bad.append((source.name(index), _reason(error)))
+            if source.classes:
+                with suppress(Exception):  # the label itself may be what cannot be read
+                    lost.append(_checked(source.label(index), source, index, name))
             continue
         good += 1
         if source.classes:
             labels.append(_checked(label, source, index, name))
-    return Chunk(len(span), pixels[:good], labels, bad, findings)
+    return Chunk(len(span), pixels[:good], labels, bad, lost, findings)
 
 
 def _checked(label: int, source: Source, index: int, name: str) -> int:

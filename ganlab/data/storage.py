@@ -21,8 +21,8 @@ PIXELS_AT = 4096
 """Where the pixels begin. The header before them is padded, because what it says is known only after them."""
 HEADER_BYTES = PIXELS_AT - 8
 
-MOST_CLASSES = 1 << 20
-"""More are a damaged file."""
+MOST_CLASSES = 1_000_000
+"""More are refused; in a packed file they are damage."""
 VERIFIED_BYTES = 1 << 20
 """How much is verified at once: other threads have their turn after each."""
 
@@ -44,6 +44,8 @@ class Packed:
     """What its user should be told of the pictures, a sentence each."""
     warnings: tuple[str, ...] = ()
     """What its user should be warned of: the pictures may not have become what was meant."""
+    class_names: tuple[str, ...] = ()
+    """What the classes are called, in the order of their numbers: `spec.classes` names."""
 
 
 class UnusableError(Exception):
@@ -67,7 +69,6 @@ class Writer:
         self._file, self._images = file, images
         self._count = 0
         self._labels: list[int] = []
-        self._skipped: list[tuple[str, str]] = []
         self._digest = hashlib.sha256()
         file.write(bytes(PIXELS_AT))
 
@@ -78,13 +79,31 @@ class Writer:
         self._count += len(pixels)
         self._labels.extend(labels)
 
+    def leave_out(self, lost: Iterable[int]) -> set[int]:
+        """Number the classes anew without those of `lost` that no picture has; return which these are.
+
+        Nothing is changed in the labels' order, and a class that never had a picture stays.
+        """
+        gone = set(lost).difference(self._labels)
+        kept = [number for number in range(self._images.classes) if number not in gone]
+        anew = {number: position for position, number in enumerate(kept)}
+        self._labels = [anew[label] for label in self._labels]
+        self._images = self._images._replace(classes=len(kept))
+        return gone
+
     def finish(
-        self, skipped: Sequence[tuple[str, str]], remarks: Sequence[str], warnings: Sequence[str], sources: str
+        self,
+        skipped: Sequence[tuple[str, str]],
+        remarks: Sequence[str],
+        warnings: Sequence[str],
+        sources: str,
+        class_names: Sequence[str],
     ) -> None:
         """Write the rest. `sources` is the state of what the pictures were made from."""
         labels = np.array(self._labels, "<i8").tobytes()
         self._digest.update(labels + _shape_bytes(self._count, self._images))
-        names = json.dumps({"skipped": skipped, "remarks": remarks, "warnings": warnings}).encode()
+        told = {"skipped": skipped, "remarks": remarks, "warnings": warnings, "class_names": class_names}
+        names = json.dumps(told).encode()
         self._file.write(labels + names)
         metadata = {
             "format": FORMAT,
@@ -97,7 +116,7 @@ class Writer:
 
 
 def read(path: Path, images: ImageSpec, sources: str) -> Packed:
-    """Map the packed pictures in `path`; how many classes there are is what the file says.
+    """Map the packed pictures in `path`; which classes there are is what the file says.
 
     Raise `UnusableError` where it is missing, damaged, or of other sources or shape.
     """
@@ -141,10 +160,16 @@ def _read(file: BinaryIO, images: ImageSpec, sources: str) -> Packed:
     skipped = tuple((str(name), str(reason)) for name, reason in told["skipped"])
     remarks = tuple(map(str, told["remarks"]))
     warnings = tuple(map(str, told.get("warnings", ())))  # an older ganlab has none
+    if classes and "class_names" not in told:  # of an older ganlab, and what the classes are called is not known
+        raise UnusableError("cache of another version")
+    class_names = tuple(map(str, told.get("class_names", ())))
+    if len(class_names) != classes:
+        raise ValueError(f"{len(class_names)} names for {classes} classes")
     if label_count and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError("labels out of range")
     pixels = np.memmap(file, np.uint8, "r", PIXELS_AT, (count, *images[:3]))
-    return Packed(pixels, labels if classes else None, spec, skipped, str(metadata["fingerprint"]), remarks, warnings)
+    fingerprint = str(metadata["fingerprint"])
+    return Packed(pixels, labels if classes else None, spec, skipped, fingerprint, remarks, warnings, class_names)
 
 
 class Verification:

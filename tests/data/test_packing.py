@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from sheets import ROOT, Reports, Sheet, SheetSource, cache_file, child, left, packing, reads, sheet, wait_for
+from sheets import ROOT, Reports, Sheet, SheetSource, cache_file, child, left, named, packing, reads, sheet, wait_for
 from stand_ins import pictures
 
 from ganlab import DataError, Dataset, RunError, Source
@@ -104,6 +104,18 @@ def test_a_damaged_cache_is_noticed_and_built_anew(tmp_path: Path) -> None:
     assert reports.names()[-1] == "packing sheet again (cache damaged)"
     assert np.array_equal(packed.images, images)
     assert packed.fingerprint == expected.fingerprint
+
+
+def test_a_class_whose_pictures_were_all_left_out_does_not_count(tmp_path: Path) -> None:
+    file = sheet(tmp_path / "a", 12, black=[1, 5, 9, 3])  # all of class 1, and one of class 3
+    for _ in range(2):
+        packed = pack(named(file, ["ant", "bee", "cow", "dog"], 4, on_bad="skip"), "named", print)
+        assert packed.labels is not None
+        assert packed.labels.tolist() == [0, 1, 0, 1, 2, 0, 1, 2]
+        assert (packed.spec.classes, packed.class_names) == (3, ("ant", "cow", "dog"))
+        assert packed.warnings == (
+            'classes of which all pictures were left out do not count: "bee"; the others are renumbered',
+        )
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".lock"])

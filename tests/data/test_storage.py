@@ -34,6 +34,7 @@ ASKED = ImageSpec(3, 8, 8)
 """What is known before the file is read: the classes are not."""
 PIXELS = np.ascontiguousarray(pictures(70, 8, 8).transpose(0, 3, 1, 2))
 LABELS = [index % 11 for index in range(70)]
+NAMES = [f"class {number}" for number in range(11)]
 SKIPPED = [("picture 3", "black as night")]
 LABELS_END = 4096 + PIXELS.nbytes + 8 * len(LABELS)
 
@@ -43,7 +44,7 @@ def write(path: Path, images: ImageSpec = IMAGES, skipped: Sequence[tuple[str, s
         writer = Writer(file, images)
         for part in (slice(0, 32), slice(32, 70)):
             writer.add(PIXELS[part], LABELS[part] if images.classes else [])
-        writer.finish(skipped, (), (), "their state")
+        writer.finish(skipped, (), (), "their state", NAMES if images.classes else [])
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_what_is_written_is_mapped_again(path: Path) -> None:
     assert packed.labels is not None
     assert packed.labels.dtype == np.int64
     assert packed.labels.tolist() == LABELS
-    assert (packed.spec, packed.skipped) == (IMAGES, tuple(SKIPPED))
+    assert (packed.spec, packed.skipped, packed.class_names) == (IMAGES, tuple(SKIPPED), tuple(NAMES))
     content = PIXELS.tobytes() + np.array(LABELS, "<i8").tobytes() + b"(70, 3, 8, 8, 11)"
     assert packed.fingerprint == hashlib.sha256(content).hexdigest()
     assert isinstance(packed.images, np.memmap)
@@ -88,6 +89,7 @@ def test_it_is_a_safetensors_file(path: Path) -> None:
             "skipped": [["picture 3", "black as night"]],
             "remarks": [],
             "warnings": [],
+            "class_names": NAMES,
         }
 
 
@@ -98,7 +100,8 @@ def test_pixels_begin_on_a_page_and_the_size_is_known_before(tmp_path: Path, cla
     data = (tmp_path / "packed").read_bytes()
     assert struct.unpack("<Q", data[:8]) == (4088,)
     assert data[4096 : 4096 + PIXELS.nbytes] == PIXELS.tobytes()
-    assert len(data) == size_bytes(70, images) + len('{"skipped": [], "remarks": [], "warnings": []}')
+    told = {"skipped": [], "remarks": [], "warnings": [], "class_names": NAMES if classes else []}
+    assert len(data) == size_bytes(70, images) + len(json.dumps(told))
 
 
 def _rewritten(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
@@ -155,6 +158,40 @@ def test_what_is_not_there_or_of_something_else_says_so(path: Path) -> None:
         again(path)
 
 
+def _retold(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
+    """Return a file with other text behind its labels."""
+    told = json.loads(data[LABELS_END:])
+    change(told)
+    text = json.dumps(told).encode()
+    return _rewritten(data[:LABELS_END], lambda header: header["skipped"].update(shape=[len(text)])) + text
+
+
+def test_classes_without_names_are_packed_again_and_too_few_names_are_damage(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(_retold(data, lambda told: told.pop("class_names")))
+    with pytest.raises(UnusableError, match=r"^cache of another version$"):
+        again(path)
+    path.write_bytes(_retold(data, lambda told: told["class_names"].pop()))
+    with pytest.raises(UnusableError, match=r"^cache damaged$"):
+        again(path)
+    path.write_bytes(_retold(data, lambda told: told.update(class_names=None)))
+    with pytest.raises(UnusableError, match=r"^cache damaged$"):
+        again(path)
+
+
+def test_classes_that_lost_their_pictures_are_left_out_and_empty_ones_stay(tmp_path: Path) -> None:
+    with (tmp_path / "packed").open("wb") as file:
+        writer = Writer(file, IMAGES._replace(classes=6))
+        writer.add(PIXELS[:4], [5, 0, 2, 5])
+        assert writer.leave_out([1, 2, 4]) == {1, 4}, "2 has another picture, and 3 never had one"
+        writer.finish((), (), (), "their state", ["a", "c", "d", "f"])
+    packed = again(tmp_path / "packed")
+    assert packed.labels is not None
+    assert packed.labels.tolist() == [3, 0, 1, 3]
+    assert (packed.spec.classes, packed.class_names) == (4, ("a", "c", "d", "f"))
+    Verification(packed).wait()
+
+
 @pytest.mark.parametrize("where", ["first pixel", "last pixel", "label"])
 def test_a_byte_that_was_changed_after_the_header_is_found(path: Path, where: str) -> None:
     packed = again(path)
@@ -186,7 +223,7 @@ def test_remarks_are_kept_and_an_older_file_without_is_read(tmp_path: Path) -> N
     with file.open("wb") as opened:
         writer = Writer(opened, ImageSpec(1, 2, 2))
         writer.add(np.zeros((1, 1, 2, 2), np.uint8), [])
-        writer.finish([("a.png", "is empty")], ["left out as no pictures: 3 .txt"], ["dark"], "state")
+        writer.finish([("a.png", "is empty")], ["left out as no pictures: 3 .txt"], ["dark"], "state", [])
     found = read(file, ImageSpec(1, 2, 2), "state")
     assert (found.skipped, found.remarks) == ((("a.png", "is empty"),), ("left out as no pictures: 3 .txt",))
     assert found.warnings == ("dark",)

@@ -32,6 +32,8 @@ TRAIN = [f"data_batch_{number}" for number in range(1, 6)]
 TEST = ["test_batch"]
 BATCHES: Mapping[str, Sequence[str]] = {"train": TRAIN, "test": TEST, "all": [*TRAIN, *TEST]}
 """The batches of each split."""
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""As batches.meta has them."""
 
 SHAPE = (3, 32, 32)
 PICTURE_BYTES = 3 * 32 * 32
@@ -77,7 +79,7 @@ class CIFAR10(Dataset):
             from torchvision import datasets as published
 
             fetch([published.CIFAR10.url], published.CIFAR10.tgz_md5, place, remedy)
-        return Arrays("CIFAR-10", *read(place, BATCHES[self.split]))
+        return Arrays("CIFAR-10", CLASS_NAMES, *read(place, BATCHES[self.split]))
 
     def _found(self) -> Path | None:
         return find(expanded(self.root), BATCHES[self.split])

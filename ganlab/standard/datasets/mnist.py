@@ -25,6 +25,20 @@ PARTS: Mapping[str, Sequence[str]] = {"train": ["train"], "test": ["t10k"], "all
 """How the file names of each split begin."""
 SHIPPED = Path(__file__).parent / "fashion_mnist"
 """The test split of Fashion-MNIST that comes with ganlab, with its licence."""
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+"""As its authors describe the labels."""
 UNSIGNED_BYTE = 0x08
 LARGEST_BYTES = 1 << 30
 
@@ -54,7 +68,7 @@ class MNIST(Dataset):
         refuse_special(expanded(self.root))
         files = self._files()
         fetch_missing(files, self, "MNIST", put(files))
-        return Arrays("MNIST", *read(files))
+        return Arrays("MNIST", DIGITS, *read(files))
 
     def _files(self) -> Files:
         return located(expanded(self.root), "MNIST/raw", self.split)
@@ -90,7 +104,7 @@ class FashionMNIST(Dataset):
                 f"{put(files)} (Debian's package dataset-fashion-mnist has them)"
             )
             fetch_missing(files, self, "Fashion-MNIST", remedy)
-        return Arrays("Fashion-MNIST", *read(files))
+        return Arrays("Fashion-MNIST", CLOTHES, *read(files))
 
     def _files(self) -> Files:
         if self.split == "shipped":

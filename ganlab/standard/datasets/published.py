@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "test", "all"]
 
-CLASSES = 10
 SILENCE_SECONDS = 20.0
 """How long a server may say nothing."""
 LINE_SECONDS = 5.0
@@ -29,17 +28,17 @@ LARGEST_BYTES = 1 << 30
 
 
 class Arrays(Source):
-    """Pictures `(N, H, W)` or `(N, H, W, C)` and labels `(N,)` that are in memory already."""
-
-    classes = CLASSES
+    """Pictures `(N, H, W)` or `(N, H, W, C)` and labels `(N,)` of named classes that are in memory already."""
 
     def __init__(
         self,
         title: str,
+        class_names: Sequence[str],
         images: np.ndarray[Any, np.dtype[np.uint8]],
         labels: np.ndarray[Any, np.dtype[np.integer[Any]]],
     ) -> None:
         self._title, self._images, self._labels = title, images, labels
+        self.classes, self.class_names = len(class_names), class_names
 
     def __len__(self) -> int:
         return len(self._images)

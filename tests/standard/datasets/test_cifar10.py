@@ -31,6 +31,7 @@ def test_it_is_read_from_its_folder_and_from_its_archive(tmp_path: Path, name: s
         assert holds(CIFAR10(root=place, split="all"), np.concatenate([PHOTOS, PHOTOS[:30]]), labels(60) + labels(30))
     packed = pack(CIFAR10(root=root), "cifar10", print)
     assert packed.spec == (3, 32, 32, 10)
+    assert " ".join(packed.class_names) == "airplane automobile bird cat deer dog frog horse ship truck"
     assert np.array_equal(packed.images, PHOTOS.transpose(0, 3, 1, 2))
 
 

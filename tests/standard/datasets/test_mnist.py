@@ -27,6 +27,15 @@ def test_idx_files_are_found_where_torchvision_puts_them(tmp_path: Path, name: s
     assert holds(kind(root=root, split="all"), np.concatenate([DIGITS, DIGITS[:30]]), labels(60) + labels(30))
 
 
+def test_classes_have_the_names_that_their_authors_gave_them(tmp_path: Path) -> None:
+    from torchvision import datasets as published
+
+    assert pack(FashionMNIST(split="shipped"), "fashion_mnist", print).class_names == tuple(
+        published.FashionMNIST.classes
+    )
+    assert pack(MNIST(root=make("mnist", tmp_path)), "mnist", print).class_names == tuple("0123456789")
+
+
 def test_idx_files_may_be_unpacked_or_lie_in_the_root(tmp_path: Path) -> None:
     raw = make("mnist", tmp_path) / "MNIST/raw"
     for path in list(raw.iterdir()):

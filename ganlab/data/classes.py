@@ -1,0 +1,37 @@
+"""What the classes of a dataset are called."""
+
+from __future__ import annotations
+
+from ganlab.data.storage import MOST_CLASSES
+from ganlab.errors import DataError
+from ganlab.interfaces import Source
+from ganlab.messages import quoted, shown
+
+NAME_LETTERS = 200
+"""The longest name of a class: it comes to stand in a generator's file, in logs and beside grids."""
+
+
+def class_names(source: Source, name: str) -> tuple[str, ...]:
+    """Return what the classes of a source are called; `name` is the dataset's. Raise `DataError` where they are none.
+
+    Where it does not name them, these are their numbers.
+    """
+    classes = source.classes
+    if classes > MOST_CLASSES:
+        raise DataError(f'dataset "{name}" states {classes:,} classes; up to {MOST_CLASSES:,} can be used')
+    names: tuple[object, ...] = tuple(source.class_names) or tuple(map(str, range(classes)))
+    if len(names) != classes:
+        raise DataError(f'dataset "{name}" has {len(names):,} names for {classes:,} classes; it must name each once')
+    seen: dict[str, int] = {}
+    for number, called in enumerate(names):
+        if not isinstance(called, str) or not called.strip() or not called.isprintable() or len(called) > NAME_LETTERS:
+            raise DataError(
+                f'dataset "{name}" calls its class {number} {shown(called)}; a name is one printable line of up to '
+                f"{NAME_LETTERS} letters"
+            )
+        if seen.setdefault(called, number) != number:
+            raise DataError(
+                f'dataset "{name}" calls both class {seen[called]} and class {number} {quoted(called)}; '
+                "each needs a name of its own"
+            )
+    return tuple(seen)
