@@ -27,7 +27,11 @@ def test_classes_are_called_what_the_source_says_or_by_their_numbers(tmp_path: P
 @pytest.mark.parametrize(
     ("class_names", "sentence"),
     [
-        (["cat", "dog"], 'dataset "named" has 2 names for 3 classes; it must name each once'),
+        (
+            ["cat", "dog"],
+            "dataset \"named\" names ['cat', 'dog'] as its 3 classes; it must give a sequence with one name",
+        ),
+        ("cat", "dataset \"named\" names 'cat' as its 3 classes; it must give a sequence with one name for each"),
         (["cat", "dog", "cat"], 'dataset "named" calls both class 0 and class 2 "cat"; each needs a name of its own'),
         (
             ["cat", "dog", "\x1b[31m"],

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ganlab.data.classes import NAME_LETTERS, is_name
 from ganlab.data.decode import decode, target_of
 from ganlab.data.packing import pack
 from ganlab.errors import DataError
 from ganlab.interfaces import Dataset, Source
+from ganlab.messages import shown
 from ganlab.testing.subject import Check, ContractError, Subject, described
 from ganlab.testing.surroundings import own_folder
 
@@ -45,7 +47,8 @@ class Part(Source):
     """Every so many of the pictures of another source."""
 
     def __init__(self, whole: Source, indices: list[int]) -> None:
-        self._whole, self._indices, self.classes = whole, indices, whole.classes
+        self._whole, self._indices = whole, indices
+        self.classes, self.class_names = whole.classes, whole.class_names
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -124,6 +127,29 @@ def labels_fit(subject: Subject[Dataset]) -> None:
             )
 
 
+def names_classes(subject: Subject[Dataset]) -> None:
+    """Look at the names of all classes."""
+    source, seen = _opened(subject), dict[str, int]()
+    if not source.class_names:
+        return  # they are called by their numbers
+    if isinstance(source.class_names, str) or len(source.class_names) != source.classes:
+        raise ContractError(
+            f"class_names is {shown(source.class_names)}, but there are {source.classes} classes: give a sequence "
+            "with a name for each, in the order of their numbers, or leave it empty"
+        )
+    for number, name in enumerate(source.class_names):
+        if not is_name(name):
+            raise ContractError(
+                f"class {number} has the name {shown(name)}: a name is one printable line of up to {NAME_LETTERS} "
+                "letters; ganlab.printable makes one of any text"
+            )
+        if seen.setdefault(name, number) != number:
+            raise ContractError(
+                f"classes {seen[name]} and {number} are both called {name}: a class is asked for by its name, so give "
+                "each one of its own"
+            )
+
+
 def names_pictures(subject: Subject[Dataset]) -> None:
     """Look at the names from all over the dataset."""
     source, seen = _opened(subject), dict[str, int]()
@@ -162,8 +188,9 @@ CHECKS = (
     Check("pictures", "Its pictures can be decoded.", decodes, ("sized",)),
     Check("repeatable", "Its pictures are the same each time.", repeats, ("pictures",)),
     Check("labels", "Its labels lie in the range of its classes.", labels_fit, ("sized",)),
+    Check("classes", "Each class has a name of its own, or none has one.", names_classes, ("labels",)),
     Check("names", "Each picture has a name of its own.", names_pictures, ("sized",)),
-    Check("packing", "Several threads read what one thread reads.", packs, ("repeatable", "labels", "names")),
+    Check("packing", "Several threads read what one thread reads.", packs, ("repeatable", "classes", "names")),
 )
 
 

@@ -27,6 +27,7 @@ class Pictures(Source):
     """A hundred pictures of three classes, with places to break them."""
 
     classes = 3
+    class_names: Any = ("cat", "dog", "fox")
 
     def __len__(self) -> int:
         return len(PIXELS)
@@ -189,6 +190,66 @@ class Fractional(Good):
         return Fractions()
 
 
+class Short(Good):
+    """Names two of its three classes."""
+
+    api = 1
+
+    def open(self) -> Source:
+        class Two(Pictures):
+            class_names = ("cat", "dog")
+
+        return Two()
+
+
+class Spelled(Good):
+    """Gives a text of three letters for the names of three classes."""
+
+    api = 1
+
+    def open(self) -> Source:
+        class Text(Pictures):
+            class_names = "cat"
+
+        return Text()
+
+
+class Twins(Good):
+    """Calls two classes the same."""
+
+    api = 1
+
+    def open(self) -> Source:
+        class Cats(Pictures):
+            class_names = ("cat", "dog", "cat")
+
+        return Cats()
+
+
+class Colourful(Good):
+    """Has a name that colours a terminal."""
+
+    api = 1
+
+    def open(self) -> Source:
+        class Red(Pictures):
+            class_names = ("cat", "dog", "\x1b[31mfox")
+
+        return Red()
+
+
+class Counted(Good):
+    """Has numbers for names."""
+
+    api = 1
+
+    def open(self) -> Source:
+        class Numbers(Pictures):
+            class_names: Any = (0, 1, 2)
+
+        return Numbers()
+
+
 class Nameless(Good):
     """Calls all pictures the same."""
 
@@ -257,6 +318,11 @@ BREAKS = [
     Break("repeatable", Unsorted, "files must come in a fixed order (sorted)"),
     Break("labels", OneBased, "the label of picture 2 is 3, but there are 3 classes: labels are whole numbers from 0"),
     Break("labels", Fractional, "the label of picture 0 is 0.0"),
+    Break("classes", Short, "class_names is ('cat', 'dog'), but there are 3 classes: give a sequence with a name for"),
+    Break("classes", Spelled, "class_names is 'cat', but there are 3 classes: give a sequence"),
+    Break("classes", Twins, "classes 0 and 2 are both called cat: a class is asked for by its name"),
+    Break("classes", Colourful, r"class 2 has the name '\x1b[31mfox': a name is one printable line of up to 200"),
+    Break("classes", Counted, "class 0 has the name 0: a name is one printable line"),
     Break("names", Nameless, "pictures 0 and 1 are both called picture"),
     Break("names", Numbered, "picture 0 has the name 0: name it as a person would"),
     Break("packing", Threaded, "SQLite objects created in a thread can only be used in that same thread"),
