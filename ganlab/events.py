@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -40,6 +40,8 @@ class RunInfo(NamedTuple):
     precision: str
     first_iteration: int
     """0, or the iteration that a continued run starts from."""
+    class_names: Sequence[str] = ()
+    """What the classes of the pictures are called, in the order of their numbers."""
 
 
 class Tick(NamedTuple):
@@ -71,6 +73,8 @@ class Snapshot(NamedTuple):
     """Pictures `(N, H, W, C)`, uint8, of the same latents at each snapshot."""
     columns: int
     """How many samples belong into one row of a grid."""
+    rows: Sequence[str] = ()
+    """What each row of that grid shows, from top to bottom, such as its class; empty where rows mean nothing."""
 
 
 class Events:

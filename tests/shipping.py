@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from ganlab.registry import registry
 
 IMAGES = ImageSpec(3, 8, 8)
 CLASSES = ImageSpec(1, 4, 4, 5)
+CREATURES = ("ant", "bee", "cat", "1", "T-shirt/top")
+"""Names of the five classes, one of them the number of another."""
 
 
 class Tiny(Model):
@@ -105,7 +107,11 @@ def trained(model: Model, images: ImageSpec, seed: int = 0) -> nn.Module:
 
 
 def about(
-    name: str = "tiny", model: Model | None = None, images: ImageSpec = IMAGES, recipe_name: str = "faces"
+    name: str = "tiny",
+    model: Model | None = None,
+    images: ImageSpec = IMAGES,
+    recipe_name: str = "faces",
+    class_names: Sequence[str] = (),
 ) -> Metadata:
     """Return metadata of a run that was short."""
     return describe(
@@ -115,6 +121,7 @@ def about(
         recipe=RecipeRecord(name=recipe_name, sha256="ab" * 32),
         training=TrainingRecord(iterations=10, images=640, epochs=2.5),
         data=DataRecord(fingerprint="pictures"),
+        class_names=class_names,
     )
 
 
@@ -125,11 +132,11 @@ def ship(path: Path, seed: int = 0) -> nn.Module:
     return generator
 
 
-def ship_labelled(path: Path) -> nn.Module:
+def ship_labelled(path: Path, class_names: Sequence[str] = ()) -> nn.Module:
     """Write a conditional generator; return what was written."""
     model = Labelled(latent="uniform")
     generator = trained(model, CLASSES)
-    write_generator(path, generator, about("labelled", model, CLASSES))
+    write_generator(path, generator, about("labelled", model, CLASSES, class_names=class_names))
     return generator
 
 

@@ -31,4 +31,6 @@ def info(source: Path | None) -> None:
 def _flat(prefix: str, value: object) -> list[tuple[str, str]]:
     if isinstance(value, dict):
         return [row for key, item in value.items() for row in _flat(f"{prefix}.{key}", item)]
+    if prefix == "class_names" and isinstance(value, list):
+        return [(prefix, ", ".join(value))] if value else []
     return [(prefix, str(value))]

@@ -34,7 +34,7 @@ WAITING = 8
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="How many pictures.  [default: 64]")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the first picture.  [default: 0]")
 @click.option("--seeds", metavar="LIST", help="One seed a picture, as in 0-63 or 3,14,15-17.")
-@click.option("--label", type=int, metavar="N", help="The class to draw, for a conditional model.")
+@click.option("--label", metavar="CLASS", help="The class to draw, its name or number, for a conditional model.")
 @click.option("--separate", is_flag=True, help="Write one PNG a picture, named after its seed, instead of a grid.")
 @click.option("--columns", type=click.IntRange(min=1), metavar="N", help="Pictures in a row of the grid.")
 @click.option(
@@ -49,7 +49,7 @@ def sample(
     count: int | None,
     seed: int | None,
     seeds: str | None,
-    label: int | None,
+    label: str | None,
     separate: bool,
     columns: int | None,
     out: Path | None,
@@ -133,14 +133,14 @@ def _check_seeds(chosen: Sequence[range]) -> None:
         raise GanlabError(f"{last} is not a seed: seeds are whole numbers from 0 to {SEEDS - 1}")
 
 
-def _batches(generator: Generator, chosen: Sequence[range], label: int | None) -> Iterator[tuple[list[int], Pictures]]:
+def _batches(generator: Generator, chosen: Sequence[range], label: str | None) -> Iterator[tuple[list[int], Pictures]]:
     """Yield seeds and their pictures, a batch at a time."""
     seeds = chain(*chosen)
     while batch := list(islice(seeds, BATCH)):
         yield batch, generator.sample(batch, label=label)
 
 
-def _write_separately(generator: Generator, chosen: Sequence[range], label: int | None, directory: Path) -> None:
+def _write_separately(generator: Generator, chosen: Sequence[range], label: str | None, directory: Path) -> None:
     """Write one PNG a picture; they are encoded by threads of their own while the next ones are computed."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -162,7 +162,7 @@ def _write_separately(generator: Generator, chosen: Sequence[range], label: int 
             future.result()
 
 
-def _write_array(generator: Generator, chosen: Sequence[range], label: int | None, path: Path) -> None:
+def _write_array(generator: Generator, chosen: Sequence[range], label: str | None, path: Path) -> None:
     """Write the pixels as one array `(N, H, W, C)`, uint8."""
     import numpy as np
 

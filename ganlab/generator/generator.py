@@ -18,9 +18,12 @@ from ganlab.generator.backends import Compute, Floats, Labels, check_outline, wi
 from ganlab.generator.file import read_artefact
 from ganlab.generator.metadata import Metadata
 from ganlab.hardware.memory import memory_errors
+from ganlab.messages import did_you_mean, listed, quoted
 
 BATCH = 64
 """Pictures computed at once."""
+NAMED = 20
+"""How many classes a message lists."""
 
 
 class Generator:
@@ -60,24 +63,39 @@ class Generator:
         except ValueError as error:
             raise ArtefactError(f"{self._name}: {error}") from error
 
-    def sample(self, seeds: Iterable[int] | int, label: int | None = None, batch_size: int = BATCH) -> Pictures:
+    def sample(self, seeds: Iterable[int] | int, label: int | str | None = None, batch_size: int = BATCH) -> Pictures:
         """Return one picture a seed, `(N, H, W, C)` uint8; `sample(5)` are five pictures, of the seeds 0 to 4.
 
-        A conditional generator draws the class `label`; without one the seed decides: its remainder by the number
-        of classes.
+        A conditional generator draws the class `label`, its name or its number; a text that is the name of one class
+        and the number of another is taken for the name. Without one the seed decides: its remainder by the number of
+        classes.
         """
         if batch_size < 1:
             raise ArtefactError(f"{self._name}: batch_size must be at least 1, not {batch_size}")
         chosen, images = list(_seeds(seeds)), self._metadata.images
+        number = self._number(label) if isinstance(label, str) and self._metadata.conditional else label
         pictures = np.empty((len(chosen), images.height, images.width, images.channels), np.uint8)
         for start in range(0, len(chosen), batch_size):
             part = chosen[start : start + batch_size]
             z = self.latents(part)
-            labels = self._checked_labels(self._labels(part, label), len(part))
+            labels = self._checked_labels(self._labels(part, number), len(part))
             pictures[start : start + batch_size] = to_uint8(self._run(z, labels))
         return pictures
 
-    def _labels(self, seeds: list[int], label: int | None) -> np.ndarray[Any, Any] | None:
+    def _number(self, label: str) -> int:
+        """Return the number of the class that a text names."""
+        names, classes = self._metadata.class_names, self._metadata.images.classes
+        if label in names:
+            return names.index(label)
+        if re.fullmatch("-?[0-9]{1,9}", label):
+            return int(label)
+        which = f"{listed(names, NAMED)}, or their" if names else "which have no names but their"
+        raise ArtefactError(
+            f"{self._name}: label {quoted(label)} is none of its classes, {which} numbers 0 to {classes - 1}"
+            f"{did_you_mean(label, names)}"
+        )
+
+    def _labels(self, seeds: list[int], label: int | str | None) -> np.ndarray[Any, Any] | None:
         if label is not None:
             return np.full(len(seeds), label)
         if self._metadata.conditional:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -30,6 +31,9 @@ Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
 """One line that is safe to print on a terminal."""
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=2**63)]
+ClassName = Annotated[Text, Field(min_length=1)]
+NAMES_BYTES = 500_000
+"""The most that the names of all classes may take: half of what the header of a generator's file may have."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -98,6 +102,16 @@ def _checked(images: ImageSpec) -> ImageSpec:
     return images
 
 
+def _as_tuple(names: object) -> object:
+    return tuple(names) if isinstance(names, list) else names
+
+
+def fit_in_file(class_names: Sequence[str]) -> bool:
+    """Tell whether the names of all classes have room in a generator's file."""
+    # Twice: the metadata is text within the JSON of a safetensors header.
+    return sum(len(json.dumps(json.dumps(name))) for name in class_names) <= NAMES_BYTES
+
+
 def _dotted(location: tuple[int | str, ...]) -> str:
     """Return a dotted key, printable whatever a stranger called it."""
     return ascii(".".join(str(part) for part in location[:4])[:80])[1:-1]
@@ -114,6 +128,8 @@ class Metadata(_Record):
     model: ModelRecord
     images: Annotated[ImageSpec, AfterValidator(_checked), PlainSerializer(_table)]
     latent: LatentRecord
+    class_names: Annotated[tuple[ClassName, ...], BeforeValidator(_as_tuple)] = ()
+    """What the classes are called, in the order of their numbers; empty where that is not known."""
     conditional: bool
     recipe: RecipeRecord
     training: TrainingRecord
@@ -128,6 +144,10 @@ class Metadata(_Record):
     def _check_classes(self) -> Metadata:
         if self.conditional and not self.images.classes:
             raise ValueError("a conditional generator has at least 1 class")
+        if self.class_names and len(self.class_names) != self.images.classes:
+            raise ValueError(f"{len(self.class_names)} class_names for {self.images.classes} classes")
+        if len(set(self.class_names)) != len(self.class_names):
+            raise ValueError("a name in class_names appears twice")
         return self
 
     def to_json(self) -> str:

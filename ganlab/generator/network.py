@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from ganlab.generator.metadata import (
     RecipeRecord,
     TrainingRecord,
     VersionsRecord,
+    fit_in_file,
 )
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.messages import listed, shown
@@ -31,9 +32,19 @@ if TYPE_CHECKING:
 
 
 def describe(
-    name: str, model: Model, images: ImageSpec, *, recipe: RecipeRecord, training: TrainingRecord, data: DataRecord
+    name: str,
+    model: Model,
+    images: ImageSpec,
+    *,
+    recipe: RecipeRecord,
+    training: TrainingRecord,
+    data: DataRecord,
+    class_names: Sequence[str] = (),
 ) -> Metadata:
-    """Return the metadata of a generator that `model`, registered as `name`, has built for `images`."""
+    """Return the metadata of a generator that `model`, registered as `name`, has built for `images`.
+
+    Names of classes that are too long for a file are left out.
+    """
     provider = registry.provider("model", name)
     return Metadata(
         model=ModelRecord(
@@ -44,6 +55,7 @@ def describe(
         ),
         images=images,
         latent=LatentRecord(dim=model.latent_dim, distribution=model.latent),
+        class_names=tuple(class_names) if fit_in_file(class_names) else (),
         conditional=model.conditional,
         recipe=recipe,
         training=training,

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ganlab.errors import printable
+from ganlab.generator.metadata import fit_in_file
 from ganlab.registry.lookup import registry
 from ganlab.run.heartbeat import Heartbeat
 from ganlab.run.observers import Observers
@@ -97,6 +98,12 @@ def _tell_of(packed: Packed, batch_size: int, note: Note) -> None:
         note(f"left out {printable(name)}: {printable(reason)}", "warning")
     if len(packed.skipped) > LISTED:
         note(f"left out {len(packed.skipped)} pictures that could not be read", "warning")
+    if not fit_in_file(packed.class_names):
+        note(
+            f"the names of the {len(packed.class_names):,} classes are too long together for a generator's file, which "
+            "will know them by their numbers",
+            "warning",
+        )
     times, rest = divmod(batch_size, len(packed.images))
     if (times, rest) > (1, 0):
         often = f"{times} or {times + 1} times" if rest else f"{times} times"

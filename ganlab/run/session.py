@@ -247,7 +247,7 @@ class Session:
 
     def _write_snapshot(self, generator: nn.Module, samples: Pictures, rows: Tensor) -> None:
         from ganlab.generator.file import write_generator
-        from ganlab.training.sampling import sample_columns
+        from ganlab.training.sampling import sample_columns, sample_rows
 
         state = self.state
         if warning := self._collapse.snapshot(state.iteration, samples):
@@ -262,6 +262,7 @@ class Session:
                 self.schedule.epoch(state),
                 samples,
                 sample_columns(self.recipe, self.packed.spec),
+                sample_rows(self.recipe, self.packed.spec, self.packed.class_names),
             ),
         )
         self._write_checkpoint(rows)
@@ -362,6 +363,7 @@ class Session:
             device=str(self.device),
             precision=self.trainer.precision,
             first_iteration=self.state.iteration,
+            class_names=self.packed.class_names,
         )
 
     def _reals(self) -> Any:
@@ -385,6 +387,7 @@ class Session:
                 epochs=self.schedule.epoch(self.state),
             ),
             data=DataRecord(fingerprint=self.packed.fingerprint, dataset=self.recipe.table["dataset"]["name"]),
+            class_names=self.packed.class_names,
         )
 
     def _raise_interrupted(self) -> None:

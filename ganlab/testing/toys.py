@@ -41,7 +41,8 @@ def waves(images: ImageSpec, count: int) -> Packed:
     channel = np.arange(images.channels)[:, None, None]
     values = np.sin(4.0 * x * (1 + index % 3) + 3.0 * y * (1 + index % 5) + channel + 0.37 * index)
     labels = np.arange(count, dtype=np.int64) % images.classes if images.classes else None
-    return Packed(np.rint(127.5 + 120.0 * values).astype(np.uint8), labels, images, (), "contract")
+    pixels, names = np.rint(127.5 + 120.0 * values).astype(np.uint8), tuple(map(str, range(images.classes)))
+    return Packed(pixels, labels, images, (), "contract", class_names=names)
 
 
 class Tiny(Model):

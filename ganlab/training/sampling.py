@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,6 +81,14 @@ def sample_columns(recipe: Recipe, images: ImageSpec) -> int:
     if recipe.model.conditional:
         return -(-count // images.classes)
     return int(np.ceil(np.sqrt(count)))
+
+
+def sample_rows(recipe: Recipe, images: ImageSpec, class_names: Sequence[str]) -> tuple[str, ...]:
+    """Return what each row of a sample grid shows, its class, from top to bottom; nothing where rows mean nothing."""
+    if not recipe.model.conditional:
+        return ()
+    columns = sample_columns(recipe, images)
+    return tuple(class_names[label] for label in _labels(images, recipe.snapshot.samples, columns)[::columns])
 
 
 def _labels(images: ImageSpec, count: int, columns: int) -> Tensor:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from command_line import Command
+from shipping import CREATURES, registered, ship_labelled
 
 from ganlab import read_metadata
 
@@ -29,9 +30,17 @@ def test_everything_that_the_metadata_holds_has_a_row(command: Command, trained:
     }
     assert found.items() >= expected.items()
     metadata = json.loads(read_metadata(trained).to_json())
+    assert metadata.pop("class_names") == [], "what is empty has no row"
     leaves = [leaf for value in metadata.values() for leaf in (value.values() if isinstance(value, dict) else [value])]
     assert found["digest"] == metadata["digest"]
     assert len(rows) == len(leaves) - 1 + len(metadata["model"]["options"])
+
+
+def test_classes_are_listed_by_their_names(command: Command, tmp_path: Path) -> None:
+    with registered():
+        ship_labelled(tmp_path / "l.safetensors", CREATURES)
+        out = command("info", "l.safetensors").out
+    assert "\n  class_names                  ant, bee, cat, 1, T-shirt/top\n" in out
 
 
 def test_a_mistake_ends_in_one_message_and_exit_2(command: Command, recipe: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from graphs import DIM, graph, shipped_graph, weights
 from onnx import numpy_helper
-from shipping import registered, ship, ship_labelled
+from shipping import CREATURES, registered, ship, ship_labelled
 
 from ganlab import load_generator
 from ganlab.errors import ArtefactError, GanlabError
@@ -125,6 +125,49 @@ def test_labels_are_needed_or_not_taken(generator: Generator, labelled: Generato
         generator(generator.latents([0]), np.array([0]))
     with pytest.raises(ArtefactError, match="takes no labels"):
         generator.sample([0], label=0)
+
+
+def test_a_class_is_drawn_by_its_name_or_its_number(tmp_path: Path, labelled: Generator) -> None:
+    ship_labelled(tmp_path / "n.safetensors", CREATURES)
+    named = load_generator(tmp_path / "n.safetensors", device="cpu")
+    for label, number in (("ant", 0), ("cat", 2), ("T-shirt/top", 4), ("0", 0), ("2", 2), (1, 1), ("1", 3)):
+        assert np.array_equal(named.sample([7, 8], label=label), labelled.sample([7, 8], label=number)), label
+    assert np.array_equal(labelled.sample([7], label="4"), labelled.sample([7], label=4)), "a file without names"
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        (
+            "bea",
+            'label "bea" is none of its classes, ant; bee; cat; 1; T-shirt/top, or their numbers 0 to 4; did you mean '
+            "bee?",
+        ),
+        ("T-SHIRT/TOP", "did you mean T-shirt/top?"),
+        ("zebra", 'label "zebra" is none of its classes, ant; bee; cat; 1; T-shirt/top, or their numbers 0 to 4'),
+        ("", 'label "" is none of its classes'),
+        ("-1", "label -1 is none of its classes, 0 to 4"),
+        ("5", "label 5 is none of its classes, 0 to 4"),
+        ("9" * 5000, "is none of its classes"),
+        ("\x1b[31m", r'label "\x1b[31m" is none of its classes'),
+    ],
+)
+def test_what_names_no_class_is_told_the_nearest_and_all(tmp_path: Path, label: str, sentence: str) -> None:
+    ship_labelled(tmp_path / "n.safetensors", CREATURES)
+    with pytest.raises(ArtefactError) as caught:
+        load_generator(tmp_path / "n.safetensors", device="cpu").sample([0], label=label)
+    assert sentence in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_a_name_is_none_where_there_are_no_names_or_no_classes(generator: Generator, labelled: Generator) -> None:
+    with pytest.raises(
+        ArtefactError, match=r'"cat" is none of its classes, which have no names but their numbers 0 to'
+    ):
+        labelled.sample([0], label="cat")
+    with pytest.raises(ArtefactError, match="takes no labels"):
+        generator.sample([0], label="cat")
 
 
 def test_without_a_label_the_seed_decides_the_class(labelled: Generator) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from shipping import CLASSES, IMAGES, Labelled, about, registered
+from shipping import CLASSES, CREATURES, IMAGES, Labelled, about, registered
 
 from ganlab.errors import ArtefactError
-from ganlab.generator.metadata import UNSEALED, Metadata, parse_object
+from ganlab.generator.metadata import UNSEALED, Metadata, fit_in_file, parse_object
 from ganlab.interfaces import ImageSpec
 
 
@@ -88,6 +88,48 @@ def test_a_key_of_a_stranger_is_printable() -> None:
 )
 def test_what_is_no_metadata_says_so(text: str | bytes, sentence: str) -> None:
     assert reason(text).startswith(sentence)
+
+
+def test_names_of_classes_are_kept_and_an_older_file_without_is_read() -> None:
+    metadata = about("labelled", Labelled(), CLASSES, class_names=CREATURES)
+    text = metadata.to_json()
+    assert Metadata.from_json(text, "g") == metadata
+    assert json.loads(text)["class_names"] == list(CREATURES)
+    older = json.loads(text)
+    del older["class_names"]
+    assert Metadata.from_json(json.dumps(older), "g").class_names == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["ant", "bee"], "2 class_names for 5 classes"),
+        (["ant", "bee", "cat", "dog", "ant"], "a name in class_names appears twice"),
+        (["ant", "bee", "cat", "dog", "\x1b[31m"], "class_names.4: String should match pattern"),
+        (["ant", "bee", "cat", "dog", ""], "class_names.4: String should have at least 1 character"),
+        (["x" * 201] * 5, "class_names.0: String should have at most 200 characters"),
+        ([1, 2, 3, 4, 5], "class_names.0: Input should be a valid string"),
+        ("abcde", "class_names: Input should be a valid tuple"),
+        ({"0": "ant"}, "class_names: Input should be a valid tuple"),
+    ],
+)
+def test_what_are_no_names_of_its_classes_says_so(names: Any, sentence: str) -> None:
+    table = json.loads(about("labelled", Labelled(), CLASSES).to_json()) | {"class_names": names}
+    said = reason(json.dumps(table))
+    assert sentence in said
+    assert said.isprintable()
+
+
+def test_names_that_are_too_long_together_are_left_out_of_a_file() -> None:
+    """A header has up to 1,000,000 bytes. Each of these names is 12 letters, quoted within a quoted text: 18 bytes."""
+    few, many = ([f"n{number:011d}" for number in range(count)] for count in (27_000, 28_000))
+    assert (fit_in_file(few), fit_in_file(many)) == (True, False)
+    images = CLASSES._replace(classes=27_000)
+    metadata = about("labelled", Labelled(), images, class_names=few)
+    assert metadata.class_names == tuple(few)
+    assert len(json.dumps(metadata.to_json())) < 1_000_000
+    assert about("labelled", Labelled(), images._replace(classes=28_000), class_names=many).class_names == ()
+    assert not fit_in_file(["\u00e9" * 200] * 500), "an accent is seven bytes there"
 
 
 def test_keys_of_a_later_version_are_ignored() -> None:

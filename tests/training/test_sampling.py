@@ -16,7 +16,7 @@ from ganlab.data.pictures import to_uint8
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.registry import registry
-from ganlab.training.sampling import BATCH, BrokenOffError, draw_samples, sample_columns, shipped_generator
+from ganlab.training.sampling import BATCH, BrokenOffError, draw_samples, sample_columns, sample_rows, shipped_generator
 from ganlab.training.state import State, buffer_rows, build_state
 
 CPU = torch.device("cpu")
@@ -113,11 +113,15 @@ def test_a_grid_with_labels_has_a_row_a_class(samples: int, columns: int, labels
     draw_samples(recipe, Labels(), LABELLED, CPU)
     assert sample_columns(recipe, LABELLED) == columns
     assert seen == [int(label) for label in labels]
+    rows = sample_rows(recipe, LABELLED, ["ant", "bee", "cat"])
+    assert [row[0] for row in rows] == ["abc"[int(labels[start])] for start in range(0, samples, columns)]
 
 
 @pytest.mark.parametrize(("samples", "columns"), [(1, 1), (4, 2), (5, 3), (64, 8), (65, 9)])
 def test_a_grid_without_labels_is_nearly_square(samples: int, columns: int) -> None:
-    assert sample_columns(parse_recipe(tiny(snapshot={"samples": samples})), IMAGES) == columns
+    recipe = parse_recipe(tiny(snapshot={"samples": samples}))
+    assert sample_columns(recipe, IMAGES) == columns
+    assert sample_rows(recipe, LABELLED, ["ant", "bee", "cat"]) == (), "they say nothing, whatever the data has"
 
 
 @pytest.mark.parametrize("batches", [0, 1, 3])

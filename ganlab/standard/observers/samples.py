@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
 SAMPLES = "samples"
+ROWS = "rows.txt"
+"""Beside the grids of a conditional model: the class that each of their rows shows, a line each."""
 
 
 class Samples(Observer):
     """Writes reals.png, pictures of the data as the networks see them, and samples/<iteration>.png at each snapshot.
 
+    Where each row of a grid shows a class, samples/rows.txt names them from top to bottom.
     One channel is grey, three are RGB, four RGBA; of any other number the first one is shown, in grey.
     """
 
@@ -35,10 +38,13 @@ class Samples(Observer):
 
     @hookimpl
     def snapshot(self, run: RunInfo, snapshot: Snapshot) -> None:
-        from ganlab import grid, save_png
+        from ganlab import grid, replacing_file, save_png
 
         path = run.directory / SAMPLES / f"{snapshot.iteration:08d}.png"
         save_png(path, grid(snapshot.samples, snapshot.columns))
+        if snapshot.rows:
+            with replacing_file(path.with_name(ROWS)) as temporary:
+                temporary.write_text("".join(f"{row}\n" for row in snapshot.rows), encoding="utf-8")
 
 
 def sample_files(directory: Path) -> list[tuple[int, Path]]:

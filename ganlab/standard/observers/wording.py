@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ganlab import printable
 
 if TYPE_CHECKING:
     from ganlab import RunInfo, Tick
+
+CLASSES_SHOWN = 20
+"""How many classes a log names."""
 
 
 def duration(seconds: float) -> str:
@@ -94,8 +97,16 @@ def run_lines(run: RunInfo) -> list[str]:
         f"{run.device}, {run.precision}",
         "parameters: " + ", ".join(f"{name} {count:,}" for name, count in run.parameters.items()),
     ]
+    if run.class_names:
+        lines.insert(2, f"{len(run.class_names):,} classes: {few(run.class_names)}")
     lines += [f"continues after iteration {run.first_iteration:,}"] if run.first_iteration else []
     return list(map(printable, lines))
+
+
+def few(names: Sequence[str]) -> str:
+    """List names, and count those that are too many for a line."""
+    rest = len(names) - CLASSES_SHOWN
+    return ", ".join(names[:CLASSES_SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def note_line(text: str, level: str) -> str:

@@ -29,6 +29,20 @@ def test_samples_shows_the_data_before_training_and_each_snapshot(tmp_path: Path
         assert [picture.getpixel(place) for place in ((6, 6), (16, 6), (6, 16), (16, 16))] == [RED, GREEN, BLUE, RED]
 
 
+def test_rows_that_show_a_class_are_named_beside_the_grids(tmp_path: Path) -> None:
+    run, host = a_run(tmp_path), watched(Samples())
+    host.snapshot(run, a_snapshot(1))
+    assert not (tmp_path / "samples/rows.txt").exists()
+    for rows in (("cat", "dog"), ("cat", "Ankle boot", "é")):
+        host.snapshot(run, a_snapshot(2)._replace(rows=rows))
+        assert (tmp_path / "samples/rows.txt").read_text(encoding="utf-8").splitlines() == list(rows)
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
+        "00000001.png",
+        "00000002.png",
+        "rows.txt",
+    ]
+
+
 @pytest.mark.parametrize(
     ("colour", "mode", "pixel"),
     [

@@ -65,6 +65,10 @@ def test_a_run_introduces_itself_and_says_where_it_continues() -> None:
     ]
     assert run_lines(a_run(Path("runs/7"))) == lines
     assert run_lines(a_run(Path("runs/7"), 5340)) == [*lines, "continues after iteration 5,340"]
+    few = run_lines(a_run(Path("runs/7"))._replace(class_names=("cat", "T-shirt/top", "\x1b[31m")))
+    assert few == [*lines[:2], r"3 classes: cat, T-shirt/top, \x1b[31m", lines[2]]
+    many = run_lines(a_run(Path("runs/7"))._replace(class_names=[f"c{number}" for number in range(1000)]))
+    assert many[2] == f"1,000 classes: {', '.join(f'c{number}' for number in range(20))} and 980 more"
 
 
 @pytest.mark.parametrize(
