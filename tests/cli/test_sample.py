@@ -13,10 +13,35 @@ from command_line import Command
 from graphs import graph, shipped_graph
 from PIL import Image
 from shipping import registered, ship_labelled
+from stand_ins import pictures, png_bytes, write_files
+from torch import Tensor, nn
+from toys import tiny
 
 import ganlab
 from ganlab.cli.sample import parse_seeds
 from ganlab.interfaces import ImageSpec
+from ganlab.recipe.toml import dumps
+from ganlab.registry import registry
+from ganlab.testing.toys import TinyLabelled
+
+
+class Unseeing(TinyLabelled):
+    """A conditional model whose discriminator takes labels and does not look at them."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        networks = super().build(images)
+        return networks | {"discriminator": Blind(networks["discriminator"])}
+
+
+class Blind(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        return self.network(images)
 
 
 def size(path: Path | str) -> tuple[int, int]:
@@ -69,6 +94,34 @@ def test_a_label_is_the_class_of_every_picture(command: Command, tmp_path: Path)
         assert not np.array_equal(np.load("2.npy"), np.load("3.npy"))
         ended = command("sample", "l.safetensors", "--label", 5)
         assert (ended.code, ended.err) == (2, "ganlab: l.safetensors: label 5 is none of its classes, 0 to 4\n")
+
+
+def test_a_run_on_folders_of_classes_knows_them_by_name_to_the_end(command: Command, tmp_path: Path) -> None:
+    files = {f"pets/{kind}/{index}.png": png_bytes(pictures(6, 8, 8)[index]) for kind in "ab" for index in range(6)}
+    write_files(tmp_path, {name.replace("/a/", "/Cat/").replace("/b/", "/dog/"): data for name, data in files.items()})
+    dataset = {"name": "image_folder", "root": "pets", "resolution": 8}
+    recipe = tiny(
+        dataset=dataset, loss={"name": "bce"}, snapshot={"samples": 4}, observers={"samples": True, "log": True}
+    )
+    Path("pets.toml").write_text(dumps(recipe | {"model": {"name": "labelled_toy"}}))
+    registry.add("model", "labelled_toy", Unseeing)
+    try:
+        assert command("run", "pets.toml", "--out", "out").code == 0
+        assert command("export", "out", "--onnx").code == 0
+        for file in ("generator.safetensors", "generator.onnx"):
+            assert ganlab.read_metadata(Path("out", file)).class_names == ("Cat", "dog")
+            for label in ("dog", "1"):
+                assert command("sample", f"out/{file}", "--label", label, "--out", f"{label}.npy").code == 0
+            assert np.array_equal(np.load("dog.npy"), np.load("1.npy"))
+            ended = command("sample", f"out/{file}", "--label", "cat")
+            assert ended.err == (
+                f'ganlab: out/{file}: label "cat" is none of its classes, Cat; dog, or their numbers 0 to 1; '
+                "did you mean Cat?\n"
+            )
+    finally:
+        registry.remove("model", "labelled_toy")
+    assert Path("out/samples/rows.txt").read_text() == "Cat\ndog\n"
+    assert "2 classes: Cat, dog\n" in Path("out/log.txt").read_text()
 
 
 @pytest.mark.parametrize(

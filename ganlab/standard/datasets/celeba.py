@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ganlab import DataError, Dataset, Source
 from ganlab.standard.datasets.archives import open_file_store, refuse_special
 from ganlab.standard.datasets.image_folder import Files, largest_file
+from ganlab.standard.datasets.layout import Found
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,7 +59,7 @@ class CelebA(Dataset):
             raise DataError(f"{error}\n{_where_to_get_it(root)}") from error
         if not store.names:
             raise DataError(f"{place} holds no pictures\n{_where_to_get_it(root)}")
-        files = Files(store, None)
+        files = Files(store, Found(store.names, None))
         return Faces(files) if self.face_crop else files
 
 

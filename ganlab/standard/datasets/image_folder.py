@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlab import DataError, Dataset, Source
-from ganlab.standard.datasets.archives import FileStore, folders, open_file_store
+from ganlab.standard.datasets.archives import FileStore, open_file_store
 from ganlab.standard.datasets.formats import ENDINGS, open_picture
+from ganlab.standard.datasets.layout import Found, Split, by_folders, choose_split, class_name, natural
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,7 +29,10 @@ class ImageFolder(Dataset):
     root: Path
     """The folder or zip; a relative path starts at the current directory."""
     labels: bool = True
-    """Take the folders as classes, in alphabetical order, where every picture lies in one of several."""
+    """Take folders that lie side by side as classes, in natural order: 2 before 10."""
+    split: Split | None = None
+    """Which of the folders train, val, valid, validation and test to take, where the pictures lie in several;
+    `"all"`: them all together; `"none"`: such folders are classes like any other."""
 
     def sources(self) -> Iterable[Path]:
         """Return the root."""
@@ -45,47 +49,34 @@ class ImageFolder(Dataset):
                 f"{root} holds no pictures; read are files that end in {' '.join(ENDINGS)}, and others that begin "
                 "as pictures do"
             )
-        return Files(store, class_folders(store.names) if self.labels else None)
+        part = choose_split(store.names, self.split, root)
+        return Files(store, by_folders(part) if self.labels else Found(part.names, None, part.remarks))
 
 
 class Files(Source):
-    """Picture files of a folder or zip."""
+    """Picture files of a folder or zip, those that were found to count."""
 
-    def __init__(self, store: FileStore, class_names: list[str] | None) -> None:
-        self._store = store
-        self.remarks = store.remarks
+    def __init__(self, store: FileStore, found: Found) -> None:
+        self._store, self._names = store, found.names
+        self.remarks, self.warnings = [*store.remarks, *found.remarks], found.warnings
         self._labels: list[int] = []
-        if class_names is not None:
-            numbers = {name: number for number, name in enumerate(sorted(set(class_names)))}
-            self._labels = [numbers[name] for name in class_names]
-            self.classes = len(numbers)
+        if found.classes is not None:
+            ordered = sorted(set(found.classes), key=natural)
+            numbers = {name: number for number, name in enumerate(ordered)}
+            self._labels = [numbers[name] for name in found.classes]
+            self.classes, self.class_names = len(ordered), [class_name(name) for name in ordered]
 
     def __len__(self) -> int:
-        return len(self._store.names)
+        return len(self._names)
 
     def image(self, index: int) -> Image.Image:
-        return open_picture(self._store.read(self._store.names[index]))
+        return open_picture(self._store.read(self._names[index]))
 
     def name(self, index: int) -> str:
-        return str(self._store.path / self._store.names[index])
+        return str(self._store.path / self._names[index])
 
     def label(self, index: int) -> int:
         return self._labels[index]
-
-
-def class_folders(names: list[str]) -> list[str] | None:
-    """Return for each picture the folder that is its class, or None where some lie beside the folders.
-
-    Folders that all pictures share say nothing and are passed over, such as the one that a zip was made of.
-    """
-    ways = [folders(name) for name in names]
-    first, last = min(ways), max(ways)
-    shared = 0
-    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
-        shared += 1
-    if any(len(way) == shared for way in ways):
-        return None
-    return [way[shared] for way in ways]
 
 
 def largest_file(dataset: Dataset) -> int:

@@ -50,14 +50,14 @@ LAYOUTS: dict[str, tuple[list[str], list[int] | None]] = {
     "wrapped": (["set/cats/1.png", "set/dogs/1.png"], [0, 1]),
     "one folder": (["cats/1.png", "cats/2.png"], None),
     "deep": (["a/b/1.png", "a/b/2.png"], None),
-    "mixed": (["a.png", "cats/1.png", "dogs/1.png"], None),
-    "mixed below": (["set/a.png", "set/cats/1.png", "set/dogs/1.png"], None),
+    "as many beside": (["a.png", "b.png", "cats/1.png", "dogs/1.png"], None),
+    "natural": (["10/a.png", "2/a.png", "B/a.png", "a/a.png"], [1, 0, 3, 2]),
 }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("where", ["folder", "zip"])
-def test_folders_are_classes_where_every_picture_lies_in_one(tmp_path: Path, layout: str, where: str) -> None:
+def test_folders_are_classes_where_the_pictures_lie_in_them(tmp_path: Path, layout: str, where: str) -> None:
     files, numbers = LAYOUTS[layout]
     if where == "zip":
         root = write_zip(tmp_path / "pictures.zip", dict(reversed(some(*files).items())))
@@ -66,9 +66,12 @@ def test_folders_are_classes_where_every_picture_lies_in_one(tmp_path: Path, lay
     source = ImageFolder(root=root).open()
     assert names(source, root) == files
     assert pixels(source) == list(range(len(files)))
-    assert source.classes == (0 if numbers is None else max(numbers) + 1)
+    assert source.classes == len(source.class_names) == (0 if numbers is None else max(numbers) + 1)
     if numbers is not None:
         assert [source.label(index) for index in range(len(source))] == numbers
+        shared = "set/" if layout == "wrapped" else ""
+        named = [f"{shared}{source.class_names[number]}" for number in numbers]
+        assert all(name.startswith(f"{called}/") for name, called in zip(files, named, strict=True))
     assert ImageFolder(root=root, labels=False).open().classes == 0
 
 
