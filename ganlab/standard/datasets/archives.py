@@ -20,6 +20,7 @@ from ganlab.standard.datasets.formats import START_BYTES, ends_like_picture, sta
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """What precedes a member in a zip: signature, then the lengths of the name and of the extra field that follow it."""
 ENCRYPTED = 0x1
+TOO_LARGE = "is read of such a file"
 LARGEST_DIRECTORY = 256 << 20
 """Bytes of a zip's list of members: about two million pictures."""
 
@@ -38,34 +39,38 @@ class FileStore(ABC):
     def read(self, name: str) -> bytes:
         """Return a file's bytes. Raise `DataError` where it is no file, larger than the limit, or damaged."""
 
+    @abstractmethod
+    def read_apart(self, limit: int) -> bytes | None:
+        """Return the bytes of the file that is no picture and not left out, None where it is not there."""
+
 
 class Folder(FileStore):
     """The picture files below a folder; linked folders are followed, each once."""
 
-    def __init__(self, path: Path, limit: int) -> None:
-        self.path, self._limit = path, limit
-        self.names, self.remarks = _pictures_below(path)
+    def __init__(self, path: Path, limit: int, apart: str) -> None:
+        self.path, self._limit, self._apart = path, limit, apart
+        self.names, self.remarks = _pictures_below(path, apart)
 
     def read(self, name: str) -> bytes:
-        path = self.path / name
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-            raise DataError("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
-        _check_size(status.st_size, self._limit)
-        return path.read_bytes()
+        return read_file(self.path / name, self._limit)
+
+    def read_apart(self, limit: int) -> bytes | None:
+        path = self.path / self._apart
+        return read_file(path, limit, TOO_LARGE) if path.exists() else None
 
 
 class Archive(FileStore):
     """The picture files in a zip. Of members with the same name the last counts, as for any unzip program."""
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, apart: str) -> None:
         self.path, self._limit = path, limit
         listed = _members(path)
+        self._apart = listed.get(apart)
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
         self._members = {name: info for name, info in listed.items() if self._is_picture(name, info)}
         self.names = sorted(self._members)
-        self.remarks = _left_out(name for name in listed if name not in self._members)
+        self.remarks = _left_out(name for name in listed if name not in self._members and name != apart)
         if locked := next((name for name, info in self._members.items() if info.flag_bits & ENCRYPTED), None):
             raise DataError(
                 f"{path} is encrypted ({printable(locked)}); "
@@ -73,8 +78,13 @@ class Archive(FileStore):
             )
 
     def read(self, name: str) -> bytes:
-        member = self._members[name]
-        _check_size(max(member.file_size, member.compress_size), self._limit)
+        return self._read(self._members[name], self._limit)
+
+    def read_apart(self, limit: int) -> bytes | None:
+        return None if self._apart is None else self._read(self._apart, limit, TOO_LARGE)
+
+    def _read(self, member: zipfile.ZipInfo, limit: int, beyond: str = "") -> bytes:
+        _check_size(max(member.file_size, member.compress_size), limit, beyond)
         # Never more than the directory says, which has been compared with the limit.
         # Not ZipFile.open, which is one stream with one lock: threads read here without waiting for each other.
         data = _inflate(self._pread(member.compress_size, self._begin(member)), member, member.file_size + 1)
@@ -120,11 +130,14 @@ class _Bounded(io.FileIO):
         return super().read(size) or b""
 
 
-def open_file_store(path: Path, limit: int) -> FileStore:
-    """Open the folder or zip at `path`; no file of more than `limit` bytes will be read. Raise `DataError`."""
+def open_file_store(path: Path, limit: int, apart: str = "") -> FileStore:
+    """Open the folder or zip at `path`; no picture of more than `limit` bytes will be read. Raise `DataError`.
+
+    `apart` is the relative path of a file that is no picture and will be read nevertheless.
+    """
     try:
         refuse_special(path)
-        return Folder(path, limit) if path.is_dir() else Archive(path, limit)
+        return Folder(path, limit, apart) if path.is_dir() else Archive(path, limit, apart)
     except OSError as error:
         raise DataError(f"cannot read {path.absolute()}: {error.strerror or error}") from error
 
@@ -135,7 +148,16 @@ def refuse_special(path: Path) -> None:
         raise DataError(f"{path} is a pipe or a device, neither a file nor a folder; set dataset.root to one of these")
 
 
-def _pictures_below(root: Path) -> tuple[list[str], list[str]]:
+def read_file(path: Path, limit: int, beyond: str = "") -> bytes:
+    """Return the bytes of a file. Raise `DataError` where it is none, or has more than `limit`, which is `beyond`."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise DataError("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
+    _check_size(status.st_size, limit, beyond)
+    return path.read_bytes()
+
+
+def _pictures_below(root: Path, apart: str) -> tuple[list[str], list[str]]:
     names, suspects, others = [], [], []
     own: list[str] = []
     for folder, subfolders, files in walk_folder(root, passed_over=own):
@@ -143,7 +165,7 @@ def _pictures_below(root: Path) -> tuple[list[str], list[str]]:
         prefix = "" if below == "." else f"{below}/"
         pictures = [name for name in files if ends_like_picture(name) or _holds_picture(f"{folder}/{name}")]
         names += [prefix + name for name in pictures]
-        others += sorted(set(files).difference(pictures))
+        others += [name for name in sorted(set(files).difference(pictures)) if prefix + name != apart]
         suspects += [prefix + name for name in subfolders if ends_like_picture(name)]
     # A folder called x.jpg that holds no pictures is a bad picture, which is to be named and not passed over.
     names += [suspect for suspect in suspects if not any(name.startswith(f"{suspect}/") for name in names)]
@@ -215,6 +237,6 @@ def _inflate(data: bytes, member: zipfile.ZipInfo, limit: int) -> bytes:
         raise DataError("is damaged: it cannot be decompressed") from error
 
 
-def _check_size(size: int, limit: int) -> None:
+def _check_size(size: int, limit: int, beyond: str = "") -> None:
     if size > limit:
-        raise DataError(f"has {size:,} bytes, more than any picture within dataset.max_pixels")
+        raise DataError(f"has {size:,} bytes, more than {beyond or 'any picture within dataset.max_pixels'}")

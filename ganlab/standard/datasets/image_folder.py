@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from ganlab import DataError, Dataset, Source
 from ganlab.standard.datasets.archives import FileStore, open_file_store
 from ganlab.standard.datasets.formats import ENDINGS, open_picture
+from ganlab.standard.datasets.label_file import by_file, located
 from ganlab.standard.datasets.layout import Found, Split, by_folders, choose_split, class_name, natural
 
 if TYPE_CHECKING:
     from PIL import Image
+
+LabelFile = Annotated[str, Field(pattern=r"\.(csv|CSV|json|JSON)$", examples=["labels.csv", "dataset.json"])]
 
 
 class ImageFolder(Dataset):
@@ -28,29 +33,38 @@ class ImageFolder(Dataset):
 
     root: Path
     """The folder or zip; a relative path starts at the current directory."""
-    labels: bool = True
-    """Take folders that lie side by side as classes, in natural order: 2 before 10."""
+    labels: bool | Literal["auto"] | LabelFile = True
+    """Where classes come from. true, or `"auto"`: folders that lie side by side, in natural order, 2 before 10; false:
+    there are none; else a file in the root or beside it, CSV with the columns file and label, or the dataset.json of
+    StyleGAN's tools."""
     split: Split | None = None
     """Which of the folders train, val, valid, validation and test to take, where the pictures lie in several;
     `"all"`: them all together; `"none"`: such folders are classes like any other."""
 
     def sources(self) -> Iterable[Path]:
-        """Return the root."""
-        return [self.root]
+        """Return the root, and the file of labels."""
+        file = located(Path(os.path.expanduser(self.root)), self._label_file) if self._label_file else None
+        return [self.root] if file is None else [self.root, file]
 
     def open(self) -> Source:
         """Find the pictures, in the order of their names."""
         root = Path(os.path.expanduser(self.root))
         if not root.exists():
             raise DataError(f"{root.absolute()} does not exist; set dataset.root to a folder or zip of pictures")
-        store = open_file_store(root, largest_file(self))
+        store = open_file_store(root, largest_file(self), self._label_file)
         if not store.names:
             raise DataError(
                 f"{root} holds no pictures; read are files that end in {' '.join(ENDINGS)}, and others that begin "
                 "as pictures do"
             )
         part = choose_split(store.names, self.split, root)
+        if self._label_file:
+            return Files(store, by_file(store, self._label_file, part, self.on_bad == "skip"))
         return Files(store, by_folders(part) if self.labels else Found(part.names, None, part.remarks))
+
+    @property
+    def _label_file(self) -> str:
+        return "" if isinstance(self.labels, bool) or self.labels == "auto" else self.labels
 
 
 class Files(Source):

@@ -63,15 +63,16 @@ def test_folders_are_classes_where_the_pictures_lie_in_them(tmp_path: Path, layo
         root = write_zip(tmp_path / "pictures.zip", dict(reversed(some(*files).items())))
     else:
         root = write_files(tmp_path / "pictures", some(*files))
-    source = ImageFolder(root=root).open()
-    assert names(source, root) == files
-    assert pixels(source) == list(range(len(files)))
-    assert source.classes == len(source.class_names) == (0 if numbers is None else max(numbers) + 1)
-    if numbers is not None:
-        assert [source.label(index) for index in range(len(source))] == numbers
-        shared = "set/" if layout == "wrapped" else ""
-        named = [f"{shared}{source.class_names[number]}" for number in numbers]
-        assert all(name.startswith(f"{called}/") for name, called in zip(files, named, strict=True))
+    for labels in (True, "auto"):
+        source = ImageFolder(root=root, labels=labels).open()
+        assert names(source, root) == files
+        assert pixels(source) == list(range(len(files)))
+        assert source.classes == len(source.class_names) == (0 if numbers is None else max(numbers) + 1)
+        if numbers is not None:
+            assert [source.label(index) for index in range(len(source))] == numbers
+            shared = "set/" if layout == "wrapped" else ""
+            named = [f"{shared}{source.class_names[number]}" for number in numbers]
+            assert all(name.startswith(f"{called}/") for name, called in zip(files, named, strict=True))
     assert ImageFolder(root=root, labels=False).open().classes == 0
 
 
