@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ganlab.data.storage import MOST_CLASSES
 from ganlab.errors import DataError
 from ganlab.interfaces import Source
 from ganlab.messages import quoted, shown
 
+MOST_CLASSES = 1_000_000
+"""More are refused; in a packed file they are damage."""
 NAME_LETTERS = 200
 """The longest name of a class: it comes to stand in a generator's file, in logs and beside grids."""
 

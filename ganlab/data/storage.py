@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ganlab.data.classes import MOST_CLASSES, is_name
 from ganlab.errors import DataError
 from ganlab.interfaces import ImageSpec
 
@@ -21,8 +22,6 @@ PIXELS_AT = 4096
 """Where the pixels begin. The header before them is padded, because what it says is known only after them."""
 HEADER_BYTES = PIXELS_AT - 8
 
-MOST_CLASSES = 1_000_000
-"""More are refused; in a packed file they are damage."""
 VERIFIED_BYTES = 1 << 20
 """How much is verified at once: other threads have their turn after each."""
 
@@ -163,8 +162,8 @@ def _read(file: BinaryIO, images: ImageSpec, sources: str) -> Packed:
     if classes and "class_names" not in told:  # of an older ganlab, and what the classes are called is not known
         raise UnusableError("cache of another version")
     class_names = tuple(map(str, told.get("class_names", ())))
-    if len(class_names) != classes:
-        raise ValueError(f"{len(class_names)} names for {classes} classes")
+    if len(class_names) != classes or len(set(class_names)) != classes or not all(map(is_name, class_names)):
+        raise ValueError("unexpected names of classes")
     if label_count and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError("labels out of range")
     pixels = np.memmap(file, np.uint8, "r", PIXELS_AT, (count, *images[:3]))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from toys import tiny
 
 import ganlab
 from ganlab import DataError
+from ganlab.data.classes import MOST_CLASSES
 from ganlab.data.storage import (
-    MOST_CLASSES,
     NotPackedError,
     Packed,
     UnusableError,
@@ -166,17 +167,15 @@ def _retold(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
     return _rewritten(data[:LABELS_END], lambda header: header["skipped"].update(shape=[len(text)])) + text
 
 
-def test_classes_without_names_are_packed_again_and_too_few_names_are_damage(path: Path) -> None:
+def test_classes_without_names_are_packed_again_and_what_are_no_names_is_damage(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(_retold(data, lambda told: told.pop("class_names")))
     with pytest.raises(UnusableError, match=r"^cache of another version$"):
         again(path)
-    path.write_bytes(_retold(data, lambda told: told["class_names"].pop()))
-    with pytest.raises(UnusableError, match=r"^cache damaged$"):
-        again(path)
-    path.write_bytes(_retold(data, lambda told: told.update(class_names=None)))
-    with pytest.raises(UnusableError, match=r"^cache damaged$"):
-        again(path)
+    for names in (NAMES[1:], [*NAMES[1:], NAMES[1]], [*NAMES[1:], "\x1b[31m"], [*NAMES[1:], ""], None, 11):
+        path.write_bytes(_retold(data, partial(dict.update, class_names=names)))
+        with pytest.raises(UnusableError, match=r"^cache damaged$"):
+            again(path)
 
 
 def test_classes_that_lost_their_pictures_are_left_out_and_empty_ones_stay(tmp_path: Path) -> None:
