@@ -373,7 +373,7 @@ def test_what_a_continued_run_may_change_is_listed() -> None:
 # What is said in passing
 
 
-DOTTED = re.compile(r"(model|dataset|loss|optimizer|train|moving_average|snapshot|observers)\.([a-z_.]+)")
+DOTTED = re.compile(r"(model|dataset|loss|optimizer|train|moving_average|snapshot|observers)\.([a-z0-9_.]+)")
 
 
 @pytest.mark.parametrize("page", [README, *WRITTEN], ids=name_of)
@@ -381,7 +381,7 @@ def test_options_and_commands_that_are_mentioned_exist(page: Path) -> None:
     known = {path.removeprefix("ganlab").strip(): verb for path, verb in verbs()}
     for code in re.findall(r"`([^`\n]+)`", prose(page)):
         if option := re.match(
-            r"(model|dataset|loss|optimizer|train|moving_average|snapshot|observers)\.([a-z_.]+)", code
+            r"(model|dataset|loss|optimizer|train|moving_average|snapshot|observers)\.([a-z0-9_.]+)", code
         ):
             assert option_exists(option[1], option[2]), f"{name_of(page)}: {code}"
         if code.startswith("ganlab "):

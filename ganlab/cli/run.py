@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     shell_complete=complete_settings,
     help="Change a value, as in train.epochs=5. Repeatable.",
 )
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Begin with the weights of PATH, a run or a generator.safetensors. Short for --set train.init_from=PATH.",
+)
 @click.option("--device", metavar="NAME", help="Short for --set train.device=NAME: auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
     "--progress",
@@ -55,6 +61,7 @@ def run(
     out: Path | None,
     resume: bool,
     overrides: tuple[str, ...],
+    init: Path | None,
     device: str | None,
     progress: str | None,
     nproc: int,
@@ -67,7 +74,10 @@ def run(
     """
     from ganlab.errors import Interrupted
     from ganlab.recipe.recipe import find_recipe, load_recipe
+    from ganlab.recipe.toml import dump_value
 
+    if init is not None:
+        overrides += (f"train.init_from={dump_value(str(init))}",)
     if device is not None:
         overrides += (f"train.device={device}",)
     if progress is not None:

@@ -72,11 +72,13 @@ class RecipeRecord(_Record):
 
 
 class TrainingRecord(_Record):
-    """How long the generator was trained."""
+    """How long the generator was trained, and from which weights on."""
 
     iterations: Count
     images: Count
     epochs: Annotated[float, Field(ge=0)]
+    init_sha256: Sha256 | None = None
+    """Of the file that the training began with; None where the weights were fresh."""
 
 
 class DataRecord(_Record):

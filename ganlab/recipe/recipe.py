@@ -105,13 +105,22 @@ class Recipe:
         """Return the resolved recipe as TOML; read again, it gives an equal one."""
         return dumps(self.table)
 
+    def with_init(self, place: str | None = None, sha256: str | None = None) -> Recipe:
+        """Return the recipe with another `train.init_from`, or with its `train.init_sha256`; None leaves either."""
+        given = {"init_from": None if place is None else Path(place), "init_sha256": sha256}
+        train = self.train.model_copy(update={key: value for key, value in given.items() if value is not None})
+        return replace(self, train=train, table={**self.table, "train": _dumped(train)})
+
     @property
     def sha256(self) -> str:
         """The digest of what decides the result: the resolved recipe without what only watches.
 
-        Nor does it tell where the pictures lie; what they are, `Packed.fingerprint` says.
+        Nor does it tell where the pictures lie; what they are, `Packed.fingerprint` says. Of what the run begins with,
+        `train.init_sha256` says what it is, and where it lies does not matter.
         """
         decisive = {key: value for key, value in self.table.items() if key != "observers"}
+        if "train" in decisive:
+            decisive["train"] = {key: value for key, value in decisive["train"].items() if key != "init_from"}
         if "dataset" in decisive:
             placed = locations(self.dataset)
             decisive["dataset"] = {key: value for key, value in decisive["dataset"].items() if key not in placed}
@@ -165,6 +174,8 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
         raise AssertionError("a table that could not be read is a mistake")
 
     # Then what they are together.
+    if train.init_sha256 is not None and train.init_from is None:
+        mistakes.value(("train", "init_sha256"), "stands without init_from, which says where that lies")
     reader.check_networks(decisive["model"], decisive["loss"])
     reader.check_brought(decisive)
     reader.check_augmentation(decisive.get("augmentation"), decisive["model"])

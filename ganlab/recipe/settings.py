@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -34,6 +35,12 @@ class Train(Options):
     The default is about 25 epochs of MNIST in batches of 64. `epochs` replaces it."""
     epochs: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
     """Passes over the data, instead of `iterations`; parts of one are allowed."""
+    init_from: Path | None = None
+    """What to begin with instead of fresh weights: a run, whose networks are taken from its newest checkpoint, or a
+    `generator.safetensors`. Of each network, the tensors that fit by name and shape are taken; the rest is fresh."""
+    init_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of what `init_from` names, which decides and not its place: of the file, or of the checkpoint's
+    `state.safetensors`. A run writes it into its recipe. Written by hand, anything else is refused."""
     device: Device = "auto"
     """Where to train: `"auto"` takes a CUDA or Apple GPU where there is one, else the CPU."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"

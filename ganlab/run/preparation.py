@@ -11,8 +11,16 @@ from ganlab.errors import printable
 from ganlab.generator.metadata import fit_in_file
 from ganlab.registry.lookup import registry
 from ganlab.run.heartbeat import Heartbeat
+from ganlab.run.init import Init, known_init, read_init
 from ganlab.run.observers import Observers
-from ganlab.run.resume import check_directory, chosen_directory, compare_pictures, note_of_choice, with_pictures_found
+from ganlab.run.resume import (
+    check_directory,
+    chosen_directory,
+    compare_pictures,
+    note_of_choice,
+    refuse_changes,
+    with_pictures_found,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +50,8 @@ class Prepared(NamedTuple):
     device: torch.device
     precision: Precision
     packed: Packed
+    init: Init | None
+    """What a new run begins with, if not with fresh weights."""
     observers: Observers
     heartbeat: Heartbeat
 
@@ -65,6 +75,9 @@ def prepare(
     if chosen is not None:
         recipe, found = with_pictures_found(recipe, chosen)
         notes += found
+    if chosen is not None and begun is not None:
+        recipe = known_init(recipe, begun)
+        refuse_changes(recipe, begun, chosen.path)
     with importing():
         from ganlab.distributed.ranks import place
         from ganlab.distributed.share import Share
@@ -81,12 +94,15 @@ def prepare(
         note(warning, "warning")
     for text in notes:
         note(text, "info")
+    init = None
+    if begun is None:
+        recipe, init = read_init(recipe, lambda text: note(text, "warning"))
     packed = _packed(recipe, observers, heartbeat)
     _tell_of(packed, recipe.train.batch_size, note)
     moved = compare_pictures(recipe, begun, chosen.path, packed.fingerprint) if chosen is not None and begun else None
     if moved is not None:
         note(moved, "info")
-    return Prepared(recipe, chosen, begun is not None, here, device, precision, packed, observers, heartbeat)
+    return Prepared(recipe, chosen, begun is not None, here, device, precision, packed, init, observers, heartbeat)
 
 
 def _tell_of(packed: Packed, batch_size: int, note: Note) -> None:

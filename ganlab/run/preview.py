@@ -40,7 +40,10 @@ def preview(recipe: Recipe, out: os.PathLike[str] | str | None = None, resume: b
 
         prepared.heartbeat.work = lambda: "building the networks"
         with prepared.heartbeat.beating(prepared.observers.note), usual_modes():
+            recipe = prepared.recipe
             state = state_without_numbers(recipe, prepared.packed.spec, notes.append)
+            if prepared.init is not None:
+                notes += prepared.init.give(state)
             lines = list(_lines(recipe, prepared, state, notes))
     return "\n".join([recipe.dump(), *lines, *(f"note        {note}" for note in notes)])
 

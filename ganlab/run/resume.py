@@ -29,6 +29,8 @@ _FREE_TO_CHANGE = (
     "train.on_nonfinite",
 )
 """What a continued run may change: it says how a run is watched or where it runs, not what it computes."""
+_INIT = ("train.init_from", "train.init_sha256")
+"""What a run begins with: where it lies, and what it is."""
 _LENGTHS = ("train.epochs", "train.iterations")
 LISTED = 8
 """How many changes a message shows."""
@@ -77,7 +79,8 @@ def refuse_changes(recipe: Recipe, manifest: Manifest, path: Path) -> None:
     rest = [f"  and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
     raise GanlabError(
         f"the run in {path} was begun with another recipe:\n" + "\n".join(lines[:LISTED] + rest) + "\n"
-        f"Put the values back, or start a new run in another directory, {option('out')}"
+        f"Put the values back, or start a new run in another directory, {option('out')}, "
+        f"with the weights of this one, {option('init', path)}"
     )
 
 
@@ -88,7 +91,8 @@ def compare_pictures(recipe: Recipe, manifest: Manifest, path: Path, fingerprint
         where = "\n".join([":", *places, ""]) if places else "; "
         raise GanlabError(
             f"the pictures have changed since {path} was begun{where}"
-            f"put them back, or start a new run in another directory, {option('out')}"
+            f"put them back, or start a new run in another directory, {option('out')}, "
+            f"with the weights of this one, {option('init', path)}"
         )
     if not places:
         return None
@@ -129,10 +133,25 @@ def _changes(recipe: Recipe, manifest: Manifest) -> Iterator[_Change]:
     placed = {f"dataset.{name}" for name in locations(recipe.dataset)}
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
+        if key in _INIT:
+            continue
         free = any(key == name or key.startswith(name + ".") for name in _FREE_TO_CHANGE)
         if before != after and not free and not _extends(key, before, after):
             line = f"  {short(printable(key), 80)} was {_value(before)} and is now {_value(after)}"
             yield _Change(line, key in placed)
+    yield from _init_change(old, new)
+
+
+def _init_change(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[_Change]:
+    """Yield that a run was begun with other weights. Where they lie does not matter, and they may be gone by now."""
+    place, digest = _INIT
+    if (place in old) == (place in new) and (digest not in new or old.get(digest) == new[digest]):
+        return
+    before, after = (
+        f"{_value(table.get(place))}" + (f" (SHA-256 {table[digest][:12]}...)" if digest in table else "")
+        for table in (old, new)
+    )
+    yield _Change(f"  {place} was {before} and is now {after}", False)
 
 
 def _newest_run_of(recipe: Recipe) -> RunDirectory | None:

@@ -337,6 +337,8 @@ class Session:
         from ganlab.hardware.device import processor
 
         providers = {provider.distribution: provider.version for provider in registry.providers()}
+        train = self.recipe.train
+        began = {} if train.init_from is None else {"from": str(train.init_from), "sha256": train.init_sha256}
         return {
             "python": platform.python_version(),
             "platform": platform.platform(),
@@ -345,6 +347,7 @@ class Session:
             "precision": self.trainer.precision,
             "threads": torch.get_num_threads(),
             "ranks": self.ranks.world,
+            **({"init": began} if began else {}),
             "packages": {name: version(name) for name in ("torch", "numpy", "safetensors")} | providers,
         }
 
@@ -385,6 +388,7 @@ class Session:
                 iterations=self.state.iteration,
                 images=self.schedule.images(self.state),
                 epochs=self.schedule.epoch(self.state),
+                init_sha256=self.recipe.train.init_sha256,
             ),
             data=DataRecord(fingerprint=self.packed.fingerprint, dataset=self.recipe.table["dataset"]["name"]),
             class_names=self.packed.class_names,

@@ -55,18 +55,22 @@ def train(
     overrides: Overrides = (),
     out: os.PathLike[str] | str | None = None,
     resume: bool = False,
+    init: os.PathLike[str] | str | None = None,
 ) -> Run:
     """Train what `recipe` says and return the run.
 
     `recipe` is a path, the name of a shipped recipe, nested tables, or a `Recipe`; `overrides` change values of the
     first three, as in `{"train.epochs": 5}`; the command line's texts, `"train.epochs=5"`, are taken, too. With `out`
     that directory is the run's, and an unfinished run in it is continued exactly; with `resume` the newest run of the
-    recipe is continued, or one is started; else the run gets a new directory below `runs/`. Raises `GanlabError`;
-    `Interrupted` after a signal, when the state has been saved.
+    recipe is continued, or one is started; else the run gets a new directory below `runs/`. `init`, a run or a
+    `generator.safetensors`, is what a new run begins with, as `train.init_from`. Raises `GanlabError`; `Interrupted`
+    after a signal, when the state has been saved.
     """
     started, load = time.perf_counter(), Load()
     with yielding_threads():  # reading a recipe may import a plugin's torch
         recipe = as_recipe(recipe, overrides)
+    if init is not None:
+        recipe = recipe.with_init(os.fspath(init))
     heartbeat = Heartbeat()
 
     def out_of_memory() -> str:
@@ -102,6 +106,9 @@ def train(
             joined(here, device, recipe.train.rank_timeout_seconds) as ranks,
         ):
             trainer = Trainer(recipe, prepared.packed, device, precision, ranks)
+            if prepared.init is not None:
+                for text in prepared.init.give(trainer.state):
+                    observers.note(text)
             if not prepared.continues:
                 _look_ahead(trainer, observers)
             session = Session(trainer, observers, interruption)

@@ -47,6 +47,12 @@ class MovingAverage:
             # The weights are read once instead of three times.
             torch._foreach_lerp_(self._average, self._live, [self._weight] * len(self._average))
 
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Take the weights as they are now for the average."""
+        for average, live in zip(self._average, self._live, strict=True):
+            average.copy_(live)
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the averaged parameters by name."""
         yield from zip(self._names, self._average, strict=True)

@@ -35,6 +35,8 @@ MANIFEST_LIMIT = 4_000_000
 """Bytes; a longer manifest was not written by us."""
 MANIFEST_ROOM = 4096
 """Bytes that a manifest takes, about."""
+HEADER_LIMIT = 4_000_000
+"""Bytes; the header of a state file that need not fit the networks at hand has no more."""
 ENTRY_LIMIT = 256
 """Bytes that one tensor takes in the header of a state file at most, besides its name."""
 TEXT_LIMIT = 200
@@ -122,7 +124,8 @@ class Checkpoint:
         from ganlab.training.state import set_buffers
 
         current, buffers = dict(state.tensors()), state.buffers()
-        saved = _read_tensors(self.path, current)
+        limit = ENTRY_LIMIT * (len(current) + 2) + 6 * sum(map(len, current))  # JSON takes 6 bytes for a letter at most
+        saved = _read_tensors(self.path, limit)
         rows = saved.pop(RANK_BUFFERS, None)
         _compare(self.path, current, saved)
         if rows is not None:
@@ -134,6 +137,22 @@ class Checkpoint:
             set_buffers(buffers, rows[ranks.rank] if len(rows) == ranks.world else rows.mean(0))
         state.iteration, state.drawn = self.manifest.iteration, self.manifest.drawn
         state.rollbacks = self.manifest.rollbacks
+
+    def networks(self) -> dict[str, dict[str, Tensor]]:
+        """Return the tensors of the networks, whatever these are, by network and name.
+
+        The generator's weights are the averaged ones, where the run has kept an average: those that it has shown.
+        """
+        found: dict[str, dict[str, Tensor]] = {"generator": {}}
+        averaged: dict[str, Tensor] = {}
+        for name, tensor in _read_tensors(self.path, HEADER_LIMIT).items():
+            match name.split("/", 2):
+                case ["networks", network, key]:
+                    found.setdefault(network, {})[key] = tensor
+                case ["average", key]:
+                    averaged[key] = tensor
+        found["generator"] |= averaged
+        return found
 
 
 class Checkpoints:
@@ -350,16 +369,14 @@ def _regular_size(path: Path) -> int:
     return status.st_size
 
 
-def _read_tensors(path: Path, current: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a state file that is for a state with the tensors `current`.
+def _read_tensors(path: Path, limit: int) -> dict[str, Tensor]:
+    """Return the tensors of a state file whose header has at most `limit` bytes.
 
-    How long its header may be is known, and the library never sees a longer one: of a hostile one it would make
-    gigabytes.
+    The library never sees a longer one: of a hostile one it would make gigabytes.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    limit = ENTRY_LIMIT * (len(current) + 2) + 6 * sum(map(len, current))  # JSON takes 6 bytes for a letter at most
     try:
         with (path / STATE).open("rb") as file:
             length = int.from_bytes(file.read(8), "little")

@@ -32,6 +32,8 @@ EDGES: dict[type[Options], dict[str, tuple[list[Any], list[Any]]]] = {
         "batch_size": COUNT,
         "epochs": ([1e-300, 1, 1e9], [0, -1, "1", True, 1.1e9]),
         "iterations": COUNT,
+        "init_from": (["runs/faces/0001", "generator.safetensors"], [1, True, []]),
+        "init_sha256": (["0" * 64], ["0" * 63, "G" * 64, "", 0]),
         "device": (
             ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:123"],
             ["gpu", "CPU", "cpu:0", "cuda:", "cuda:1234", "cuda:x", " cpu", ""],

@@ -202,7 +202,8 @@ def test_what_a_run_computes_may_not(tables: dict[str, Any], lines: list[str]) -
     assert str(caught.value).splitlines() == [
         "the run in runs/faces/0001 was begun with another recipe:",
         *(f"  {line}" for line in lines),
-        "Put the values back, or start a new run in another directory, out=...",
+        "Put the values back, or start a new run in another directory, out=..., with the weights of this one, "
+        'init="runs/faces/0001"',
     ]
 
 
@@ -235,7 +236,7 @@ def test_where_the_pictures_lie_is_compared_only_when_it_is_known_what_they_are(
     assert str(caught.value).splitlines() == [
         "the pictures have changed since run was begun:",
         '  dataset.root was "a" and is now "b.zip"',
-        "put them back, or start a new run in another directory, out=...",
+        'put them back, or start a new run in another directory, out=..., with the weights of this one, init="run"',
     ]
     with pytest.raises(GanlabError) as caught:
         refuse_changes(faces("b.zip", seed=1), old, run)
