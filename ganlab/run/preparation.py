@@ -18,6 +18,7 @@ from ganlab.run.resume import (
     chosen_directory,
     compare_pictures,
     note_of_choice,
+    notes_of_code,
     refuse_changes,
     with_pictures_found,
 )
@@ -78,6 +79,7 @@ def prepare(
     if chosen is not None and begun is not None:
         recipe = known_init(recipe, begun)
         refuse_changes(recipe, begun, chosen.path)
+    edited = [] if begun is None else notes_of_code(recipe, begun)
     with importing():
         from ganlab.distributed.ranks import place
         from ganlab.distributed.share import Share
@@ -90,7 +92,7 @@ def prepare(
     observers = _observers(recipe if here.rank == 0 else None, heartbeat)
     note = note or observers.note
     precision = choose_precision(recipe.train.precision, device, lambda text: note(text, "warning"))
-    for warning in registry.warnings():
+    for warning in registry.warnings() + edited:
         note(warning, "warning")
     for text in notes:
         note(text, "info")

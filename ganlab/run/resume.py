@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -10,9 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ganlab.errors import GanlabError
+from ganlab.errors import GanlabError, PluginError
 from ganlab.interfaces import locations
-from ganlab.messages import option, printable, short
+from ganlab.messages import in_words, option, printable, short
+from ganlab.registry.code import code_digest
+from ganlab.registry.entry_points import HOST, normalized, strict
+from ganlab.registry.lookup import HERE, registry
 from ganlab.run.directory import IndexEntry, RunDirectory, from_here, indexed_runs
 from ganlab.training.checkpoint import Manifest, begun_with
 
@@ -97,6 +101,39 @@ def compare_pictures(recipe: Recipe, manifest: Manifest, path: Path, fingerprint
     if not places:
         return None
     return f"{', '.join(line.strip() for line in places)}; the pictures are the same, and the run goes on"
+
+
+def code_of(recipe: Recipe) -> dict[str, str]:
+    """Return digests of the code that plugins compute this recipe with, by distribution, as it was imported."""
+    found: dict[str, set[str]] = {}
+    for kind, component in recipe.components.items():
+        provider, cls = registry.provider(kind, recipe.table[kind]["name"]), type(component)
+        if normalized(provider.distribution) == HOST or cls.__module__.startswith("ganlab."):
+            continue  # ganlab's own is told by its version
+        if (digest := code_digest(cls)) is not None:
+            own = f'{kind} "{provider.name}"' if provider.distribution == HERE else provider.distribution
+            found.setdefault(own, set()).add(digest)
+    return {own: hashlib.sha256("".join(sorted(digests)).encode()).hexdigest() for own, digests in found.items()}
+
+
+def notes_of_code(recipe: Recipe, manifest: Manifest) -> list[str]:
+    """Say of which plugins the code is not that of the run's beginning; raise `PluginError` where ganlab is strict.
+
+    Where the version is another one, too, the run says that by itself.
+    """
+    begun, code = manifest.provenance, code_of(recipe)
+    versions = {who.distribution: who.version for who in registry.providers()}
+    changed = [own for own in code if begun.code.get(own, code[own]) != code[own]]
+    if changed and strict():
+        raise PluginError(
+            f"the code of {in_words(changed)} has changed since the run was begun (GANLAB_STRICT_PLUGINS is set); put "
+            f"it back, or start a new run in another directory, {option('out')}"
+        )
+    return [
+        f"the code of {own} has changed since the run was begun: same data and order, but not the same bits"
+        for own in changed
+        if versions.get(own) == begun.versions.get(own, versions.get(own))
+    ]
 
 
 def with_pictures_found(recipe: Recipe, directory: RunDirectory) -> tuple[Recipe, list[str]]:

@@ -20,7 +20,7 @@ from ganlab.run.directory import Held, RunDirectory, enter_in_index
 from ganlab.run.last_words import signal_name
 from ganlab.run.observers import Observers
 from ganlab.run.owed import is_owed, owe, settle
-from ganlab.run.resume import compare_pictures, note_of_extension, refuse_changes
+from ganlab.run.resume import code_of, compare_pictures, note_of_extension, refuse_changes
 from ganlab.run.signals import Interruption
 from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
 
@@ -46,6 +46,7 @@ class Session:
         self.trainer, self.observers, self.interruption = trainer, observers, interruption
         self.recipe, self.state, self.schedule = trainer.recipe, trainer.state, trainer.schedule
         self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
+        self._code = code_of(trainer.recipe)  # now: files that are edited while the run is on do not compute it
         self._collapse = CollapseWatch(self._reals())
         self._saved: int | None = None
         self._owed = False
@@ -298,6 +299,7 @@ class Session:
             self.ranks.world,
             torch.get_num_threads(),
             self.device.type,
+            self._code,
         )
 
     def _warn(self, text: str) -> None:

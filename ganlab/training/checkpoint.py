@@ -9,7 +9,7 @@ import re
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -85,6 +85,8 @@ class Provenance:
     ranks: int
     threads: int
     device: str
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the code of the components that plugins offer, by distribution."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class Manifest:
         """Return the one text that stands for this manifest, with its own checksum inside."""
         table = asdict(self)
         table |= table.pop("provenance")
+        if not table["code"]:  # as it was written before there was any
+            del table["code"]
         text = json.dumps(table, sort_keys=True)
         table["checksum"] = hashlib.sha256(text.encode()).hexdigest()
         return json.dumps(table, indent=1, sort_keys=True) + "\n"
@@ -330,6 +334,7 @@ def _read_manifest(path: Path) -> Manifest:
             "upgrade ganlab to the version that wrote it"
         )
     try:
+        table.setdefault("code", {})
         begun = Provenance(**{field.name: table.pop(field.name) for field in fields(Provenance)})
         manifest = Manifest(begun, **table)
         # One text for one manifest: so every changed byte of it is found.
@@ -344,14 +349,15 @@ def _is_plausible(manifest: Manifest) -> bool:
     begun = manifest.provenance
     numbers = (manifest.iteration, manifest.drawn, manifest.rollbacks, manifest.bytes)
     texts = (begun.data, begun.device, manifest.sha256)
-    if not isinstance(begun.recipe, dict) or not isinstance(begun.versions, dict):
+    if not all(isinstance(table, dict) for table in (begun.recipe, begun.versions, begun.code)):
         return False
     return (
         all(type(number) is int and 0 <= number < NUMBER_LIMIT for number in numbers)
         and all(type(number) is int and 0 < number < NUMBER_LIMIT for number in (begun.ranks, begun.threads))
         and all(
             isinstance(text, str) and len(text) <= TEXT_LIMIT
-            for text in (*texts, *begun.versions, *begun.versions.values())
+            for table in (begun.versions, begun.code)
+            for text in (*texts, *table, *table.values())
         )
     )
 
