@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from types import FunctionType, GeneratorType
 
 from ganlab.errors import printable as printable
 
@@ -137,6 +139,15 @@ def quoted(text: str) -> str:
 def one_line(text: str, limit: int = 200) -> str:
     """Return a text of a stranger on one line, printable and of bounded length."""
     return short(printable(" ".join(text[:2000].split())), limit)
+
+
+def line_of(code: object) -> str:
+    """Return in brackets where a function begins or a generator has stopped, ` (loss.py:14)`, or nothing."""
+    if isinstance(code, GeneratorType) and code.gi_frame is not None:
+        return f" ({Path(code.gi_code.co_filename).name}:{code.gi_frame.f_lineno})"
+    if isinstance(code, FunctionType):
+        return f" ({Path(code.__code__.co_filename).name}:{code.__code__.co_firstlineno})"
+    return ""
 
 
 def told(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ganlab import ImageSpec, Model
@@ -80,7 +81,7 @@ class Good(Model):
     """A model that breaks nothing."""
 
     api = 1
-    latent_dim: int = 4
+    latent_dim: PositiveInt = 4
     """Length of the latent vector z."""
 
     def check(self, images: ImageSpec) -> None:

@@ -315,8 +315,13 @@ class _Reader:
     def check_networks(self, model: Model, loss: Loss) -> None:
         missing = [network for network in loss.networks if network not in model.networks]
         if missing:
-            names = f"the model has {', '.join(model.networks)}"
-            self._mistakes.value(("loss", "name"), f"this loss needs a network {' and '.join(missing)}; {names}")
+            named = "this loss" if "name" in self._table.get("loss", {}) else f'the loss "{KINDS["loss"].default}"'
+            fitting = ", ".join(self._components.losses_for(model.networks))
+            fits = f"losses that fit: {fitting}" if fitting else "no installed loss fits, so its plugin must bring one"
+            self._mistakes.value(
+                ("loss", "name"),
+                f"{named} needs a network {' and '.join(missing)}; the model has {', '.join(model.networks)}; {fits}",
+            )
 
     def check_brought(self, components: Mapping[Kind, Any]) -> None:
         """Refuse a loss or an augmentation that brings along what is there already under the same name."""

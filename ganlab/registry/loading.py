@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
 from typing import Any
@@ -19,6 +20,7 @@ from ganlab.interfaces import API, Augmentation, Component, Loss, Model, Observe
 from ganlab.messages import told, with_article
 from ganlab.registry.entry_points import Provider, strict
 from ganlab.registry.kinds import KINDS, Kind
+from ganlab.registry.widening import KINDS_OF_VALUES, widened
 
 BASES: Mapping[Kind, type[Component]] = {kind: vars(interfaces)[traits.base] for kind, traits in KINDS.items()}
 """What a component of each kind is a subclass of."""
@@ -154,6 +156,7 @@ def checked(provider: Provider, cls: object) -> type[Component]:
         raise PluginError(f'{who} must have "generator" among its networks: that is what is shipped')
     if not cls.__pydantic_complete__:
         cls.model_rebuild()  # which raises where the type of an option cannot be found
+    refuse_widened(cls, base, who)
     if issubclass(cls, Observer):
         check_hooks(cls, who)
     return cls
@@ -178,6 +181,18 @@ def check_names(cls: type[Component], who: str) -> None:
         raise PluginError(
             f"{who} states {', '.join(both)} among its networks, which are the model's, and in what it brings along: "
             "take it out of `networks`"
+        )
+
+
+def refuse_widened(
+    cls: type[Component], base: type[Component], who: str, values: Iterable[object] = KINDS_OF_VALUES
+) -> None:
+    """Raise `PluginError` where an option that the whole kind has accepts what the host cannot use."""
+    if (found := widened(cls, base, values)) is not None:
+        name, value = found
+        raise PluginError(
+            f"{who}: its option {name} accepts {json.dumps(value)}, which that of ganlab.{base.__name__} does not: "
+            "leave it out, or give it a type that accepts less, for the host uses it, too"
         )
 
 

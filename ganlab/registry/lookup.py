@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from ganlab.errors import PluginError
@@ -151,6 +152,15 @@ class Registry:
         if failure := self._failed.get(provider):
             raise PluginError(str(failure)) from failure.__cause__
         return self._loaded[provider]
+
+    def losses_for(self, networks: Iterable[str]) -> list[str]:
+        """Return the names of the losses that need no other networks than these. Broken ones are left out."""
+        there, found = set(networks), []
+        for name in self.names("loss"):
+            with suppress(PluginError):
+                if there.issuperset(self.get("loss", name).networks):
+                    found.append(name)
+        return found
 
     def add(self, kind: Kind, name: str, cls: type[Component]) -> None:
         """Add a class that no distribution offers, such as one from a notebook; it replaces an earlier addition.

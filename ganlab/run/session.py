@@ -41,13 +41,13 @@ class Session:
     """One process's share of a run: its trainer in a directory, and what the trainer's callbacks do there."""
 
     def __init__(self, trainer: Trainer, observers: Observers, interruption: Interruption) -> None:
-        from ganlab.training.collapse import CollapseWatch
+        from ganlab.training.collapse import CollapseWatch, advice
 
         self.trainer, self.observers, self.interruption = trainer, observers, interruption
         self.recipe, self.state, self.schedule = trainer.recipe, trainer.state, trainer.schedule
         self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
         self._code = code_of(trainer.recipe)  # now: files that are edited while the run is on do not compute it
-        self._collapse = CollapseWatch(self._reals())
+        self._collapse, self._advice = CollapseWatch(self._reals()), advice(trainer.recipe.loss)
         self._saved: int | None = None
         self._owed = False
         """Whether the snapshot of this iteration is still to be made, because a signal has broken it off."""
@@ -213,7 +213,7 @@ class Session:
         self._follow()
         self.observers.tick(self.info, tick)
         if warning := self._collapse.tick(tick.iteration, tick.stats):
-            self._warn(warning)
+            self._warn(f"{warning}; {self._advice}")
 
     def _snapshot(self) -> None:
         self._at = "snapshot"
@@ -252,7 +252,7 @@ class Session:
 
         state = self.state
         if warning := self._collapse.snapshot(state.iteration, samples):
-            self._warn(warning)
+            self._warn(f"{warning}; {self._advice}")
         # The checkpoint comes last: once it is there, everything else of this moment is there too.
         write_generator(self.directory.generator, generator, self._metadata())
         self.observers.snapshot(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import NamedTuple
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, RunError
-from ganlab.registry.entry_points import normalized
 from ganlab.registry.kinds import KINDS, Kind
 from ganlab.registry.lookup import Registry, registry
 from ganlab.scaffold.names import Names, names_of
@@ -28,16 +28,22 @@ class Written(NamedTuple):
 
 
 def write_plugin(
-    name: str, kinds: Iterable[Kind] = ("model",), parent: Path = Path(), *, components: Registry = registry
+    name: str,
+    kinds: Iterable[Kind] | Mapping[Kind, str] = ("model",),
+    parent: Path = Path(),
+    *,
+    components: Registry = registry,
 ) -> Written:
     """Write a distribution that offers one component of each kind into a new folder, `name` below `parent`.
 
-    Raises `GanlabError` where the name is none or taken, and `RunError` where the disk refuses; then nothing is left.
+    Its components are called like it, or as `kinds` says, a name a kind. Raises `GanlabError` where a name is none or
+    taken, and `RunError` where the disk refuses; then nothing is left.
     """
     names = names_of(name)
-    chosen = [kind for kind in KINDS if kind in set(kinds)]
-    _check_free(names, name, chosen, components)
-    files = texts(names, chosen)
+    own = kinds if isinstance(kinds, Mapping) else dict.fromkeys(kinds, name)
+    called = {kind: names_of(own[kind]) for kind in KINDS if kind in own}
+    _check_free(names, called, components)
+    files = texts(names, called)
     folder = parent / name
     try:
         folder.mkdir()
@@ -55,17 +61,15 @@ def write_plugin(
     return Written(folder, [Path(path) for path in files], names)
 
 
-def _check_free(names: Names, name: str, kinds: Sequence[Kind], components: Registry) -> None:
+def _check_free(names: Names, called: Mapping[Kind, Names], components: Registry) -> None:
     """Refuse what would stand in the way of something that is installed."""
-    for kind in kinds:
+    for kind, own in called.items():
         for provider in components.providers(kind):
-            if provider.name == names.component:
+            if provider.name == own.component:
                 raise GanlabError(f"{provider.title} is installed already; choose another name")
-    for distribution in (names.distribution, normalized(name)):
-        try:
-            version = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-        raise GanlabError(f"the distribution {distribution} {version} is installed already; choose another name")
+    # A distribution called as the component alone, such as the library that it is for, stands in nobody's way.
+    with suppress(metadata.PackageNotFoundError):
+        version = metadata.version(names.distribution)
+        raise GanlabError(f"the distribution {names.distribution} {version} is installed already; choose another name")
     if find_spec(names.package) is not None:
         raise GanlabError(f"Python finds a package {names.package} already; choose another name")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ganlab.interfaces import Batch, ImageSpec, Loss, Model
@@ -23,7 +24,7 @@ class Shades(Model):
 
     api = 1
 
-    latent_dim: int = 1
+    latent_dim: PositiveInt = 1
     """Length of the latent vector z."""
 
     def check(self, images: ImageSpec) -> None:

@@ -26,6 +26,10 @@ class ContractError(Exception):
     """A rule that a component breaks; the message says what to change."""
 
 
+class NotRunError(Exception):
+    """There is nothing that a check could find out; the message says why."""
+
+
 @dataclass(frozen=True, eq=False)
 class Subject(Generic[C]):
     """One component class with one set of options, and what it is tried with."""
@@ -52,7 +56,7 @@ class Check(NamedTuple):
     proves: str
     """What holds where the check passes, as a sentence."""
     function: Callable[[Subject[Any]], str | None]
-    """Raises where the rule is broken; what it returns is advice about something that is allowed."""
+    """Raises where the rule is broken, and `NotRunError`; what it returns is advice about something that is allowed."""
     needs: tuple[str, ...] = ()
     """The checks without which this one proves nothing."""
 

@@ -15,7 +15,7 @@ from ganlab.messages import did_you_mean, with_article
 from ganlab.registry.kinds import KINDS, Kind
 from ganlab.registry.loading import BASES
 from ganlab.testing.checks.rules import CHECKS as RULES
-from ganlab.testing.subject import C, Check, Subject, described
+from ganlab.testing.subject import C, Check, NotRunError, Subject, described
 from ganlab.testing.surroundings import undisturbed
 
 DEFAULTS: tuple[Mapping[str, Any], ...] = ({},)
@@ -27,16 +27,27 @@ class Result(NamedTuple):
     """What came of a check."""
 
     name: str
-    passed: bool
+    verdict: Literal["passed", "failed", "not run"]
+    """"not run": another one that it needs did not pass, or there is nothing that it could find out."""
     advice: str = ""
-    """What to change where it has not passed; else empty, or something worth knowing."""
+    """What to change where it has failed, why it has not run; else empty, or something worth knowing."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it has run and found nothing wrong."""
+        return self.verdict == "passed"
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is to be changed."""
+        return self.verdict == "failed"
 
 
 class Outcome(NamedTuple):
     """What came of a check, before anyone has asked whether it was expected."""
 
-    verdict: Literal["passed", "failed", "advice", "blocked"]
-    """"blocked": it was not tried, because one that it needs has not passed."""
+    verdict: Literal["passed", "failed", "advice", "blocked", "unknown"]
+    """"blocked": it was not tried, because one that it needs has not passed; "unknown": there is nothing to try."""
     advice: str = ""
     cause: BaseException | None = None
 
@@ -73,24 +84,30 @@ class Suite:
         return self._outcomes[name]
 
     def _run(self, check: Check) -> Outcome:
-        advice = ""
+        advice, unknown = "", ""
         for subject in self._subjects:
             where = f"with {dict(subject.options)}: " if len(self._subjects) > 1 else ""
             with undisturbed():
                 try:
                     advice = check.function(subject) or advice
+                except NotRunError as why:
+                    unknown = f"not checked: {why}"
                 # A stranger's code: whatever it raises is the outcome.
                 except (Exception, SystemExit) as error:  # noqa: BLE001
                     return Outcome("failed", f"{where}{described(error, subject.cls)}", error)
+        if unknown and not advice:
+            return Outcome("unknown", unknown)
         return Outcome("advice", advice) if advice else Outcome("passed")
 
     def _result(self, name: str) -> Result:
         outcome, reason = self.outcome(name), self._expected.get(name)
-        if reason is None or outcome.verdict == "blocked":
-            return Result(name, outcome.verdict != "failed", outcome.advice)
+        if outcome.verdict in ("blocked", "unknown"):
+            return Result(name, "not run", outcome.advice)
+        if reason is None:
+            return Result(name, "failed" if outcome.verdict == "failed" else "passed", outcome.advice)
         if outcome.verdict == "failed":
-            return Result(name, True, f"fails as expected: {reason}")
-        return Result(name, False, unexpected(name, reason))
+            return Result(name, "passed", f"fails as expected: {reason}")
+        return Result(name, "failed", unexpected(name, reason))
 
 
 def unexpected(name: str, reason: str) -> str:
@@ -139,7 +156,7 @@ def contract(
                 pytest.xfail(reason)
             case "failed":
                 raise AssertionError(outcome.advice) from outcome.cause
-            case "blocked":
+            case "blocked" | "unknown":
                 pytest.skip(outcome.advice)
             case _ if reason is not None:
                 raise AssertionError(unexpected(check, reason))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import PositiveInt
 
 from ganlab.interfaces import Component, Dataset, Source
 from ganlab.registry.lookup import registry
@@ -70,9 +71,9 @@ class Stripes(Dataset):
 
     api = 1
 
-    resolution: int = 8
+    resolution: PositiveInt = 8
     """Height and width."""
-    channels: int = 1
+    channels: PositiveInt = 1
     """1 for greyscale, 3 for RGB."""
     count: int = 40
     """Number of pictures."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ganlab.data.packing import Packed
@@ -50,7 +51,7 @@ class Tiny(Model):
 
     api = 1
 
-    latent_dim: int = 4
+    latent_dim: PositiveInt = 4
     """Length of the latent vector z."""
 
     def check(self, images: ImageSpec) -> None:
@@ -68,7 +69,7 @@ class TinyLabelled(Model):
     api = 1
     conditional: ClassVar[bool] = True
 
-    latent_dim: int = 4
+    latent_dim: PositiveInt = 4
     """Length of the latent vector z."""
 
     def check(self, images: ImageSpec) -> None:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ganlab.messages import in_words
+
 if TYPE_CHECKING:
     from ganlab.data.pictures import Pictures
+    from ganlab.interfaces import Loss
 
 LEAST_SPREAD = 0.01
 """Samples that differ among each other by less than this share of what the data do are one picture."""
@@ -17,7 +20,16 @@ QUIET_LOSS = 1e-3
 ITERATIONS = 500
 """How long a loss must have been so small. Before that, no generator is expected to draw different pictures."""
 
-_ADVICE = "the training goes on, but a lower optimizer.lr, loss.real_label = 0.9 or another seed may do better"
+SMOOTH = 0.9
+"""Salimans et al. 2016, section 3.4: one-sided label smoothing."""
+
+
+def advice(loss: Loss) -> str:
+    """Return what may do better, of the options that there are."""
+    label = dict(loss).get("real_label")
+    sharp = isinstance(label, float | int) and label > SMOOTH
+    words = ["a lower optimizer.lr", *([f"loss.real_label = {SMOOTH}"] if sharp else []), "another seed"]
+    return f"the training goes on, but {in_words(words, 'or')} may do better"
 
 
 class CollapseWatch:
@@ -62,7 +74,7 @@ class CollapseWatch:
         if self._said:
             return None
         self._said = True
-        return f"{warning}; {_ADVICE}"
+        return warning
 
 
 def spread(pictures: Pictures) -> float:

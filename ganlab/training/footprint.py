@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ganlab.interfaces import Batch, ImageSpec, Iteration, Model
 from ganlab.messages import in_words, told
+from ganlab.training.iteration import refuse_no_update, updates_of
 from ganlab.training.state import State, build_networks, build_state
 from ganlab.training.statistics import networks_of
 
@@ -66,7 +67,10 @@ def rehearse(recipe: Recipe, state: State, images: ImageSpec) -> Rehearsal:
             yield Batch(real, *_inputs(recipe.model, images, size))
 
     with META, torch.autograd.graph.saved_tensors_hooks(kept.keep, _Saved.tensor):
-        for update in recipe.loss.updates(state.seen_by_loss, batches(), Iteration(0, torch.zeros((), device=META))):
+        place = Iteration(0, torch.zeros((), device=META))
+        updates = updates_of(recipe.loss, state.seen_by_loss, batches(), place)
+        for update in updates:
+            refuse_no_update(recipe.loss, update, updates)
             optimizers = [state.optimizers[name] for name in networks_of(update)]
             parameters: list[Tensor] = [weight for optimizer in optimizers for weight in optimizer.parameters]
             torch.autograd.backward(update.loss, inputs=parameters)

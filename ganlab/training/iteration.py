@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import PluginError
 from ganlab.hardware.device import Autocast
 from ganlab.interfaces import Batch, Iteration, Loss, Update
+from ganlab.messages import line_of, with_article
 from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.schedule import learning_rate
@@ -21,6 +22,10 @@ from ganlab.training.statistics import Layout, Statistics, networks_of
 if TYPE_CHECKING:
     from ganlab.data.batches import Batches
     from ganlab.recipe.recipe import Recipe
+
+
+_END: Any = object()
+"""What comes after the last update; a loss may yield anything else by mistake, None too."""
 
 
 class WholeIteration:
@@ -95,6 +100,34 @@ def _seed_layers(seed: int, iteration: int, rank: int, device: torch.device) -> 
         torch.mps.manual_seed(value)
 
 
+def updates_of(
+    loss: Loss, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+) -> Iterator[Update]:
+    """Call `loss.updates`. Raise `PluginError` with the place where it does not yield."""
+    updates = loss.updates(networks, batches, iteration)
+    if not isinstance(updates, Iterator):
+        what = "None, for it has no yield" if updates is None else with_article(type(updates).__name__)
+        raise PluginError(
+            f"{registry.title(loss)}: updates() returns {what}: yield each Update by itself, for the host steps the "
+            f"optimizer between two of them{line_of(type(loss).updates)}"
+        )
+    return updates
+
+
+def refuse_no_update(loss: Loss, update: object, updates: Iterator[Update]) -> None:
+    """Raise `PluginError` with the place where `update`, the last of `updates`, is none."""
+    if not isinstance(update, Update):
+        raise PluginError(
+            f"{registry.title(loss)} yields {with_article(type(update).__name__)}: write yield Update(network, loss) "
+            f"or Update(network, loss, stats){line_of(updates)}"
+        )
+    if not isinstance(update.loss, Tensor):
+        raise PluginError(
+            f"{registry.title(loss)} yields an Update whose loss is {with_article(type(update.loss).__name__)}: it "
+            f"must be a tensor of one number{line_of(updates)}"
+        )
+
+
 def run_iteration(
     loss: Loss,
     state: State,
@@ -108,31 +141,32 @@ def run_iteration(
 
     `observe` gets each update and the norm of its gradient.
     """
-    updates = loss.updates(state.seen_by_loss, batches, iteration)
+    updates = updates_of(loss, state.seen_by_loss, batches, iteration)
     while True:
         # Entered anew for every update: autocast keeps the half-precision copies of the weights it has seen,
         # and a later update must not see the weights from before the step.
         with autocast():
             before = _modes()
-            update = next(updates, None)
+            update = next(updates, _END)
             after = _modes()
         if before != after:
             _leave(before)
             raise PluginError(
                 f"{registry.title(loss)} changed torch's grad or autocast mode across a yield ({before} became "
-                f"{after}); close `with torch.no_grad()` and the like before each yield"
+                f"{after}); close `with torch.no_grad()` and the like before each yield{line_of(updates)}"
             )
-        if update is None:
+        if update is _END:
             break
-        observe(update, _step(loss, state, update, ranks))
+        refuse_no_update(loss, update, updates)
+        observe(update, _step(loss, state, update, updates, ranks))
         state.brought.adapt(update)
     state.brought.agree(ranks)
 
 
-def _step(loss: Loss, state: State, update: Update, ranks: Ranks) -> Tensor:
+def _step(loss: Loss, state: State, update: Update, updates: Iterator[Update], ranks: Ranks) -> Tensor:
     """Differentiate the update's loss for its networks' weights alone, step their optimizers, return the norm."""
     names = networks_of(update)
-    _check(loss, state, update, names)
+    _check(loss, state, update, names, updates)
     optimizers = [state.optimizers[name] for name in names]
     # Only these: the weight gradients of the other networks would be computed and thrown away.
     parameters: list[Tensor] = [p for optimizer in optimizers for p in optimizer.parameters]
@@ -141,6 +175,7 @@ def _step(loss: Loss, state: State, update: Update, ranks: Ranks) -> Tensor:
     if not gradients:
         raise PluginError(
             f"{registry.title(loss)} yields a loss for {', '.join(names)} that depends on none of its weights"
+            f"{line_of(updates)}"
         )
     ranks.average(gradients)
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
@@ -157,20 +192,28 @@ class _Modes(NamedTuple):
     inference: bool
 
 
-def _check(loss: Loss, state: State, update: Update, names: tuple[str, ...]) -> None:
+def _check(loss: Loss, state: State, update: Update, names: tuple[str, ...], updates: Iterator[Update]) -> None:
     if unknown := [name for name in names if name not in state.optimizers]:
         brought = f" and brings = {loss.brings}" if loss.brings else ""
         weightless = [name for name in unknown if name in (*loss.networks, *state.brought.modules)]
         if weightless:
-            raise PluginError(f"{registry.title(loss)} updates {weightless}, which has no weights that can be trained")
-        raise PluginError(f"{registry.title(loss)} updates {unknown}, but states networks = {loss.networks}{brought}")
+            raise PluginError(
+                f"{registry.title(loss)} updates {weightless}, which has no weights that can be trained"
+                f"{line_of(updates)}"
+            )
+        raise PluginError(
+            f"{registry.title(loss)} updates {unknown}, but states networks = {loss.networks}{brought}"
+            f"{line_of(updates)}"
+        )
     if update.loss.numel() != 1:
         raise PluginError(
             f"{registry.title(loss)} yields a loss of shape {tuple(update.loss.shape)}; it must be one number"
+            f"{line_of(updates)}"
         )
     if not update.loss.requires_grad:
         raise PluginError(
             f"{registry.title(loss)} yields a loss for {', '.join(names)} that depends on no trainable weight"
+            f"{line_of(updates)}"
         )
 
 

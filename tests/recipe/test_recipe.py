@@ -296,12 +296,13 @@ def test_one_mistake(text: str, sentence: str, components: Registry) -> None:
         (SMALLEST + "resolution = 63", "r.toml:4: dataset.resolution = 63: 63 is odd; take 62 or 64"),
         (
             '[model]\nname = "flow"\n' + SMALLEST,
-            "r.toml: loss.name: this loss needs a network discriminator; the model has generator, velocity",
+            'r.toml: loss.name: the loss "bce" needs a network discriminator; the model has generator, velocity; '
+            "losses that fit: matching",
         ),
         (
             SMALLEST + '[loss]\nname = "matching"',
             'r.toml:5: loss.name = "matching": this loss needs a network velocity; '
-            "the model has generator, discriminator",
+            "the model has generator, discriminator; losses that fit: bce",
         ),
         (
             SMALLEST + '[model]\nname = "flow"\n[loss]\nname = "matching"\n[augmentation]\nname = "mirror"',

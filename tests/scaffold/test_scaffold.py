@@ -132,8 +132,6 @@ def test_the_model_refuses_sides_that_it_cannot_build(monkeypatch: pytest.Monkey
         ("dcgan", "model", r'model "dcgan" \(ganlab .*\) is installed already; choose another name'),
         ("stripes", "dataset", r'dataset "stripes" \(.*\) is installed already; choose another name'),
         ("dcgan", "loss", "Python finds a package ganlab_dcgan already; choose another name"),
-        ("ganlab", "model", r"the distribution ganlab \S+ is installed already; choose another name"),
-        ("pytest", "model", r"the distribution pytest \S+ is installed already; choose another name"),
         ("there", "model", "there exists; choose another name, or do this in another folder"),
         ("dangling", "model", "dangling exists; choose another name, or do this in another folder"),
         ("Waves", "model", r'"Waves" is not a name for a plugin: .*; did you mean waves\?'),
@@ -169,3 +167,16 @@ def test_a_disk_that_refuses_leaves_nothing() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert os.listdir() == []
+
+
+@pytest.mark.parametrize("name", ["onnx", "pydantic"])
+def test_a_plugin_may_be_called_like_the_library_that_it_is_for(name: str) -> None:
+    folder = write_plugin(name, ["observer"]).folder
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["name"] == f"ganlab-{name}"
+
+
+def test_a_name_of_its_own_that_is_taken_is_refused() -> None:
+    with pytest.raises(GanlabError, match=r'loss "bce" \(ganlab .*\) is installed already; choose another name'):
+        write_plugin("waves", {"model": "waves", "loss": "bce"})
+    assert not Path("waves").exists()

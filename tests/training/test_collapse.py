@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganlab.training.collapse import ITERATIONS, QUIET_LOSS, CollapseWatch, spread
+from ganlab import Loss
+from ganlab.standard.losses.bce import BCE
+from ganlab.training.collapse import ITERATIONS, QUIET_LOSS, CollapseWatch, advice, spread
 
 
 def two(difference: int, pixels: int = 64) -> Any:
@@ -52,3 +54,15 @@ def test_a_loss_is_quiet_below_its_limit(loss: float, quiet: bool) -> None:
 def test_a_loss_that_is_not_reported_is_not_quiet() -> None:
     watch = CollapseWatch(two(200))
     assert [watch.tick(iteration, {"loss_generator": 0.0}) for iteration in (0, 1000, 2000)] == [None] * 3
+
+
+def test_the_advice_names_options_that_the_loss_has_and_that_say_something_else() -> None:
+    class Bare(Loss):
+        api = 1
+
+        def updates(self, networks: Any, batches: Any, iteration: Any) -> Any:
+            yield
+
+    head, tail = "the training goes on, but a lower optimizer.lr", "or another seed may do better"
+    assert advice(BCE()) == f"{head}, loss.real_label = 0.9 {tail}"
+    assert advice(BCE(real_label=0.9)) == advice(Bare()) == f"{head} {tail}"

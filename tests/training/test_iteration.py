@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -304,3 +305,59 @@ def test_a_dcgan_iteration_computes_nothing_in_vain() -> None:
     assert forwards == 1
     assert calls["_fused_adam_"] == 2
     assert calls["_local_scalar_dense"] == 0, "the host must not read the device within an iteration"
+
+
+class Slipping(Loss):
+    """Does what is easily done by mistake."""
+
+    api = 1
+    how: str
+
+    def updates(self, networks: Any, batches: Any, iteration: Any) -> Any:
+        loss = networks["generator"](next(batches).z).mean()
+        if self.how == "list":
+            return [Update("generator", loss)]
+        if self.how == "tuple":
+            return (Update("generator", loss),)
+        if self.how == "nothing":
+            return None
+        return self.yielded(loss)
+
+    def yielded(self, loss: Tensor) -> Iterator[Any]:
+        yield {
+            "pair": ("generator", loss),
+            "none": None,
+            "number": Update("generator", loss.item()),  # type: ignore[arg-type]
+            "unknown": Update("critic", loss),
+            "constant": Update("generator", loss.detach()),
+            "many": Update("generator", torch.stack([loss, loss])),
+        }[self.how]
+
+
+SLIPS = {
+    "list": r"updates\(\) returns a list: yield each Update by itself, .*LINE",
+    "tuple": r"updates\(\) returns a tuple: yield each Update by itself, .*LINE",
+    "nothing": r"updates\(\) returns None, for it has no yield: yield each Update by itself, .*LINE",
+    "pair": r"yields a tuple: write yield Update\(network, loss\) or Update\(network, loss, stats\) LINE",
+    "none": r"yields a NoneType: write yield Update.* LINE",
+    "number": r"yields an Update whose loss is a float: it must be a tensor of one number LINE",
+    "unknown": r"updates \['critic'\], but states networks = .* LINE",
+    "constant": r"yields a loss for generator that depends on no trainable weight LINE",
+    "many": r"yields a loss of shape \(2,\); it must be one number LINE",
+}
+
+
+@pytest.mark.parametrize("how", SLIPS)
+def test_a_slip_of_a_loss_is_one_sentence_with_its_line(how: str) -> None:
+    loss = Slipping(how=how)
+    state = fresh_state()
+    place = Iteration(0, torch.zeros(()))
+    with pytest.raises(PluginError) as caught:
+        run_iteration(loss, state, batches(), place, autocast("fp32", CPU), lambda *_: None, ALONE)
+    line = str(caught.value)
+    found = re.search(r"\(test_iteration\.py:(\d+)\)$", line)
+    assert found, line
+    assert re.search(SLIPS[how].replace("LINE", ""), line), line
+    code = (Slipping.updates if how in ("list", "tuple", "nothing") else Slipping.yielded).__code__
+    last = max(number for *_, number in code.co_lines() if number)
+    assert code.co_firstlineno <= int(found[1]) <= last

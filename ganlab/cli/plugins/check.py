@@ -36,7 +36,7 @@ COLOURS = {"ok": "green", "failed": "red", "advice": "yellow", "-": None}
     "--with",
     "companion",
     metavar="NAME",
-    help="The loss that trains the model, or the model that the loss trains, where the plugin itself has none.",
+    help="The loss that trains the model, or the model that the loss trains, instead of the plugin's own.",
 )
 def check(name: str, settings: tuple[str, ...], companion: str | None) -> None:
     """Hold components to ganlab's contract, and say what to change. Exits with 2 where a check has failed.
@@ -75,7 +75,7 @@ def _checked(provider: Provider, tables: Tables, companion: str | None) -> Itera
     for rule in suite.checks.values():
         with redirect_stdout(sys.stderr):  # what a component prints is not ours
             outcome = suite.outcome(rule.name)
-        words = {"passed": "ok", "blocked": "-"}
+        words = {"passed": "ok", "blocked": "-", "unknown": "-"}
         _print(words.get(outcome.verdict, outcome.verdict), rule.name, outcome.advice or rule.proves)
         yield outcome.verdict == "failed"
 
@@ -164,7 +164,7 @@ def _companions(provider: Provider, cls: type[Component], tables: Tables, compan
 
     kind: Kind
     if issubclass(cls, Model):
-        kind, usual = "loss", "discriminator" in cls.networks
+        kind, usual = "loss", False  # its author's own loss is how it is meant to be trained
     elif issubclass(cls, Loss):
         kind, usual = "model", {"generator", "discriminator"}.issuperset(cls.networks)
     else:

@@ -17,11 +17,12 @@ from ganlab.interfaces import ImageSpec, Loss, Model, Update
 from ganlab.testing.checks.brought import Memory, built_as_stated, idle_weights
 from ganlab.testing.optimum import MEAN, START, mean_found
 from ganlab.testing.shapes import shapes
-from ganlab.testing.subject import Check, ContractError, Subject
+from ganlab.testing.subject import Check, ContractError, NotRunError, Subject
 from ganlab.testing.surroundings import modes, moved, random_states
 from ganlab.testing.toys import IMAGES, Tiny
 from ganlab.testing.trial import Trial, resumes_exactly
 from ganlab.training.cuda_graphs import PROBES
+from ganlab.training.iteration import refuse_no_update, updates_of
 from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import networks_of
 
@@ -53,11 +54,11 @@ def leaves_modes(subject: Subject[Loss]) -> None:
     trial = _trial(subject)
     loss, trainer = trial.recipe.loss, trial.begin()
     for index in range(trial.iterations):
-        updates = loss.updates(trainer.state.networks, trainer.batches, trial.place(index))
-        update: Update | None = None
+        updates = updates_of(loss, trainer.state.networks, trainer.batches, trial.place(index))
         while True:
             before = modes()
-            update = next(updates, None)
+            if (update := next(updates, None)) is not None:
+                refuse_no_update(loss, update, updates)
             for name, value in modes()._asdict().items():
                 if value != before._asdict()[name]:
                     raise ContractError(
@@ -137,11 +138,11 @@ def uses_every_weight(subject: Subject[Loss]) -> None:
         )
 
 
-def finds_the_optimum(subject: Subject[Loss]) -> str | None:
+def finds_the_optimum(subject: Subject[Loss]) -> None:
     """Let a generator of shades of grey look for those of the data."""
     loss = subject.make()
     if set(loss.networks) != ADVERSARIAL:
-        return f"not checked: an optimum is known for {' and '.join(sorted(ADVERSARIAL))} only"
+        raise NotRunError(f"an optimum is known for {' and '.join(sorted(ADVERSARIAL))} only")
     found = mean_found(loss)
     if not abs(found - MEAN) < 0.5 * abs(START - MEAN):
         way = "away from" if (found - START) * (MEAN - START) < 0 else "not to"
@@ -149,7 +150,6 @@ def finds_the_optimum(subject: Subject[Loss]) -> str | None:
             f"it leads a generator {way} the data: the mean of its pictures, {START} at first, became {found:.2f}, and "
             f"the data's is {MEAN}; compare the signs of its terms, and real and fake, with the paper"
         )
-    return None
 
 
 CHECKS = (

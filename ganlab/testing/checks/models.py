@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ganlab.generator.export import NOISE, export
 from ganlab.generator.file import read_artefact
 from ganlab.generator.network import load_network
 from ganlab.interfaces import Loss, Model
+from ganlab.messages import line_of
 from ganlab.registry.lookup import registry
 from ganlab.testing.checks.generators import CHECKS as GENERATOR
 from ganlab.testing.checks.generators import built, generated, inputs, pictures, seeded
@@ -99,11 +101,30 @@ def saves_and_loads(subject: Subject[Model]) -> None:
         raise ContractError(f"a generator loaded from its artefact makes other pictures: {remedy}")
 
 
+def _naming_the_loss(check: Callable[[Subject[Model]], None]) -> Callable[[Subject[Model]], None]:
+    """Let a check that trains say with which loss, and where that is written: the fault may be in either."""
+
+    @wraps(check)
+    def named(subject: Subject[Model]) -> None:
+        loss = _loss(subject)
+        try:
+            check(subject)
+        # A stranger's code.
+        except (Exception, SystemExit) as error:
+            title, sentence = registry.title(loss), described(error, subject.cls)
+            place = "" if title in sentence else f"trained with {title}{line_of(type(loss).updates)}: "
+            raise ContractError(f"{place}{sentence}") from error
+
+    return named
+
+
+@_naming_the_loss
 def trains(subject: Subject[Model]) -> None:
     """Train one period of the loss, usually one iteration."""
     trained(subject)
 
 
+@_naming_the_loss
 def uses_every_parameter(subject: Subject[Model]) -> None:
     """Ask the optimizers which parameters have never had a gradient."""
     state = trained(subject)[1]
@@ -126,12 +147,14 @@ def uses_every_parameter(subject: Subject[Model]) -> None:
         )
 
 
+@_naming_the_loss
 def resumes(subject: Subject[Model]) -> None:
     """Put a run down after each iteration, and take it up anew."""
     trial = Trial(subject.make(), _loss(subject), accepted(subject)[0], ITERATIONS)
     resumes_exactly(trial, "a network")
 
 
+@_naming_the_loss
 def exports_to_onnx(subject: Subject[Model]) -> None:
     """Export the trained generator, and run it at batches 1, 2 and 7 against torch."""
     trial, state = trained(subject)
@@ -192,8 +215,10 @@ def _loss(subject: Subject[Model]) -> Loss:
     if subject.loss is not None:
         return subject.loss
     if "discriminator" not in networks:
+        fitting = registry.losses_for(networks)
+        fits = f", of those installed {' or '.join(fitting)}" if fitting else "; none that is installed can"
         raise ContractError(
-            f"its networks are {' and '.join(networks)}, which the loss bce cannot train: say what can, "
+            f"its networks are {' and '.join(networks)}, which the loss bce cannot train: say what can{fits}, "
             "contract(..., loss=...), or --with NAME on the command line"
         )
     loss: Loss = registry.get("loss", "bce")()

@@ -16,13 +16,16 @@ from ganlab.recipe.options import choices, describe, options_of
 from ganlab.recipe.toml import TOMLError, dump_value, dumps, parse
 from ganlab.recipe.validation import Mistakes
 from ganlab.registry.entry_points import Provider
-from ganlab.registry.loading import checked
+from ganlab.registry.loading import BASES, checked, refuse_widened
 from ganlab.registry.lookup import HERE
 from ganlab.testing.import_effects import Found, probed
-from ganlab.testing.subject import Check, ContractError, Subject, described
+from ganlab.testing.subject import Check, ContractError, NotRunError, Subject, described
 
 CONFIGURED = ("frozen", "extra", "strict", "allow_inf_nan", "use_attribute_docstrings")
 """What the base class has settled for all options."""
+
+NUMBERS = (-1, 0)
+"""Numbers that an option of a whole kind may refuse, and one of its type need not."""
 
 PROBES: Mapping[str, Any] = {
     "a text": "contract",
@@ -39,6 +42,7 @@ def obeys_the_registry(subject: Subject[Component]) -> None:
     cls = subject.cls
     try:
         checked(Provider(subject.kind, cls.__name__, HERE, "", f"{cls.__module__}:{cls.__qualname__}"), cls)
+        refuse_widened(cls, BASES[subject.kind], cls.__name__, NUMBERS)
     except PluginError as error:
         raise ContractError(str(error).replace(f'"{cls.__name__}" ({HERE})', cls.__name__)) from error
 
@@ -137,7 +141,7 @@ def imports_quietly(subject: Subject[Component]) -> str | None:
     """Import the module twice in a new process, and ask what the second time has changed."""
     module = subject.cls.__module__
     if (found := probed(module)) is None:
-        return f"not checked: no other process can import {module}; put the component into a module of its own"
+        raise NotRunError(f"no other process can import {module}; put the component into a module of its own")
     return advice(module, found)
 
 

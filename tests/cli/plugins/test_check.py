@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_a_model_is_tried_with_the_loss_beside_it(command: Command, project: Cal
     assert 'model "energy" (ganlab-toy 0)' in ended.out
     assert "  ok      onnx " in ended.out
     assert (
-        "  advice  optimum        not checked: an optimum is known for discriminator and generator only\n" in ended.out
+        "  -       optimum        not checked: an optimum is known for discriminator and generator only\n" in ended.out
     )
     ended = command(folder, "--set", "latent_dim=6")
     assert ended.message == (
@@ -178,6 +179,70 @@ def test_a_model_is_tried_with_the_loss_beside_it(command: Command, project: Cal
     assert command(folder, "--with", "contrst").message.startswith(
         'no loss "contrst" is installed; did you mean contrast'
     )
+
+
+PAIR = '''
+    from ganlab import Loss, Model, Update
+
+    class Pair(Model):
+        """Two layers."""
+        api = 1
+
+        def check(self, images):
+            if images[:3] != (1, 8, 8):
+                raise ValueError("make pictures of 8x8")
+
+        def build(self, images):
+            from torch import nn
+            G = nn.Sequential(nn.Linear(self.latent_dim, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
+            return {"generator": G, "discriminator": nn.Sequential(nn.Flatten(), nn.Linear(64, 1))}
+
+    class Own(Loss):
+        """What the pair is meant to be trained with."""
+        api = 1
+
+        def updates(self, networks, batches, iteration):
+            G, D = networks["generator"], networks["discriminator"]
+            batch = next(batches)
+            fake = G(batch.z)
+            yield Update("discriminator", D(fake.detach()).mean() - D(batch.real).mean())
+            YIELD
+'''
+
+
+@pytest.mark.parametrize(
+    ("last", "check", "sentence"),
+    [
+        ("yield Update('generator', -D(fake).mean())", None, ""),
+        (
+            "yield 'generator', -D(fake).mean()",
+            "iteration",
+            r"yields a tuple: write yield Update\(.*\(checked_pair\.py:26\)",
+        ),
+        ("1 / 0", "iteration", r"\(checked_pair\.py:21\): ZeroDivisionError: division by zero \(checked_pair\.py:26\)"),
+        ("", "gradients", r"\(checked_pair\.py:21\): generator\.0\.weight, .* never get a gradient"),
+    ],
+    ids=["good", "tuple", "raises", "idle"],
+)
+def test_a_model_is_trained_with_its_own_loss_and_each_failure_names_it(
+    command: Command, project: Callable[..., Path], last: str, check: str | None, sentence: str
+) -> None:
+    points = """
+        [project]
+        name = "ganlab-toy"
+        [project.entry-points."ganlab.losses"]
+        own = "checked_pair:Own"
+        [project.entry-points."ganlab.models"]
+        pair = "checked_pair:Pair"
+    """
+    ended = command(project(points, PAIR.replace("YIELD", last), "checked_pair.py"))
+    model = ended.out.partition('loss "own"' + " (ganlab-toy 0)\n")[0] if check is None else ended.out
+    failed = [line for line in model.splitlines() if line.startswith("  failed")]
+    if check is None:
+        assert failed == []
+        return
+    named = next(line for line in failed if line.split()[1] == check)
+    assert re.search(r'loss "own" \(ganlab-toy 0\) ' + sentence, named), named
 
 
 @pytest.mark.parametrize(

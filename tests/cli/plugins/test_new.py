@@ -55,3 +55,18 @@ def test_it_needs_neither_the_network_nor_torch(command: Command, monkeypatch: p
         "import sys; from ganlab.scaffold import write_plugin; write_plugin('again'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_several_kinds_can_have_names_of_their_own(command: Command) -> None:
+    assert command("plugins", "new", "energy", "--kind", "model", "--kind", "loss=margin").code == 0
+    pyproject = Path("energy/pyproject.toml").read_text()
+    assert 'energy = "ganlab_energy.model:EnergyModel"' in pyproject
+    assert 'margin = "ganlab_energy.loss:MarginLoss"' in pyproject
+    twice = command("plugins", "new", "waves", "--kind", "loss=a", "--kind", "loss=b")
+    assert (twice.code, twice.err) == (
+        2,
+        "ganlab: --kind loss is given twice; begin with one, and add the other beside it\n",
+    )
+    bad = command("plugins", "new", "waves", "--kind", "loss=")
+    assert bad.code == 2
+    assert bad.err.startswith('ganlab: "" is not a name for a plugin')

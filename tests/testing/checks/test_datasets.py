@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from breaking import Break, assert_breaks_only_its_check, failures, named, suite
+from pydantic import PositiveInt
 from stand_ins import pictures
 
 from ganlab import DataError, Dataset, Source
@@ -46,7 +47,7 @@ class Good(Dataset):
     """A dataset that breaks nothing."""
 
     api = 1
-    resolution: int = 8
+    resolution: PositiveInt = 8
     """Height and width."""
 
     def sources(self) -> Iterable[Path]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from breaking import Break, assert_breaks_only_its_check, failures, named, suite
-from pydantic import ConfigDict, PositiveInt, field_validator, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
 
-from ganlab import Augmentation
+from ganlab import Augmentation, ImageSpec, Model, PluginError
+from ganlab.registry import Registry
 from ganlab.testing.checks import rules
 from ganlab.testing.import_effects import Found
 
@@ -137,7 +138,43 @@ class Falling(Good):
         return {"identity": "identity", "none": "none"}[value]
 
 
+class Worded(Model):
+    """Draws z from a distribution that the host does not know."""
+
+    api = 1
+    needed: int
+    """What has no default does not keep the others from being looked at."""
+    latent: str = "normal"  # type: ignore[assignment]  # which is what is wrong
+    """Any word."""
+
+    def check(self, images: ImageSpec) -> None: ...
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {}
+
+
+class Numbered(Worded):
+    """Has a latent of any length, 0 and less included."""
+
+    api = 1
+    latent: Literal["normal"] = "normal"
+    """Less than the host knows."""
+    latent_dim: int = 4
+    """Any number."""
+
+
+class Narrow(Numbered):
+    """Accepts less than every model does."""
+
+    api = 1
+    latent_dim: Annotated[int, Field(ge=2, le=8)] = 4
+    """A few."""
+
+
+NEEDED = {"options": [{"needed": 1}]}
 BREAKS = [
+    Break("rules", Worded, 'its option latent accepts "contract", which that of ganlab.Model does not: leave', NEEDED),
+    Break("rules", Numbered, "Numbered: its option latent_dim accepts -1, which that of ganlab.Model does not", NEEDED),
     Break("rules", Ageless, "augmentation Ageless must state `api = 1` in the body of its class Ageless"),
     Break("rules", Named, 'has an option "name"; that key names the component itself'),
     Break("defaults", Zero, "the default of count, 0, is not a whole number above 0: change the default or the type"),
@@ -158,6 +195,17 @@ BREAKS = [
 @pytest.mark.parametrize("broken", BREAKS, ids=named)
 def test_a_broken_component_fails_one_check_that_says_what_to_change(broken: Break) -> None:
     assert_breaks_only_its_check(broken)
+
+
+def test_an_option_of_all_models_may_be_narrowed() -> None:
+    assert suite(Narrow, [{"needed": 1}]).outcome("rules").verdict == "passed"
+
+
+def test_a_run_is_refused_what_it_could_not_ship() -> None:
+    registry = Registry()
+    registry.scan(lambda distribution: False)
+    with pytest.raises(PluginError, match=r'^model "worded" \(this process\): its option latent accepts "contract"'):
+        registry.add("model", "worded", Worded)
 
 
 def test_every_check_has_a_component_that_breaks_it() -> None:
