@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,45 +40,40 @@ def by_file(store: FileStore, labels: str, part: Part, skip: bool) -> Found:
     """
     data, base = _content(store, labels)
     read = _csv_entries if labels.lower().endswith(".csv") else _json_entries
-    keys = {_key(name): name for name in store.names}
+    said, first, absent = _matched(read(data, labels), base, {_key(name) for name in store.names})
+    unlabelled = [name for name in part.names if _key(name) not in said]
+    sentences = []
+    if first is not None:
+        more = f" (of {absent:,} labels without a picture, the first)" if absent > 1 else ""
+        paths = few(store.names[:1])
+        sentences.append(f"{first.place}: there is no picture {few([first.file])}{more}; paths look like {paths}")
+    if unlabelled:
+        count = f"{len(unlabelled):,} of the {len(part.names):,} pictures"
+        sentences.append(f"{labels} has no label for {count}: {few(unlabelled)}")
+    if sentences and not skip:
+        raise DataError(f'{sentences[0]}; correct it, or set dataset.on_bad = "skip" to leave out what does not fit')
+    taken = [name for name in part.names if _key(name) in said]
+    if not taken:
+        raise DataError(f"{labels} has a label for none of the pictures in {store.path}")
+    warnings = tuple(f"{sentence}; left out" for sentence in sentences)
+    return Found(taken, [said[_key(name)].label for name in taken], part.remarks, warnings)
+
+
+def _matched(entries: Iterator[Entry], base: str, keys: set[str]) -> tuple[dict[str, Entry], Entry | None, int]:
+    """Return the entry of each picture, the first entry that has no picture, and how many have none."""
     said: dict[str, Entry] = {}
-    absent: list[Entry] = []
-    for entry in read(data, labels):
+    absent, first = 0, None
+    for entry in entries:
         key = _key(f"{base}/{entry.file}")
         if key not in keys:
-            absent.append(entry)
+            absent, first = absent + 1, first or entry
         elif key in said:
             raise DataError(
                 f"{entry.place}: {few([entry.file])} has a label already, by {said[key].place}; leave one away"
             )
         else:
             said[key] = entry
-    warnings = _unfit(
-        labels, store.names[:1], [name for name in part.names if _key(name) not in said], absent, part, skip
-    )
-    taken = [name for name in part.names if _key(name) in said]
-    if not taken:
-        raise DataError(f"{labels} has a label for none of the pictures in {store.path}")
-    return Found(taken, [said[_key(name)].label for name in taken], part.remarks, warnings)
-
-
-def _unfit(
-    labels: str, some: Sequence[str], unlabelled: Sequence[str], absent: Sequence[Entry], part: Part, skip: bool
-) -> tuple[str, ...]:
-    """Return warnings of what does not fit; raise the first where that is not to be left out."""
-    sentences = []
-    if absent:
-        more = f" (of {len(absent):,} labels without a picture, the first)" if len(absent) > 1 else ""
-        sentences.append(
-            f"{absent[0].place}: there is no picture {few([absent[0].file])}{more}; paths look like {few(some)}"
-        )
-    if unlabelled:
-        sentences.append(
-            f"{labels} has no label for {len(unlabelled):,} of the {len(part.names):,} pictures: {few(unlabelled)}"
-        )
-    if sentences and not skip:
-        raise DataError(f'{sentences[0]}; correct it, or set dataset.on_bad = "skip" to leave out what does not fit')
-    return tuple(f"{sentence}; left out" for sentence in sentences)
+    return said, first, absent
 
 
 def _content(store: FileStore, labels: str) -> tuple[bytes, str]:
