@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Model as Model
     from ganlab.interfaces import Observer as Observer
     from ganlab.interfaces import Optimizer as Optimizer
+    from ganlab.interfaces import Schedule as Schedule
+    from ganlab.interfaces import Scheduled as Scheduled
     from ganlab.interfaces import Source as Source
     from ganlab.interfaces import Update as Update
     from ganlab.recipe.recipe import Recipe as Recipe
@@ -69,6 +71,8 @@ _HOMES = {
             "Model",
             "Observer",
             "Optimizer",
+            "Schedule",
+            "Scheduled",
             "Source",
             "Update",
         ),

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, Union
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +61,106 @@ class Options(BaseModel):
         use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
+
+
+class Position(NamedTuple):
+    """How far a training is before an iteration, counted in each of the units of a schedule."""
+
+    images: float
+    """Real pictures seen, repetitions counted."""
+    epochs: float
+    """Passes over the data."""
+    iterations: float
+    progress: float
+    """How much of the training is done, 0 to 1."""
+
+
+Number = TypeVar("Number")
+
+
+class Schedule(Options, Generic[Number]):
+    """A number that changes with the training, instead of a number: `{ from = 2e-4, to = 0.0, epochs = 10 }`."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))  # some may be inherited
+
+    start: Number = Field(alias="from")
+    """What it is at first."""
+    to: Number
+    """What it becomes, and then stays."""
+    shape: Literal["linear", "cosine", "step"] = "linear"
+    """How it goes from one to the other: `"linear"`, along a line; `"cosine"`, along half a wave, slowly at both ends;
+    `"step"`, at once at the end."""
+    after: NonNegativeFloat = 0.0
+    """Where it begins to change, counted as its length is."""
+    images: PositiveInt | None = None
+    """Its length, in real pictures seen."""
+    epochs: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
+    """Its length, in passes over the data."""
+    iterations: PositiveInt | None = None
+    """Its length, in iterations."""
+    progress: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Its length, as a share of the training, however long that is: 0.5 is half of it."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Schedule[Number]:
+        lengths = [unit for unit in Position._fields if dict(self)[unit] is not None]
+        if not lengths:
+            raise ValueError("has no length; say over how many images, epochs or iterations, or over what progress")
+        if len(lengths) > 1:
+            raise ValueError(f"has several lengths, {' and '.join(lengths)}; write one of them")
+        return self
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        written = {"from": self.start, "to": self.to, "shape": self.shape, "after": self.after}
+        return {**written, self.unit: dict(self)[self.unit]}
+
+    @property
+    def unit(self) -> str:
+        """What it is counted in: a field of `Position`."""
+        return next(unit for unit in Position._fields if dict(self)[unit] is not None)
+
+    @property
+    def length(self) -> float:
+        """Return over how much of its unit it changes."""
+        return float(dict(self)[self.unit])
+
+    def at(self, position: Position) -> float:
+        """Return the number at a place of the training: exactly `from` up to `after`, exactly `to` from its end on."""
+        place = position._asdict()[self.unit]
+        # Not by the quotient, which rounding may leave below 1 at the end.
+        done = 1.0 if place >= self.after + self.length else max(0.0, (place - self.after) / self.length)
+        match self.shape:
+            case "linear":
+                left = 1.0 - done
+            case "cosine":
+                left = (1.0 + math.cos(math.pi * done)) / 2.0
+            case "step":
+                left = 1.0 if done < 1.0 else 0.0
+        start: Any = self.start
+        to: Any = self.to
+        return float(left * start + (1.0 - left) * to)
+
+
+if TYPE_CHECKING:
+    Scheduled = Union[Number, Tensor]  # noqa: UP007  # an alias with a parameter
+else:
+
+    class Scheduled:
+        """The type of an option that may be a number or a schedule, `Scheduled[PositiveFloat]`; both its ends are such.
+
+        Where the component computes, it has a float, or the value of the moment as a scalar tensor on the device.
+        """
+
+        def __class_getitem__(cls, number: Any) -> Any:
+            """Return the type, for numbers of some bounds. Where they are above 0, a schedule may begin or end at 0."""
+            ends = NonNegativeFloat if number == PositiveFloat else number
+            branches = Annotated[number, Tag("number")] | Annotated[Schedule[ends], Tag("schedule")]
+            return Annotated[branches, Discriminator(_branch)]
+
+
+def _branch(value: object) -> str:
+    return "schedule" if isinstance(value, dict | Schedule) else "number"
 
 
 class Component(Options, ABC):
@@ -251,10 +364,8 @@ class Augmentation(Component):
 class Optimizer(Component):
     """How parameters follow their gradients. It remembers nothing itself: what lasts is the state of each parameter."""
 
-    lr: PositiveFloat = 2e-4
+    lr: Scheduled[PositiveFloat] = 2e-4
     """Learning rate."""
-    decay_from: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
-    """From this fraction of the training on, the learning rate falls linearly, to 0 at the end. Unset: it stays."""
 
     @abstractmethod
     def state(self, parameter: Tensor) -> dict[str, Tensor]:
@@ -270,8 +381,8 @@ class Optimizer(Component):
     ) -> None:
         """Move `parameters` and their `states` in place; each has its gradient, and no graph is recorded.
 
-        Here `self.lr` is a scalar tensor on the parameters' device. It is computed with and never read: on CUDA the
-        step is captured in a graph.
+        Here `self.lr` is a scalar tensor on the parameters' device, and so is every other option that has a schedule.
+        They are computed with and never read: on CUDA the step is captured in a graph.
         """
 
 

@@ -36,7 +36,8 @@ flip = true
 [loss]
 name = "noted"
 [optimizer]
-decay_from = 0.3
+lr = { from = 2e-4, to = 0.0, after = 0.3, progress = 0.7 }
+betas = [0.5, { from = 0.9, to = 0.99, images = 40 }]
 [train]
 batch_size = 8
 iterations = 9

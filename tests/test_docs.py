@@ -43,7 +43,7 @@ import ganlab
 import ganlab.testing
 from ganlab.cli import ganlab as command_line
 from ganlab.events import Events
-from ganlab.interfaces import API, Component, Dataset, ImageSpec, Model, Optimizer, Options, Source
+from ganlab.interfaces import API, Component, Dataset, ImageSpec, Model, Optimizer, Options, Schedule, Source
 from ganlab.recipe.options import options_of
 from ganlab.recipe.recipe import TABLES, parse_recipe, shipped_recipes
 from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
@@ -58,6 +58,7 @@ COMMANDS = GENERATED / "commands.md"
 NAMES = GENERATED / "names.md"
 HOST_TABLES: dict[str, type[Options]] = {
     "Top of the file": Settings,
+    "Schedules": Schedule[float],
     "[train]": Train,
     "[moving_average]": MovingAverage,
     "[snapshot]": Snapshots,

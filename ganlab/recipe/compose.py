@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ganlab.errors import RecipeError
 from ganlab.messages import did_you_mean, short, shown, spoken_at_command_line
+from ganlab.recipe.schedules import is_schedule, merged_schedule
 from ganlab.recipe.toml import MAX_BYTES, KeyPath, TOMLError, in_toml, parse, parse_key, parse_value
 from ganlab.registry.kinds import DECISIVE, KINDS
 
@@ -204,7 +205,10 @@ def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in top.items():
         before = merged.get(key)
-        merged[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+        if isinstance(before, dict) and isinstance(value, dict):
+            merged[key] = merged_schedule(before, value) if is_schedule(before) else _merged(before, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -7,9 +7,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from ganlab.interfaces import Component, Options
 from ganlab.messages import in_words
+from ganlab.recipe.schedules import is_schedule
 from ganlab.recipe.toml import dump_key, dump_value
 from ganlab.registry.entry_points import Provider
 
@@ -49,7 +51,13 @@ def options_of(cls: type[Options]) -> Iterator[Option]:
     """Yield the options of a table or component in the order of their definition."""
     for name, field in cls.model_fields.items():
         doc = " ".join((field.description or "").split())
-        yield Option(name, describe(cls, name), default_text(cls, name), doc)
+        key = field.alias or name
+        yield Option(key, describe(cls, key), default_text(cls, name), doc)
+
+
+def keys_of(cls: type[Options]) -> list[str]:
+    """Return the options' keys, as a recipe has them."""
+    return [field.alias or name for name, field in cls.model_fields.items()]
 
 
 def describe(cls: type[Options], name: str) -> str:
@@ -71,11 +79,11 @@ def default_text(cls: type[Options], name: str) -> str:
     if field.is_required():
         return REQUIRED
     default = field.get_default(call_default_factory=True, validated_data={})
-    if isinstance(default, Options):
-        default = default.model_dump(mode="json", exclude_none=True)
     try:
+        if isinstance(default, Options | tuple):
+            default = to_jsonable_python(default, exclude_none=True)
         return UNSET if default is None else dump_value(default)
-    except TypeError:
+    except (TypeError, PydanticSerializationError):
         return str(default)  # a type of a plugin's own
 
 
@@ -141,6 +149,8 @@ def _singular(schema: Schema, definitions: Schema) -> str:
             return f"{_NOUNS[kind][0]}{_bounds(schema)}"
         case "string":
             return _text(schema)
+        case "object" if is_schedule(schema.get("properties")):
+            return "a schedule"
         case str() as kind:
             return _NOUNS[kind][0]
     return ANY

@@ -26,6 +26,7 @@ from ganlab.messages import did_you_mean, with_article
 from ganlab.recipe.compose import ALTERNATIVES, Overrides, Written, read_layers, read_overrides, read_tables
 from ganlab.recipe.compose import find_recipe as find_recipe
 from ganlab.recipe.compose import shipped_recipes as shipped_recipes
+from ganlab.recipe.schedules import is_schedule
 from ganlab.recipe.settings import MovingAverage as MovingAverage
 from ganlab.recipe.settings import Settings as Settings
 from ganlab.recipe.settings import Snapshots as Snapshots
@@ -103,7 +104,7 @@ class Recipe:
 
     def dump(self) -> str:
         """Return the resolved recipe as TOML; read again, it gives an equal one."""
-        return dumps(self.table)
+        return dumps(self.table, inline=is_schedule)
 
     def with_init(self, place: str | None = None, sha256: str | None = None) -> Recipe:
         """Return the recipe with another `train.init_from`, or with its `train.init_sha256`; None leaves either."""
@@ -239,7 +240,11 @@ class _Reader:
         except PluginError:  # noted where it is read
             options = Optimizer.model_fields
         own = {key: value for key, value in table.items() if key not in options}
-        return {key: value for key, value in own.items() if isinstance(value, dict) or key in networks}
+        return {
+            key: value
+            for key, value in own.items()
+            if (isinstance(value, dict) and not is_schedule(value)) or key in networks
+        }
 
     def _optimizer_of(
         self, network: str, options: Any, shared: Mapping[str, Any], general: Optimizer | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -75,9 +75,12 @@ def parse_key(text: str) -> tuple[str, ...]:
     return tuple(path)
 
 
-def dumps(table: Mapping[str, Any]) -> str:
-    """Write a table of strings, numbers, booleans, arrays and tables as TOML; `parse` gives back an equal one."""
-    return "".join(_sections(table, ())).lstrip("\n")
+def dumps(table: Mapping[str, Any], inline: Callable[[object], bool] = lambda value: False) -> str:
+    """Write a table of strings, numbers, booleans, arrays and tables as TOML; `parse` gives back an equal one.
+
+    Tables of which `inline` says so are written on their key's line, the others below headers.
+    """
+    return "".join(_sections(table, (), inline)).lstrip("\n")
 
 
 def dump_value(value: Any) -> str:
@@ -214,16 +217,16 @@ def _bounded(path: KeyPath, line: int) -> None:
         raise TOMLError(f"is nested more than {MAX_DEPTH} deep", line)
 
 
-def _sections(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+def _sections(table: Mapping[str, Any], path: tuple[str, ...], inline: Callable[[object], bool]) -> Iterator[str]:
     """Yield a table's own lines, then its tables: TOML has no way back from a header."""
-    tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    tables = {key: value for key, value in table.items() if isinstance(value, Mapping) and not inline(value)}
     if path and (len(tables) < len(table) or not tables):
         yield f"\n[{'.'.join(map(dump_key, path))}]\n"
     for key, value in table.items():
         if key not in tables:
             yield f"{dump_key(key)} = {dump_value(value)}\n"
     for key, value in tables.items():
-        yield from _sections(value, (*path, key))
+        yield from _sections(value, (*path, key), inline)
 
 
 def _quoted(text: str) -> str:

@@ -6,16 +6,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from math import isfinite
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core.core_schema import ErrorType
 
 from ganlab.errors import RecipeError
-from ganlab.interfaces import Options
+from ganlab.interfaces import Options, Schedule
 from ganlab.messages import nearest
 from ganlab.recipe.compose import Written
-from ganlab.recipe.options import ANY, choices, describe
+from ganlab.recipe.options import ANY, choices, describe, keys_of
 from ganlab.recipe.toml import KeyPath, dump_key, in_toml
 
 T = TypeVar("T", bound=Options)
@@ -131,7 +131,8 @@ class Mistakes:
                 if where and where[0] in foreign:
                     continue
                 if inner is not None:
-                    self._unknown.append(Unknown((*path, *where), owner, inner, also if len(where) == 1 else ()))
+                    whose = "a schedule" if issubclass(inner, Schedule) else owner
+                    self._unknown.append(Unknown((*path, *where), whose, inner, also if len(where) == 1 else ()))
                 else:
                     self._say(table, path, where, what)
             return None
@@ -151,7 +152,7 @@ class Mistakes:
 
     def _meant(self, unknown: Unknown) -> str:
         """Return what to write instead of a key that does not exist."""
-        key, here = str(unknown.path[-1]), [*unknown.cls.model_fields, *unknown.also]
+        key, here = str(unknown.path[-1]), [*keys_of(unknown.cls), *unknown.also]
         elsewhere: dict[str, str] = {}
         for header, cls in self._tables.items():
             if cls is not unknown.cls:
@@ -194,15 +195,30 @@ def _sentences(cls: type[Options], error: ValidationError) -> Iterator[tuple[Key
 def _located(cls: type[Options], location: tuple[int | str, ...]) -> tuple[KeyPath, type[Options]]:
     """Return an option's path without pydantic's names for the branches of its type, and the table that holds it."""
     path: KeyPath = ()
+    annotation: Any = cls
+    place: KeyPath = ()  # in an array: it counts only where a schedule stands there
     for key in location:
-        if path:
-            field = cls.model_fields.get(str(path[-1]))
-            inner = _table(field.annotation) if field is not None else None
-            if inner is None:
-                break
-            cls = inner
-        path += (key,)
+        if (schedule := _schedule(annotation)) is not None and key == "schedule":
+            path, place, cls, annotation = path + place, (), schedule, schedule
+        elif (inner := _table(annotation)) is not None:
+            cls, path = inner, (*path, key)
+            annotation = next((f.annotation for name, f in cls.model_fields.items() if key in (name, f.alias)), None)
+        elif get_origin(annotation) is tuple and isinstance(key, int):
+            annotation, place = get_args(annotation)[key], (key,)
+        else:
+            break
     return path, cls
+
+
+def _schedule(annotation: Any) -> type[Options] | None:
+    """Return the class of the schedule that may stand in place of a number."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    for branch in get_args(annotation):
+        only = get_args(branch)[0] if get_origin(branch) is Annotated else branch
+        if isinstance(only, type) and issubclass(only, Schedule):
+            return only
+    return None
 
 
 def _table(annotation: Any) -> type[Options] | None:
@@ -220,12 +236,16 @@ def _similar(value: Any, names: list[str]) -> str:
 def _lookup(table: Mapping[str, Any], path: KeyPath) -> Any:
     value: Any = table
     for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, list):
+            value = value[key] if isinstance(key, int) and key < len(value) else None
+        else:
+            value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def _dotted(path: KeyPath) -> str:
-    return ".".join(dump_key(str(key)) for key in path)
+    keys = (f"[{key}]" if isinstance(key, int) else f".{dump_key(key)}" for key in path)
+    return "".join(keys).removeprefix(".")
 
 
 def _is_plain(value: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ganlab.messages import setting
+from ganlab.recipe.schedules import schedules_of
 from ganlab.registry.checkout import how_to_install
 from ganlab.registry.lookup import registry
 
@@ -71,6 +72,7 @@ def warnings(recipe: Recipe, pictures: int, ahead: Outlook) -> Iterator[str]:
             f"{ahead.iterations:,} iterations are few: most models need thousands before their pictures are "
             f"recognised; train longer with {setting('train.iterations', 25000)}"
         )
+    yield from _rates_that_end(recipe, ahead)
     if pictures < FEW_PICTURES and recipe.augmentation is None and "discriminator" in recipe.model.networks:
         how = how_to_install("augmentation", AUGMENTATION)
         install = f"install {ITS_DISTRIBUTION}{f' ({how})' if how else ''} and "
@@ -80,6 +82,19 @@ def warnings(recipe: Recipe, pictures: int, ahead: Outlook) -> Iterator[str]:
             f"{pictures:,} pictures are few: a discriminator soon knows them by heart, unless it sees each of them "
             f'changed; {install}write [augmentation] with name = "{AUGMENTATION}" into the recipe'
         )
+
+
+def _rates_that_end(recipe: Recipe, ahead: Outlook) -> Iterator[str]:
+    """Yield a warning for each learning rate that is 0 long before the training ends."""
+    length = {"epochs": recipe.train.epochs, "images": ahead.images, "iterations": ahead.iterations, "progress": 1.0}
+    for network, optimizer in recipe.optimizer.items():
+        for name, schedule in schedules_of(optimizer):
+            lasts, end = length[schedule.unit], schedule.after + schedule.length
+            if name == "lr" and schedule.to == 0 and lasts is not None and end < lasts:
+                yield (
+                    f"the learning rate of the {network} is 0 from {end:g} {schedule.unit} on, and the training lasts "
+                    f"{lasts:g}: it learns nothing from there; let the schedule optimizer.lr last as long"
+                )
 
 
 def megabytes(size: int) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.errors import GanlabError, PluginError
-from ganlab.interfaces import locations
+from ganlab.interfaces import Position, Schedule, locations
 from ganlab.messages import in_words, option, printable, short
+from ganlab.recipe.schedules import is_schedule, lasts_longer
+from ganlab.recipe.toml import dump_value
 from ganlab.registry.code import code_digest
 from ganlab.registry.entry_points import HOST, normalized, strict
 from ganlab.registry.lookup import HERE, registry
@@ -167,13 +169,14 @@ class _Change(NamedTuple):
 def _changes(recipe: Recipe, manifest: Manifest) -> Iterator[_Change]:
     """Yield what differs between a recipe and the one that a run was begun with, but for what is free to change."""
     old, new = _begun_with(recipe, manifest), _flat(recipe.table)
+    longer = any(_extends(key, old.get(key), new.get(key)) for key in _LENGTHS if old.get(key) != new.get(key))
     placed = {f"dataset.{name}" for name in locations(recipe.dataset)}
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         if key in _INIT:
             continue
         free = any(key == name or key.startswith(name + ".") for name in _FREE_TO_CHANGE)
-        if before != after and not free and not _extends(key, before, after):
+        if before != after and not free and not _extends(key, before, after, longer):
             line = f"  {short(printable(key), 80)} was {_value(before)} and is now {_value(after)}"
             yield _Change(line, key in placed)
     yield from _init_change(old, new)
@@ -231,25 +234,55 @@ def _real(file: Path | None) -> str | None:
     return None if file is None else os.path.realpath(file)
 
 
-def note_of_extension(recipe: Recipe, manifest: Manifest, per_epoch: int) -> str | None:
+def notes_of_extension(recipe: Recipe, manifest: Manifest, per_epoch: int) -> Iterator[str]:
     """Say why a run that is now to be longer will not have the bits of one that was so long from the start.
 
-    It will, unless a learning rate has begun to fall already: it falls towards the end, and that has moved.
+    It will, unless a schedule has begun that goes with the progress of the training, or has itself been made longer.
     """
-    falling = [options.decay_from for options in recipe.optimizer.values() if options.decay_from is not None]
     old, new = _begun_with(recipe, manifest), _flat(recipe.table)
-    # An iteration's rate is that of the place where it begins; the last one that is done began here.
+    # An iteration's numbers are those of the place where it begins; the last one that is done began here.
     last = max(0, manifest.iteration - 1)
     drawn = manifest.drawn * last / max(1, manifest.iteration)
-    for key, begun in zip(_LENGTHS, (drawn / per_epoch, last), strict=True):
-        before, after = old.get(key, 0), new.get(key)
-        if falling and before != after and _extends(key, before, after) and begun / before > min(falling):
-            return (
-                f"the run was begun with {key} = {before} and goes on with {after}: since {min(falling):.0%} of the "
-                f"shorter one its learning rate had been falling, so it will not have the same bits as a run that "
-                f"had {after} from the start"
+    begun = {"images": drawn * recipe.train.batch_size, "epochs": drawn / per_epoch, "iterations": last}
+    for unit, length in zip(("epochs", "iterations"), _LENGTHS, strict=True):
+        before, after = old.get(length, 0), new.get(length, 0)
+        if before == after or not _extends(length, before, after):
+            continue
+        pairs = {name: (table, table, before / after) for name, table in _schedules(new)}
+        if moved := [name for name in pairs if _differ(*pairs[name], begun | {"progress": begun[unit] / before})]:
+            yield (
+                f"the run was begun with {length} = {before} and goes on with {after}: {in_words(moved)} had been "
+                "changing with the progress of the shorter one, so it will not have the same bits as a run that had "
+                f"{after} from the start"
             )
-    return None
+    after_by_name = dict(_schedules(new))
+    for name, table in _schedules(old):
+        longer = after_by_name.get(name)
+        if longer is not None and lasts_longer(table, longer) and _differ(table, longer, 1.0, begun):
+            yield (
+                f"the run was begun with {name} = {_value(table)} and goes on with {_value(longer)}: a run that had "
+                "this from the start would have had other numbers by now, so this one will not have the same bits"
+            )
+
+
+def _schedules(flat: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the schedules of a recipe, with what each is called in it."""
+    for key, value in flat.items():
+        for index, item in enumerate(value if isinstance(value, list) else [value]):
+            if is_schedule(item):
+                yield f"{key}[{index}]" if isinstance(value, list) else key, item
+
+
+def _differ(before: Mapping[str, Any], after: Mapping[str, Any], shrunk: float, begun: Mapping[str, float]) -> bool:
+    """Tell whether two schedules have parted by a place; what is progress to one is `shrunk` to the other."""
+    # Only how they go counts, not what their ends may be.
+    old, new = (Schedule[float].model_validate(table) for table in (before, after))
+    if old.unit not in begun or (old.unit != "progress" and before == after):
+        return False
+    # They have parted at the latest where the first one ends, and may meet again.
+    moment = min(begun[old.unit], old.after + old.length)
+    place = Position(moment, moment, moment, progress=moment)
+    return old.at(place) != new.at(place._replace(progress=moment * shrunk))
 
 
 def _begun_with(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
@@ -263,15 +296,17 @@ def _begun_with(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
     return old
 
 
-def _extends(key: str, before: Any, after: Any) -> bool:
-    """Tell whether a change only trains longer."""
-    return key in _LENGTHS and type(before) in (int, float) and after is not None and bool(after >= before > 0)
+def _extends(key: str, before: Any, after: Any, longer: bool = False) -> bool:
+    """Tell whether a change only trains longer, or, where the training is `longer`, lets a schedule last longer."""
+    if key in _LENGTHS:
+        return type(before) in (int, float) and after is not None and bool(after >= before > 0)
+    return longer and lasts_longer(before, after)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not is_schedule(value):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = json.loads(json.dumps(value))  # tuples and lists are the same in a recipe
@@ -279,4 +314,4 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _value(value: Any) -> str:
-    return "unset" if value is None else short(json.dumps(value))
+    return "unset" if value is None else short(dump_value(value), 160)

@@ -20,7 +20,7 @@ from ganlab.run.directory import Held, RunDirectory, enter_in_index
 from ganlab.run.last_words import signal_name
 from ganlab.run.observers import Observers
 from ganlab.run.owed import is_owed, owe, settle
-from ganlab.run.resume import code_of, compare_pictures, note_of_extension, refuse_changes
+from ganlab.run.resume import code_of, compare_pictures, notes_of_extension, refuse_changes
 from ganlab.run.signals import Interruption
 from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
 
@@ -324,7 +324,7 @@ class Session:
                     f"the run was begun with {name} {one_line(str(before[name]))} and goes on with {now[name]}: "
                     f"same data and order, but not the same bits"
                 )
-        if extension := note_of_extension(self.recipe, manifest, self.trainer.batches.per_epoch):
+        for extension in notes_of_extension(self.recipe, manifest, self.trainer.batches.per_epoch):
             self._warn(extension)
 
     def _write_description(self) -> None:

@@ -15,7 +15,18 @@ from ganlab.generator.file import write_generator
 from ganlab.generator.metadata import DataRecord, RecipeRecord, TrainingRecord
 from ganlab.generator.network import describe
 from ganlab.hardware.device import Autocast
-from ganlab.interfaces import Augmentation, Batch, Component, ImageSpec, Iteration, Loss, Model, Optimizer, Update
+from ganlab.interfaces import (
+    Augmentation,
+    Batch,
+    Component,
+    ImageSpec,
+    Iteration,
+    Loss,
+    Model,
+    Optimizer,
+    Position,
+    Update,
+)
 from ganlab.recipe.recipe import Recipe
 from ganlab.recipe.settings import MovingAverage, Snapshots, Train
 from ganlab.registry.kinds import KINDS, Kind
@@ -90,7 +101,12 @@ class Trial:
     ) -> None:
         """Run the iteration with this index and nothing around it; `observe` gets updates and norms of gradients."""
         batches = trainer.batches if batches is None else batches
-        run_iteration(self.recipe.loss, trainer.state, batches, self.place(index), autocast, observe, trainer.ranks)
+        loss = trainer.state.schedules.live(self.recipe.loss)
+        drawn, progress = trainer.batches.drawn, index / self.iterations
+        trainer.state.schedules.begin(
+            Position(drawn * BATCH_SIZE, drawn / trainer.batches.per_epoch, index, progress=progress)
+        )
+        run_iteration(loss, trainer.state, batches, self.place(index), autocast, observe, trainer.ranks)
 
     def place(self, index: int) -> Iteration:
         """Return where in the training the iteration with this index stands."""

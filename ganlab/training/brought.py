@@ -15,6 +15,7 @@ from ganlab.registry.lookup import registry
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
+    from ganlab.training.schedules import Schedules
 
 
 class Brought:
@@ -83,10 +84,13 @@ class Brought:
         return registry.title(self._owners[name.partition(".")[0]])
 
 
-def bring(recipe: Recipe, images: ImageSpec) -> Brought:
-    """Build what the recipe's components bring along, with torch's default generator, the loss's first."""
+def bring(recipe: Recipe, images: ImageSpec, schedules: Schedules) -> Brought:
+    """Build what the recipe's components bring along, with torch's default generator, the loss's first.
+
+    The augmentation is the one whose numbers follow `schedules`.
+    """
     components: list[Loss | Augmentation] = [recipe.loss]
-    components += [] if recipe.augmentation is None else [recipe.augmentation]
+    components += [] if recipe.augmentation is None else [schedules.live(recipe.augmentation)]
     return Brought([(component, build_brought(component, images)) for component in components])
 
 

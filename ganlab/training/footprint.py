@@ -66,11 +66,12 @@ def rehearse(recipe: Recipe, state: State, images: ImageSpec) -> Rehearsal:
             real = torch.empty(size, *images[:3], device=META).contiguous(memory_format=torch.channels_last)
             yield Batch(real, *_inputs(recipe.model, images, size))
 
+    loss = state.schedules.live(recipe.loss)
     with META, torch.autograd.graph.saved_tensors_hooks(kept.keep, _Saved.tensor):
         place = Iteration(0, torch.zeros((), device=META))
-        updates = updates_of(recipe.loss, state.seen_by_loss, batches(), place)
+        updates = updates_of(loss, state.seen_by_loss, batches(), place)
         for update in updates:
-            refuse_no_update(recipe.loss, update, updates)
+            refuse_no_update(loss, update, updates)
             optimizers = [state.optimizers[name] for name in networks_of(update)]
             parameters: list[Tensor] = [weight for optimizer in optimizers for weight in optimizer.parameters]
             torch.autograd.backward(update.loss, inputs=parameters)

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import PluginError
 from ganlab.hardware.device import Autocast
-from ganlab.interfaces import Batch, Iteration, Loss, Update
+from ganlab.interfaces import Batch, Iteration, Loss, Position, Update
 from ganlab.messages import line_of, with_article
 from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
-from ganlab.training.schedule import learning_rate
 from ganlab.training.state import State
 from ganlab.training.statistics import Layout, Statistics, networks_of
 
@@ -42,6 +41,7 @@ class WholeIteration:
     ) -> None:
         self.recipe, self.state, self.batches, self.device = recipe, state, batches, batches.device
         self._statistics, self._autocast, self._ranks = statistics, autocast, ranks
+        self._loss = state.schedules.live(recipe.loss)
         self._progress = torch.zeros((), device=self.device)
 
     @property
@@ -60,17 +60,24 @@ class WholeIteration:
         # What layers draw depends on the iteration alone, so a run continues as if it had never stopped.
         _seed_layers(state.seed(recipe.seed), state.iteration, self._ranks.rank, self.device)
         self._progress.fill_(progress)
-        for name, optimizer in state.optimizers.items():
-            if recipe.optimizer[name].decay_from is not None:
-                optimizer.set_learning_rate(learning_rate(recipe.optimizer[name], progress))
+        state.schedules.begin(self._position(progress))
         if state.average is not None:
             state.average.begin(state.iteration)
         self._statistics.begin(state.iteration)
 
+    def _position(self, progress: float) -> Position:
+        drawn = self.state.drawn
+        return Position(
+            images=drawn * self.recipe.train.batch_size,
+            epochs=drawn / self.batches.per_epoch,
+            iterations=self.state.iteration,
+            progress=progress,
+        )
+
     def compute(self, batches: Iterator[Batch]) -> Layout:
         """Update the networks and the moving average; return which scalars have been added to the statistics."""
         place = Iteration(self.phase, self._progress)
-        run_iteration(self.recipe.loss, self.state, batches, place, self._autocast, self._statistics.add, self._ranks)
+        run_iteration(self._loss, self.state, batches, place, self._autocast, self._statistics.add, self._ranks)
         if self.state.average is not None:
             self.state.average.update()
         return self._statistics.close()

@@ -13,21 +13,16 @@ from ganlab.registry.lookup import registry
 
 
 class Optimized:
-    """Parameters that an optimizer moves, with the state of each."""
+    """Parameters that an optimizer moves, with the state of each; its schedules have been made tensors."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], optimizer: Optimizer, device: torch.device) -> None:
         self.parameters = parameters
-        # On the device, so that a captured iteration reads it there. CUDA's kernels take it as float32; on the CPU,
-        # float64 is the number that the recipe has.
-        dtype = torch.float64 if device.type == "cpu" else torch.float32
-        self._lr = torch.tensor(optimizer.lr, dtype=dtype, device=device)
-        self._optimizer = optimizer.model_copy(update={"lr": self._lr})
+        lr = optimizer.lr
+        self.lr = lr if isinstance(lr, Tensor) else torch.tensor(lr, dtype=rate_dtype(device), device=device)
+        """The learning rate, on the device, so that a captured iteration reads it there."""
+        self._optimizer = optimizer.model_copy(update={"lr": self.lr})
         self.state = {parameter: _state(optimizer, parameter) for parameter in parameters}
         """Made before the first step, so that a checkpoint always has the same tensors."""
-
-    def set_learning_rate(self, value: float) -> None:
-        """Use another learning rate from the next step on."""
-        self._lr.fill_(value)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -42,6 +37,11 @@ class Optimized:
         """Let the next gradient not be added to this one."""
         for parameter in self.parameters:
             parameter.grad = None
+
+
+def rate_dtype(device: torch.device) -> torch.dtype:
+    """Return the type of an optimizer's numbers: CUDA's kernels take float32, the CPU's the recipe's own float64."""
+    return torch.float64 if device.type == "cpu" else torch.float32
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""How long a run trains, when it takes snapshots, and how the learning rate falls: pure functions of its place."""
+"""How long a run trains, and when it takes snapshots: pure functions of its place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from ganlab.interfaces import Optimizer
     from ganlab.recipe.recipe import Recipe
     from ganlab.training.state import State
 
@@ -81,10 +80,3 @@ class Schedule:
         if self._snapshot.every_epochs is not None:
             return math.floor(drawn / self._per_epoch / self._snapshot.every_epochs + _ROUNDING)
         return sum(iteration >= first for first in FIRST_SNAPSHOTS) + iteration // SNAPSHOT_ITERATIONS
-
-
-def learning_rate(options: Optimizer, progress: float) -> float:
-    """Return the learning rate at this place: constant, then linear to 0 from `decay_from` on."""
-    if options.decay_from is None or progress <= options.decay_from:
-        return options.lr
-    return options.lr * (1.0 - progress) / (1.0 - options.decay_from)

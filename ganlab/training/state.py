@@ -18,7 +18,8 @@ from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import MovingAverage
 from ganlab.training.brought import Brought, bring
-from ganlab.training.optimizer import Optimized
+from ganlab.training.optimizer import Optimized, rate_dtype
+from ganlab.training.schedules import Schedules
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
@@ -43,6 +44,8 @@ class State:
     """How often training was put back to a checkpoint after a non-finite value."""
     brought: Brought = field(default_factory=Brought)
     """What the loss and the augmentation bring along."""
+    schedules: Schedules = field(default_factory=lambda: Schedules(torch.device("cpu")))
+    """What changes with the training; no checkpoint needs it, for it follows from the place."""
 
     def seed(self, recipe_seed: int) -> int:
         """Return the seed of what is drawn from here on: another one after each rollback."""
@@ -120,7 +123,8 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
     """Build the networks on the CPU, so that a seed gives the same weights everywhere, and move them to `device`."""
     torch.default_generator.manual_seed(stream_seed(recipe.seed, Stream.WEIGHTS))
     networks = build_networks(recipe.model, images)
-    brought = bring(recipe, images)
+    schedules = Schedules(device)
+    brought = bring(recipe, images, schedules)
     networks |= brought.modules
     for network in networks.values():
         network.to(device).to(memory_format=torch.channels_last)
@@ -128,12 +132,16 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
     brought.settle()
     _refuse_idle_options(recipe, networks)
     optimizers = {
-        name: Optimized([parameter for _, parameter in _trainable(network)], recipe.optimizer[name], device)
+        name: Optimized(
+            [parameter for _, parameter in _trainable(network)],
+            schedules.live(recipe.optimizer[name], rate_dtype(device)),
+            device,
+        )
         for name, network in networks.items()
         if (name in recipe.loss.networks or name in brought.modules) and _trainable(network)
     }
     average = MovingAverage(networks["generator"], recipe.moving_average) if recipe.moving_average.enabled else None
-    return State(networks, optimizers, average, brought.seen_by_loss(networks), brought=brought)
+    return State(networks, optimizers, average, brought.seen_by_loss(networks), brought=brought, schedules=schedules)
 
 
 def _refuse_idle_options(recipe: Recipe, networks: Mapping[str, nn.Module]) -> None:

@@ -22,7 +22,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Training": ("train", "Run", "Recipe"),
     "Using a generator": ("load_generator", "Generator", "Metadata", "read_metadata"),
     "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Optimizer", "Exporter", "Observer"),
-    "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update"),
+    "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update", "Scheduled", "Schedule"),
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
     "For observers": ("printable",),
     "For datasets": ("walk_folder", "is_listed"),
@@ -78,7 +78,7 @@ def page() -> Iterator[str]:
 
 
 def _definition(title: str, module: str, name: str) -> Iterator[str]:
-    node = next(node for node in _module(module).body if getattr(node, "name", None) == name)
+    node = next(node for node in ast.walk(_module(module)) if getattr(node, "name", None) == name)
     yield from ("", f"### {title}", "")
     if isinstance(node, ast.FunctionDef):
         yield from _function(node)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from text import cell, prose
 
-from ganlab.interfaces import Dataset, Model, Optimizer, Options
+from ganlab.interfaces import Dataset, Model, Optimizer, Options, Schedule
 from ganlab.recipe.options import Option, options_of
 from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
 from ganlab.registry import Registry
@@ -25,6 +25,8 @@ def page() -> Iterator[str]:
         "Every key of a recipe, what it accepts, and what it is when it is left out. "
         "`ganlab plugins show KIND NAME` prints the same for any installed component. "
         "[Writing a recipe](../recipes.md) says how the tables work together.",
+        "",
+        "*a schedule*: a number that changes with the training may be written as a [table](#schedules).",
         "",
         "*required*: the key must be written. *unset*: leaving it out has a meaning of its own.",
     )
@@ -46,6 +48,7 @@ def page() -> Iterator[str]:
         "for it, which begins with its own defaults.",
         Optimizer,
     )
+    yield from _host_table("Schedules", Schedule[float])
     yield from _host_table("[train]", Train)
     yield from _host_table("[moving_average]", MovingAverage)
     yield from _host_table("[snapshot]", Snapshots)

@@ -35,7 +35,7 @@ HARD: dict[str, Any] = {
     "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},
     "dataset": {"flip": True},
     "loss": {"discriminator_steps": 3, "generator_first": True, "real_label": 0.9},
-    "optimizer": {"decay_from": 0.3, "discriminator": {"lr": 1e-3}},
+    "optimizer": {"lr": {"from": 2e-4, "to": 0.0, "after": 0.3, "progress": 0.7}, "discriminator": {"lr": 1e-3}},
 }
 """Everything that a continued run could get wrong."""
 QUIET = dict.fromkeys(("metrics", "log", "samples", "plot", "gif"), False)

@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 from torch import nn
+from toys import falling
 
 import ganlab
 from durable.client import Server
@@ -262,8 +263,8 @@ def test_d10_options_that_ganlab_has_learned_since_do_not_stand_in_the_way(run: 
 
 
 def test_d10_an_extension_says_where_its_bits_will_differ(folder: Path) -> None:
-    for name, decay_from, done in (("late", 0.75, 3), ("early", 0.25, 3), ("none", None, 3)):
-        optimizer = {} if decay_from is None else {"decay_from": decay_from}
+    for name, after, done in (("late", 0.75, 3), ("early", 0.25, 3), ("none", None, 3)):
+        optimizer = {} if after is None else {"lr": falling(after)}
         tables = {"optimizer": optimizer, "snapshot": {"every_iterations": done}, "observers": {"log": True}}
         ganlab.train(short(**tables), out=folder / name)
         shutil.rmtree(newest(folder / name))  # so that it stands at iteration 3 of 4
@@ -271,8 +272,8 @@ def test_d10_an_extension_says_where_its_bits_will_differ(folder: Path) -> None:
         ganlab.train(short(**tables, train={"iterations": 8}), out=folder / f"{name}-at-once")
         same = bits(folder / name) == bits(folder / f"{name}-at-once")
         told = (
-            "the run was begun with train.iterations = 4 and goes on with 8: since 25% of the shorter one its learning "
-            "rate had been falling, so it will not have the same bits as a run that had 8 from the start"
+            "the run was begun with train.iterations = 4 and goes on with 8: optimizer.lr had been changing "
+            "with the progress of the shorter one, so it will not have the same bits as a run that had 8 from the start"
         )
         assert (told in note_lines(folder / name)) == (not same) == (name == "early"), name
 

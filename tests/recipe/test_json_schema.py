@@ -136,6 +136,9 @@ GOOD = [
     BASE,
     BASE + '[model]\nname = "ganlab:dcgan"\nbase_channels = 4\nstart = 2',
     BASE + "[optimizer]\nlr = 1\nbetas = [0, 0.9]\n[optimizer.discriminator]\nlr = 1e-5",
+    BASE
+    + "[optimizer]\nlr = { from = 1e-3, to = 0.0, epochs = 3 }\nbetas = [0, { from = 0.9, to = 0.99, images = 10 }]",
+    BASE + '[loss]\nname = "bce"\nreal_label = { from = 0.8, to = 1, shape = "step", after = 0.1, progress = 0.2 }',
     BASE + '[optimizer]\nname = "rmsprop"\nalpha = 0.5\n[optimizer.generator]\nalpha = 0.9',
     BASE + '[optimizer.generator]\nname = "rmsprop"\nalpha = 0.9\n[optimizer.discriminator]\neps = 1e-5',
     BASE + '[optimizer]\nname = "rmsprop"\n[optimizer.generator]\nname = "adam"\nbetas = [0, 0.9]',
@@ -160,6 +163,9 @@ BAD = {
     BASE + "[optimizer]\nlearning = 2": ["optimizer.learning: 2"],
     BASE + "[optimizer.generator]\nlr = 0": ["optimizer.generator.lr: 0"],
     BASE + "[optimizer.generator]\nalpha = 0.9": ["optimizer.generator: ", "'alpha'"],
+    BASE + "[optimizer]\nlr = { from = -1, to = 0, epochs = 3 }": ["optimizer.lr: "],
+    BASE + "[optimizer]\nlr = { from = 1, to = 0, epoch = 3 }": ["optimizer.lr: "],
+    BASE + '[loss]\nname = "bce"\nreal_label = { from = 2, to = 1, epochs = 3 }': ["loss.real_label: "],
     BASE + '[optimizer]\nname = "rmsprop"\nbetas = [0, 0.9]': ["optimizer.betas: "],
     BASE + '[optimizer]\nname = "rmsprop"\n[optimizer.generator]\nbetas = [0, 0.9]': [
         "optimizer.generator: ",
@@ -210,6 +216,7 @@ def test_what_ganlab_refuses_is_marked_at_its_place(
         'extends = "other"\n[model]\nwhatever = 3\n[dataset]\nroot = "x"\n[loss]\nfoo = 1\n[augmentation]\np = 3',
         'extends = "other"\n[loss]\nname = "strange"\neven = 4',
         'extends = "other"\n[optimizer.generator]\nalpha = 0.9',
+        'extends = "other"\n[optimizer]\nlr = { to = 0.0 }',
     ],
 )
 def test_what_cannot_be_known_here_is_left_open(recipe: str, schema: dict[str, Any]) -> None:

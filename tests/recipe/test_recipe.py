@@ -100,13 +100,13 @@ keep = 2
 
 
 def test_each_network_has_an_optimizer_with_its_own_overrides(components: Registry) -> None:
-    text = SMALLEST + "[optimizer]\nlr = 1e-3\n[optimizer.discriminator]\nbetas = [0, 0.9]\ndecay_from = 0.5\n"
+    text = SMALLEST + "[optimizer]\nlr = 1e-3\n[optimizer.discriminator]\nbetas = [0, 0.9]\neps = 1e-4\n"
     recipe = parse_recipe(text, components=components)
     generator, discriminator = recipe.optimizer["generator"], recipe.optimizer["discriminator"]
     assert list(recipe.optimizer) == ["generator", "discriminator"]
     assert generator == Adam(lr=1e-3)
-    assert discriminator == Adam(lr=1e-3, betas=(0.0, 0.9), decay_from=0.5)
-    assert recipe.table["optimizer"]["discriminator"] == {"betas": [0.0, 0.9], "decay_from": 0.5}
+    assert discriminator == Adam(lr=1e-3, betas=(0.0, 0.9), eps=1e-4)
+    assert recipe.table["optimizer"]["discriminator"] == {"betas": [0.0, 0.9], "eps": 1e-4}
 
 
 def test_each_network_may_name_an_optimizer_of_its_own(components: Registry) -> None:
@@ -263,7 +263,7 @@ def test_a_resolved_recipe_gives_itself_again(components: Registry, table: dict[
             "4: optimizer.discrimnator is not a network of this recipe; did you mean discriminator? "
             "its networks are generator, discriminator",
         ),
-        ("[optimizer.generator]\nlr = 0", "5: optimizer.generator.lr = 0: must be a number above 0"),
+        ("[optimizer.generator]\nlr = 0", "5: optimizer.generator.lr = 0: must be a number above 0, or a schedule"),
         (
             '[model]\nname = "dcgn"',
             '5: model.name = "dcgn": no model "dcgn" is installed; did you mean dcgan? (installed: dcgan, flow)',

@@ -26,7 +26,6 @@ EDGES: dict[type[Options], dict[str, tuple[list[Any], list[Any]]]] = {
         "lr": POSITIVE,
         "betas": ([[0, 0], [0.5, 0.999]], [[0.5], [0.5, 0.9, 0.9], [0.5, 1], [-0.1, 0.9], 0.5]),
         "eps": POSITIVE,
-        "decay_from": FRACTION,
     },
     Train: {
         "batch_size": COUNT,

@@ -60,9 +60,13 @@ def problems(source: str, components: Registry, *overrides: str) -> list[str]:
         (
             "[optimizer]\nmomentum = 1",
             '5: optimizer.momentum is not an option of optimizer "adam"; its options are lr, '
-            "decay_from, betas, eps, name, generator, discriminator",
+            "betas, eps, name, generator, discriminator",
         ),
-        ("[optimizer]\nbetas = [0.5]", "5: optimizer.betas = [0.5]: must be an array of two numbers from 0 to below 1"),
+        (
+            "[optimizer]\nbetas = [0.5]",
+            "5: optimizer.betas = [0.5]: must be an array of two values, each a number from 0 to below 1, "
+            "or a schedule",
+        ),
         ("[snapshot]\nkeep = 1", "5: snapshot.keep = 1: must be a whole number of at least 2"),
         ("[moving_average]\ndecay = 1.0", "5: moving_average.decay = 1.0: must be a number from 0 to below 1"),
         ("[model]\nlatentdim = 3", '5: model.latentdim is not an option of model "dcgan"; did you mean latent_dim?'),

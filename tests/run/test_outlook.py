@@ -94,6 +94,24 @@ def test_few_iterations_and_few_pictures_are_warned_of_with_what_helps() -> None
     )
 
 
+def test_a_learning_rate_that_is_nothing_before_the_end_is_warned_of() -> None:
+    def told(lr: Any, **train: Any) -> list[str]:
+        length = {"iterations": FEW_ITERATIONS} | train
+        return advice(FEW_ITERATIONS, FEW_PICTURES, optimizer={"discriminator": {"lr": lr}}, train=length)
+
+    begun = {"from": 1e-3, "to": 0.0, "after": 500}
+    (warning,) = told(begun | {"iterations": 1000})
+    assert warning == (
+        "the learning rate of the discriminator is 0 from 1500 iterations on, and the training lasts 2000: it learns "
+        "nothing from there; let the schedule optimizer.lr last as long"
+    )
+    (warning,) = told({"from": 1e-3, "to": 0.0, "epochs": 3}, iterations=None, epochs=4)
+    assert "is 0 from 3 epochs on, and the training lasts 4:" in warning
+    assert told(begun | {"iterations": 1500}) == told(begun | {"to": 1e-5, "iterations": 3}) == []
+    assert told({"from": 1e-3, "to": 0.0, "epochs": 3}) == [], "how long that is, the data says"
+    assert told({"from": 1e-3, "to": 0.0, "progress": 1.0}) == []
+
+
 @pytest.mark.usefixtures("_installed")
 def test_the_plugin_is_named_until_it_is_used() -> None:
     (few,) = advice(FEW_ITERATIONS, 300)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import tiny
+from toys import falling, tiny
 
 from ganlab import GanlabError
+from ganlab.interfaces import Position
 from ganlab.recipe.recipe import Recipe, load_recipe, parse_recipe
 from ganlab.recipe.toml import dumps
 from ganlab.run.directory import RunDirectory, enter_in_index, new_directory
@@ -19,12 +20,12 @@ from ganlab.run.resume import (
     chosen_directory,
     compare_pictures,
     note_of_choice,
-    note_of_extension,
+    notes_of_extension,
     refuse_changes,
     with_pictures_found,
 )
 from ganlab.training.checkpoint import Manifest, Provenance
-from ganlab.training.schedule import Schedule, learning_rate
+from ganlab.training.schedule import Schedule
 from ganlab.training.state import State
 
 
@@ -269,35 +270,62 @@ def test_pictures_that_are_not_here_are_sought_where_the_run_was_begun(tmp_path:
 # Whether an extension changes the bits
 
 
-@pytest.mark.parametrize("decay_from", [0.0, 0.25, 0.5, 0.9])
-@pytest.mark.parametrize(("length", "before", "after"), [("iterations", 20, 35), ("epochs", 4.0, 7.0)])
+@pytest.mark.parametrize("shape", ["linear", "cosine", "step"])
+@pytest.mark.parametrize("after", [0.0, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize(("length", "before", "longer"), [("iterations", 20, 35), ("epochs", 4.0, 7.0)])
 @pytest.mark.parametrize("steps", [1, 3])
-def test_an_extension_is_noted_where_a_rate_has_begun_to_fall(
-    decay_from: float, length: str, before: float, after: float, steps: int
+def test_an_extension_is_noted_where_a_rate_has_begun_to_change_with_the_progress(
+    shape: str, after: float, length: str, before: float, longer: float, steps: int
 ) -> None:
     """It has where any iteration so far had another rate than it would have had in the longer run."""
-    base = tiny(optimizer={"lr": 0.01, "decay_from": decay_from}, loss={"discriminator_steps": steps})
-    old, new = (parse_recipe(base | {"train": {"batch_size": 8, length: value}}) for value in (before, after))
+    lr = {"from": 0.01, "to": 0.0, "shape": shape, "after": after, "progress": 0.08}
+    base = tiny(optimizer={"lr": lr}, loss={"discriminator_steps": steps})
+    old, new = (parse_recipe(base | {"train": {"batch_size": 8, length: value}}) for value in (before, longer))
 
     def rate(run: Recipe, iteration: int) -> float:
         place = State({}, {}, None, {}, iteration=iteration, drawn=steps * iteration)
-        return learning_rate(run.optimizer["generator"], Schedule(run, per_epoch=15).progress(place))
+        progress = Schedule(run, per_epoch=15).progress(place)
+        schedule: Any = run.optimizer["generator"].lr
+        return schedule.at(Position(0, 0, 0, progress))
 
     notes = []
     for done in range((20 if length == "iterations" else 60 // steps) + 1):
-        notes.append(note_of_extension(new, begun(old, done, steps * done), per_epoch=15))
+        notes.append(list(notes_of_extension(new, begun(old, done, steps * done), per_epoch=15)))
         same = all(rate(old, iteration) == rate(new, iteration) for iteration in range(done))
-        assert (notes[-1] is None) == same, done
-    assert notes[0] is None
-    assert notes[-1] == (
-        f"the run was begun with train.{length} = {before} and goes on with {after}: since {decay_from:.0%} of the "
-        f"shorter one its learning rate had been falling, so it will not have the same bits as a run that had {after} "
-        f"from the start"
+        assert (notes[-1] == []) == same, done
+    assert notes[0] == []
+    assert notes[-1] in ([], [
+        f"the run was begun with train.{length} = {before} and goes on with {longer}: optimizer.lr had been changing "
+        f"with the progress of the shorter one, so it will not have the same bits as a run that had {longer} from the "
+        "start"
+    ])  # fmt: skip
+
+
+def test_an_extension_of_what_does_not_go_with_the_progress_is_not_noted() -> None:
+    for lr in (1e-3, {"from": 1e-3, "to": 0.0, "iterations": 6}, {"from": 1e-3, "to": 1e-3, "progress": 1.0}):
+        run, longer = recipe(optimizer={"lr": lr}), recipe(optimizer={"lr": lr}, train={"iterations": 24})
+        assert list(notes_of_extension(longer, begun(run, 12, 12), per_epoch=5)) == []
+    changing = recipe(optimizer={"lr": falling(0.25)})
+    assert list(notes_of_extension(changing, begun(changing, 12, 12), per_epoch=5)) == []
+
+
+def test_a_schedule_may_be_made_longer_with_the_training_and_nothing_else_of_it_changed() -> None:
+    def with_betas(train: int, **schedule: Any) -> Recipe:
+        beta = {"from": 0.9, "to": 0.99, "after": 4, "iterations": 4} | schedule
+        return recipe(optimizer={"betas": [0.0, beta]}, train={"iterations": train})
+
+    old, path = with_betas(12), Path("run")
+    new = with_betas(24, iterations=8)
+    refuse_changes(new, begun(old, 12, 12), path)
+    note = (
+        "the run was begun with optimizer.betas[1] = "
+        '{ from = 0.9, to = 0.99, shape = "linear", after = 4.0, iterations = 4 } and goes on with '
+        '{ from = 0.9, to = 0.99, shape = "linear", after = 4.0, iterations = 8 }: a run that had this from the start '
+        "would have had other numbers by now, so this one will not have the same bits"
     )
-
-
-def test_an_extension_of_a_constant_rate_or_of_nothing_is_not_noted() -> None:
-    constant, longer = recipe(), recipe(train={"iterations": 24})
-    assert note_of_extension(longer, begun(constant, 12, 12), per_epoch=5) is None
-    falling = recipe(optimizer={"decay_from": 0.25})
-    assert note_of_extension(falling, begun(falling, 12, 12), per_epoch=5) is None
+    # The iteration that begins at 4 is the last one that is the same.
+    notes = [list(notes_of_extension(new, begun(old, done, done), per_epoch=5)) for done in range(13)]
+    assert notes == [[]] * 6 + [[note]] * 7
+    for changed in (with_betas(12, iterations=8), with_betas(24, to=0.95), with_betas(24, iterations=3)):
+        with pytest.raises(GanlabError, match=r"optimizer\.betas was \[0\.0, \{ from = 0\.9, to = .* and is now"):
+            refuse_changes(changed, begun(old, 12, 12), path)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from ganlab_dcgan import DCGAN
 from torch import nn
-from toys import tiny
+from toys import falling, tiny
 
 from ganlab import (
     Batch,
@@ -251,16 +251,16 @@ def test_other_pictures_than_the_run_was_begun_with_are_refused() -> None:
 
 
 def test_what_keeps_a_run_from_the_same_bits_is_said() -> None:
-    begun(train={"iterations": 2}, optimizer={"decay_from": 0.25}).run(RUN)
+    begun(train={"iterations": 2}, optimizer={"lr": falling(0.25)}).run(RUN)
     torch.set_num_threads(2)
     try:
-        begun(train={"iterations": 4}, optimizer={"decay_from": 0.25}).run(RUN)
+        begun(train={"iterations": 4}, optimizer={"lr": falling(0.25)}).run(RUN)
     finally:
         torch.set_num_threads(1)
     notes = [event[1] for event in EVENTS if event[0] == "note"]
     assert notes[0] == "the run was begun with threads 1 and goes on with 2: same data and order, but not the same bits"
     assert notes[1].startswith(
-        "the run was begun with train.iterations = 2 and goes on with 4: since 25% of the shorter"
+        "the run was begun with train.iterations = 2 and goes on with 4: optimizer.lr had been changing"
     )
     assert len(notes) == 2
 

@@ -31,7 +31,7 @@ HARD = {
     "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},
     "dataset": {"flip": True},
     "loss": {"discriminator_steps": 3, "generator_first": True, "real_label": 0.9},
-    "optimizer": {"decay_from": 0.3, "discriminator": {"lr": 1e-3}},
+    "optimizer": {"lr": {"from": 2e-4, "to": 0.0, "after": 0.3, "progress": 0.7}, "discriminator": {"lr": 1e-3}},
 }
 """Everything that a resumed run could get wrong: dropout, flips, k = 3, generator first, a falling learning rate."""
 

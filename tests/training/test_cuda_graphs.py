@@ -17,11 +17,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from toys import tiny
 
-from ganlab import Augmentation, Batch, Iteration, Loss, Update
+from ganlab import Augmentation, Batch, Iteration, Loss, Optimizer, Scheduled, Update
 from ganlab.data.packing import Packed, pack
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.standard.losses.bce import BCE
+from ganlab.standard.optimizers.adam import Adam
 from ganlab.training import cuda_graphs
 from ganlab.training.cuda_graphs import PROBES, PROOFS, Captured
 from ganlab.training.iteration import WholeIteration
@@ -74,7 +75,7 @@ HARD: dict[str, Any] = {
     "model": {"base_channels": 2, "generator_dropout": 0.3, "discriminator_dropout": 0.2},
     "dataset": {"flip": True},
     "loss": {"discriminator_steps": 2, "real_label": 0.9},
-    "optimizer": {"decay_from": 0.1},
+    "optimizer": {"lr": {"from": 2e-4, "to": 0.0, "after": 0.1, "progress": 0.9}},
     "train": {"iterations": 25},
 }
 """Two discriminator steps, dropout, flips, falling learning rates, a warming average, several epochs."""
@@ -102,10 +103,13 @@ class Run:
         algorithm: Loss | None = None,
         graph: Callable[..., Tape] | None = None,
         augmentation: Augmentation | None = None,
+        optimizer: Optimizer | None = None,
     ) -> None:
         recipe, packed = hard()
         if augmentation is not None:
             recipe = with_components(recipe, augmentation=augmentation)
+        if optimizer is not None:
+            recipe = dataclasses.replace(recipe, optimizer=dict.fromkeys(recipe.optimizer, optimizer))
         if algorithm is not None:
             recipe = with_components(recipe, loss=algorithm)
         self.trainer = Trainer(recipe, packed, CPU, "fp32")
@@ -186,6 +190,32 @@ def test_what_is_brought_along_counts_each_iteration_once() -> None:
     eagerly = Run(Balanced(), augmentation=Strengthened()).train(14)
     assert_same(captured.outcome(), eagerly.outcome())
     assert equilibrium.get_buffer("k").item() != 0.25
+
+
+class Weighing(BCE):
+    """Weighs its updates."""
+
+    weight: Scheduled[float] = 1.0
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        for update in super().updates(networks, batches, iteration):
+            yield Update(update.networks, update.loss * self.weight, {"weight": self.weight + 0 * update.loss})
+
+
+def test_replayed_iterations_follow_schedules() -> None:
+    """A loss's number, a learning rate and a beta that change in every iteration, as in eager ones."""
+    loss = Weighing.model_validate({"weight": {"from": 0.5, "to": 2.0, "iterations": 14}})
+    beta = {"from": 0.9, "to": 0.99, "shape": "cosine", "epochs": 5}
+    adam = Adam.model_validate({"lr": {"from": 1e-2, "to": 0.0, "images": 224}, "betas": (0.5, beta)})
+    captured = Run(loss, optimizer=adam).capture().train(14)
+    assert captured.notes == []
+    (tape,) = captured.tapes
+    assert tape.replays == 14 - 1 - PROBES
+    expected = Run(loss, optimizer=adam).train(14).outcome()
+    assert_same(captured.outcome(), expected)
+    assert expected["weight"] == pytest.approx(sum(0.5 + 1.5 * i / 14 for i in range(14)) / 14)
 
 
 class Lazy(BCE):

@@ -45,7 +45,7 @@ def test_rmsprop_of_a_plugin_follows_torchs_own() -> None:
     for step, rate in enumerate(RATES):
         give_gradients(mine, step)
         give_gradients(theirs, step)
-        optimized.set_learning_rate(rate)
+        optimized.lr.fill_(rate)
         reference.param_groups[0]["lr"] = rate
         optimized.step()
         reference.step()
@@ -68,7 +68,7 @@ def test_lion_of_a_plugin_follows_the_formulas_of_the_paper() -> None:
             g = parameter.grad.double().numpy()
             theta[i] -= rate * (np.sign(0.8 * m[i] + 0.2 * g) + 0.1 * theta[i])
             m[i] = 0.95 * m[i] + 0.05 * g
-        optimized.set_learning_rate(rate)
+        optimized.lr.fill_(rate)
         optimized.step()
     for parameter, expected in zip(parameters, theta, strict=True):
         np.testing.assert_allclose(parameter.detach(), expected, rtol=1e-5, atol=1e-6)

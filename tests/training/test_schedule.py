@@ -1,4 +1,4 @@
-"""How long a run trains and how its learning rate falls, against exact fractions."""
+"""How long a run trains, against exact fractions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from toys import tiny
 
 from ganlab.recipe.recipe import parse_recipe
-from ganlab.standard.optimizers.adam import Adam
-from ganlab.training.schedule import Schedule, learning_rate
+from ganlab.training.schedule import Schedule
 from ganlab.training.state import State
 
 
@@ -81,10 +80,3 @@ def test_the_whole_course_is_that_of_the_loop(train: dict[str, Any], snapshot: d
                 place.iteration, place.drawn = place.iteration + 1, place.drawn + batches
                 snapshots += planned.snapshots_due(place) > before or planned.done(place)
             assert planned.course(batches) == (place.iteration, place.drawn, snapshots)
-
-
-def test_the_learning_rate_is_constant_and_then_falls_to_nothing() -> None:
-    options = Adam(lr=0.01, decay_from=0.25)
-    rates = [learning_rate(options, progress) for progress in (0.0, 0.25, 0.4, 0.625, 0.7, 1.0)]
-    assert rates == pytest.approx([0.01, 0.01, 0.008, 0.005, 0.004, 0.0])
-    assert learning_rate(Adam(lr=0.01), 0.9) == 0.01

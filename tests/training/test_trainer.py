@@ -26,7 +26,7 @@ HARD: dict[str, Any] = {
     "model": {"base_channels": 2, "generator_dropout": 0.3, "discriminator_dropout": 0.2},
     "dataset": {"flip": True},
     "loss": {"discriminator_steps": 2},
-    "optimizer": {"decay_from": 0.3},
+    "optimizer": {"lr": {"from": 2e-4, "to": 0.0, "after": 0.3, "progress": 0.7}},
 }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import Field, PositiveInt, model_validator
 
-from ganlab import Batch, Iteration, Loss, Update
+from ganlab import Batch, Iteration, Loss, Schedule, Scheduled, Update
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,9 +26,9 @@ class BCE(Loss):
 
     generator_loss: Literal["non_saturating", "minimax"] = "non_saturating"
     """What the generator minimises: `"non_saturating"`, -log D(G(z)), or `"minimax"`, log(1 - D(G(z)))."""
-    real_label: Label = 1.0
+    real_label: Scheduled[Label] = 1.0
     """What the discriminator is taught to say of real pictures; 0.9 is one-sided label smoothing."""
-    fake_label: Label = 0.0
+    fake_label: Scheduled[Label] = 0.0
     """What the discriminator is taught to say of generated pictures; above 0 the smoothing is two-sided."""
     discriminator_steps: PositiveInt = 1
     """Discriminator updates in an iteration, each on new pictures: k of Goodfellow et al. 2014, algorithm 1."""
@@ -37,10 +37,10 @@ class BCE(Loss):
 
     @model_validator(mode="after")
     def _labels_in_order(self) -> BCE:
-        if self.real_label <= self.fake_label:
+        real, fake = min(_ends(self.real_label)), max(_ends(self.fake_label))
+        if real <= fake:
             raise ValueError(
-                f"real_label = {self.real_label} must be greater than fake_label = {self.fake_label}: "
-                "the generator is taught to look real"
+                f"real_label = {real} must be greater than fake_label = {fake}: the generator is taught to look real"
             )
         return self
 
@@ -87,14 +87,20 @@ class BCE(Loss):
         return Update("generator", -_cross_entropy(logits, 0.0))
 
 
-def _cross_entropy(logits: Tensor, label: float) -> Tensor:
+def _ends(label: object) -> tuple[float, ...]:
+    """Return the number that a label is, or those between which it changes."""
+    return (label.start, label.to) if isinstance(label, Schedule) else (cast("float", label),)
+
+
+def _cross_entropy(logits: Tensor, label: float | Tensor) -> Tensor:
     """Return the mean of -label log s(l) - (1 - label) log(1 - s(l)) over logits `(N,)`, s the logistic function."""
     import torch
     from torch.nn import functional
 
     # In float32 under any autocast: bf16 has 8 significant bits, too few for logits that differ by little.
     logits = logits.float()
-    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+    labels = label.expand_as(logits) if isinstance(label, torch.Tensor) else torch.full_like(logits, label)
+    return functional.binary_cross_entropy_with_logits(logits, labels)
 
 
 def _probability(logits: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, PositiveFloat
 
-from ganlab import Optimizer
+from ganlab import Optimizer, Scheduled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ class Adam(Optimizer):
 
     api = 1
 
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    betas: tuple[Scheduled[Fraction], Scheduled[Fraction]] = (0.5, 0.999)
     """How much Adam's running means of the gradient and of its square keep at each step."""
     eps: PositiveFloat = 1e-8
     """Added to Adam's denominator."""
@@ -41,6 +41,10 @@ class Adam(Optimizer):
         self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: Sequence[Mapping[str, Tensor]]
     ) -> None:
         """Move the parameters by algorithm 1 of the paper."""
+        beta1, beta2 = self.betas
+        if not (isinstance(beta1, float) and isinstance(beta2, float)):
+            self._step_under_changing_betas(parameters, gradients, states)
+            return
         # The function, not the class: that imports torch's compiler, which is up to a second of every run's start.
         from torch.optim.adam import adam
 
@@ -54,10 +58,22 @@ class Adam(Optimizer):
             fused=parameters[0].device.type in ("cpu", "cuda"),
             capturable=parameters[0].is_cuda,
             amsgrad=False,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
+            beta1=beta1,
+            beta2=beta2,
             lr=self.lr,
             weight_decay=0.0,
             eps=self.eps,
             maximize=False,
         )
+
+    def _step_under_changing_betas(
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: Sequence[Mapping[str, Tensor]]
+    ) -> None:
+        """Do the same by single operators: the fused kernel takes betas as the host's numbers, which a graph fixes."""
+        beta1, beta2 = self.betas
+        for parameter, gradient, state in zip(parameters, gradients, states, strict=True):
+            step, m, v = state["step"].add_(1), state["exp_avg"], state["exp_avg_sq"]
+            m.mul_(beta1).add_((1 - beta1) * gradient)
+            v.mul_(beta2).add_((1 - beta2) * gradient * gradient)
+            root = (v / (1 - beta2**step)).sqrt()
+            parameter.sub_(self.lr / (1 - beta1**step) * m / (root + self.eps))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganlab.errors import NonFiniteError
-from ganlab.interfaces import Augmentation, ImageSpec, Loss
+from ganlab.interfaces import Augmentation, ImageSpec, Loss, Position
 from ganlab.registry.lookup import registry
 from ganlab.testing.checks.adaptation import (
     adapts_nothing_else,
@@ -15,6 +15,7 @@ from ganlab.testing.checks.adaptation import (
     remembers_in_place,
     tried_on,
 )
+from ganlab.testing.checks.schedules import follow
 from ganlab.testing.shapes import shown
 from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import SEED, modes, moved, random_states
@@ -141,6 +142,20 @@ def repeats_its_work(subject: Subject[Augmentation]) -> str | None:
     return None
 
 
+def follows_schedules(subject: Subject[Augmentation]) -> str | None:
+    """Compare what a discriminator says of pictures that come through it."""
+
+    def compute(subject: Subject[Augmentation]) -> list[Tensor]:
+        images = tried_on(subject)[0]
+        trial = Trial(Tiny(), registry.get("loss", "bce")(), images, 1, augmentation=subject.make())
+        state = trial.begin().state
+        state.schedules.begin(Position(0, 0, 0, progress=0))
+        torch.default_generator.manual_seed(SEED)
+        return [state.seen_by_loss["discriminator"](real_pictures(images, 7))]
+
+    return follow(subject, compute)
+
+
 def trains(subject: Subject[Augmentation]) -> None:
     """Train an iteration with it before every call of a discriminator."""
     trial = _trial(subject, 1)
@@ -162,6 +177,7 @@ CHECKS = (
     Check("gradients", "Gradients flow through it.", lets_gradients_flow, ("random", "finite")),
     Check("adapt", "It adapts to any update, and changes nothing but its own state.", adapts_nothing_else, ("random",)),
     Check("state", "What it remembers stays in buffers, in place.", remembers_in_place, ("adapt",)),
+    Check("schedules", "It does the same with a schedule as with a number.", follows_schedules, ("seed",)),
     Check("iteration", "An iteration with it leaves everything finite.", trains, ("dtype", "gradients", "state")),
     Check("resume", "A run resumed after any iteration ends with the same bits.", resumes, ("seed", "iteration")),
     Check(

@@ -15,6 +15,7 @@ from ganlab.errors import GanlabError
 from ganlab.hardware.device import Autocast
 from ganlab.interfaces import ImageSpec, Loss, Model, Update
 from ganlab.testing.checks.brought import Memory, built_as_stated, idle_weights
+from ganlab.testing.checks.schedules import follow
 from ganlab.testing.optimum import MEAN, START, mean_found
 from ganlab.testing.shapes import shapes
 from ganlab.testing.subject import Check, ContractError, NotRunError, Subject
@@ -138,6 +139,19 @@ def uses_every_weight(subject: Subject[Loss]) -> None:
         )
 
 
+def follows_schedules(subject: Subject[Loss]) -> str | None:
+    """Compare the losses of each of the different iterations, and the norms of their gradients."""
+
+    def compute(subject: Subject[Loss]) -> list[Tensor]:
+        trial, values = _trial(subject), list[Tensor]()
+        trainer = trial.begin()
+        for index in range(trial.iterations):
+            trial.iterate(trainer, index, lambda update, norm: values.extend([update.loss, norm]))
+        return values
+
+    return follow(subject, compute)
+
+
 def finds_the_optimum(subject: Subject[Loss]) -> None:
     """Let a generator of shades of grey look for those of the data."""
     loss = subject.make()
@@ -167,6 +181,7 @@ CHECKS = (
         repeats_its_work,
         ("updates",),
     ),
+    Check("schedules", "It computes the same with a schedule as with a number.", follows_schedules, ("updates",)),
     Check("optimum", "It leads a generator to the data.", finds_the_optimum, ("updates",)),
 )
 

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.errors import NonFiniteError, PluginError
-from ganlab.interfaces import Optimizer
+from ganlab.interfaces import Optimizer, Position
 from ganlab.registry.lookup import registry
+from ganlab.testing.checks.schedules import follow
 from ganlab.testing.subject import Check, ContractError, Subject
 from ganlab.testing.surroundings import modes, moved, random_states
 from ganlab.testing.toys import IMAGES, Tiny
 from ganlab.testing.trial import CPU, Trial
 from ganlab.training.cuda_graphs import PROBES
 from ganlab.training.operators import Operators, difference
-from ganlab.training.optimizer import Optimized
+from ganlab.training.optimizer import Optimized, rate_dtype
+from ganlab.training.schedules import Schedules
 
 STEPS = 4
 """Steps after which two ways are compared."""
@@ -65,11 +67,11 @@ def follows_the_rate(subject: Subject[Optimizer]) -> None:
     """Take a step at rate 0, and one with the rate raised where the device reads it."""
     trial = _begun(subject)
     start = [parameter.detach().clone() for parameter in trial.parameters]
-    trial.optimized.set_learning_rate(0.0)
+    trial.optimized.lr.fill_(0.0)
     trial.step(0)
     if not all(map(torch.equal, trial.parameters, start)):
         raise ContractError("it moves parameters at a learning rate of 0: multiply each step by self.lr")
-    trial.optimized.set_learning_rate(0.1)
+    trial.optimized.lr.fill_(0.1)
     trial.step(1)
     if all(map(torch.equal, trial.parameters, start)):
         raise ContractError(
@@ -144,15 +146,27 @@ def repeats_its_work(subject: Subject[Optimizer]) -> str | None:
     return None
 
 
+def follows_schedules(subject: Subject[Optimizer]) -> str | None:
+    """Compare where the parameters are after some steps."""
+
+    def compute(subject: Subject[Optimizer]) -> list[Tensor]:
+        trial = _begun(subject)
+        for step in range(STEPS):
+            trial.step(step)
+        return list(trial.parameters)
+
+    return follow(subject, compute)
+
+
 def finds_the_bottom(subject: Subject[Optimizer]) -> None:
     """Look for the bottom of a bowl that is ten times as steep one way as the other."""
     steepness, start = torch.tensor([1.0, 10.0]), torch.tensor([1.0, -1.0])
     left = []
     for rate in RATES:
         point = nn.Parameter(start.clone())
-        optimized = Optimized([point], subject.make(), CPU)
+        optimized = Optimized([point], Schedules(CPU).live(subject.make(), rate_dtype(CPU)), CPU)
         for step in range(PATIENCE):
-            optimized.set_learning_rate(rate * (1 - step / PATIENCE))
+            optimized.lr.fill_(rate * (1 - step / PATIENCE))
             point.grad = steepness * point.detach()
             optimized.step()
         left.append(float((point.detach().norm() / start.norm()).nan_to_num(nan=torch.inf)))
@@ -185,6 +199,7 @@ CHECKS = (
     Check("resume", "Steps after a checkpoint give the same bits.", resumes, ("random",)),
     Check("layout", "Weights are moved alike however they lie in memory.", works_in_any_layout, ("resume",)),
     Check("capture", "Its steps are the same work each time, as a CUDA graph is.", repeats_its_work, ("step",)),
+    Check("schedules", "It moves alike with a schedule and with a number.", follows_schedules, ("resume",)),
     Check("optimum", "It finds the bottom of a bowl.", finds_the_bottom, ("lr",)),
     Check("iteration", "Iterations with it leave everything finite.", trains, ("random",)),
 )
@@ -219,9 +234,11 @@ def _begun(subject: Subject[Optimizer], layout: torch.memory_format = torch.chan
     draw = torch.Generator().manual_seed(0)
     values = [torch.randn(4, 3, 2, 2, generator=draw).contiguous(memory_format=layout)]
     values += [torch.randn(5, 3, generator=draw), torch.randn(6, generator=draw)]
-    parameters = [nn.Parameter(value) for value in values]
+    parameters, schedules = [nn.Parameter(value) for value in values], Schedules(CPU)
+    live = schedules.live(subject.make(), rate_dtype(CPU))
+    schedules.begin(Position(0, 0, 0, progress=0))
     try:
-        return _Begun(parameters, Optimized(parameters, subject.make(), CPU))
+        return _Begun(parameters, Optimized(parameters, live, CPU))
     except PluginError as error:
         raise ContractError(str(error)) from error
 

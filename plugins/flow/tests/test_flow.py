@@ -78,7 +78,7 @@ def trained() -> Path:
     """Return a run that has learnt the slope."""
     return ganlab.train(
         recipe(
-            optimizer={"lr": 5e-3, "decay_from": 0.5},
+            optimizer={"lr": {"from": 5e-3, "to": 0.0, "after": 0.5, "progress": 0.5}},
             train={"iterations": 200},
             snapshot={"every_iterations": 200},
         ),

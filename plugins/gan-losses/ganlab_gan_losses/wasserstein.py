@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveFloat, PositiveInt
 
-from ganlab import Batch, Update
+from ganlab import Batch, Scheduled, Update
 from ganlab_gan_losses.adversarial import Adversarial, logits, reported
 from ganlab_gan_losses.gradients import refuse_batchnorm, require_grad, slopes
 
@@ -25,7 +25,7 @@ class Wasserstein(Adversarial):
 
     discriminator_steps: PositiveInt = 5
     """Discriminator updates in an iteration, each on new pictures: n_critic."""
-    gradient_penalty: PositiveFloat = 10.0
+    gradient_penalty: Scheduled[PositiveFloat] = 10.0
     """Weight of the penalty on slopes other than 1: lambda."""
 
     def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, phase: int) -> Update:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, PositiveInt
 
-from ganlab import Batch, Update
+from ganlab import Batch, Scheduled, Update
 from ganlab_gan_losses.adversarial import Adversarial, logits, reported
 from ganlab_gan_losses.gradients import refuse_batchnorm, require_grad, slopes
 
@@ -20,10 +20,10 @@ Weight = Annotated[float, Field(ge=0.0)]
 class ZeroCentred(Adversarial):
     """A loss of logits, to which R1 and R2 may be added."""
 
-    r1: Weight = 0.0
+    r1: Scheduled[Weight] = 0.0
     """Weight of R1, a penalty on the discriminator's slope at real pictures: gamma of gamma / 2 |dD/dx|^2; 0 is
     without. It needs a discriminator without BatchNorm."""
-    r2: Weight = 0.0
+    r2: Scheduled[Weight] = 0.0
     """Weight of R2, the same penalty at generated pictures; 0 is without."""
     penalty_every: PositiveInt = 1
     """Only every so many iterations have the penalties, with as many times their weight: 16 saves most of their cost
@@ -45,11 +45,12 @@ class ZeroCentred(Adversarial):
     def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, phase: int) -> Update:
         """Return the discriminator's loss with the penalties; logs |dD/dx|^2 as `r1` and `r2`."""
         real = batch.real
-        r1, r2 = (weight * self.penalty_every if phase == 0 else 0.0 for weight in (self.r1, self.r2))
-        if r1:
+        r1, r2 = (self.penalty_every * weight for weight in (self.r1, self.r2))
+        with_r1, with_r2 = (phase == 0 and not _is_without(weight) for weight in (r1, r2))
+        if with_r1:
             refuse_batchnorm(D, "r1")
             real = require_grad(real)
-        if r2:
+        if with_r2:
             refuse_batchnorm(D, "r2")
             fake = require_grad(fake)
 
@@ -58,10 +59,10 @@ class ZeroCentred(Adversarial):
         loss = self.discriminator_loss(real_logits, fake_logits)
         stats = reported(real_logits, fake_logits)
 
-        if r1:
+        if with_r1:
             stats["r1"] = slopes(real_logits, real).square().mean()
             loss = loss + r1 / 2 * stats["r1"]  # equation 9
-        if r2:
+        if with_r2:
             stats["r2"] = slopes(fake_logits, fake).square().mean()
             loss = loss + r2 / 2 * stats["r2"]  # equation 10
         return Update("discriminator", loss, stats)
@@ -69,3 +70,8 @@ class ZeroCentred(Adversarial):
     def generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
         """Return the generator's loss."""
         return Update("generator", self.generator_loss(D, batch, fake))
+
+
+def _is_without(weight: float | Tensor) -> bool:
+    """Tell whether the recipe has no such penalty; one whose weight is 0 only at times is computed all the time."""
+    return isinstance(weight, float) and weight == 0.0

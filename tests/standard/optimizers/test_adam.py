@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganlab.standard.optimizers.adam import Adam
 from ganlab.training.optimizer import Optimized
@@ -38,7 +39,7 @@ def test_it_leaves_the_bits_of_torchs_own() -> None:
     for step, rate in enumerate(RATES):
         give_gradients(mine, step)
         give_gradients(theirs, step)
-        adam.set_learning_rate(rate)
+        adam.lr.fill_(rate)
         reference.param_groups[0]["lr"] = rate
         adam.step()
         reference.step()
@@ -65,7 +66,7 @@ def test_it_follows_the_formulas_of_the_paper() -> None:
             m[i] = beta1 * m[i] + (1 - beta1) * g
             v[i] = beta2 * v[i] + (1 - beta2) * g * g
             theta[i] -= alpha * (m[i] / (1 - beta1 ** t[i])) / (np.sqrt(v[i] / (1 - beta2 ** t[i])) + eps)
-        adam.set_learning_rate(alpha)
+        adam.lr.fill_(alpha)
         adam.step()
     for parameter, expected in zip(parameters, theta, strict=True):
         np.testing.assert_allclose(parameter.detach(), expected, rtol=1e-5, atol=1e-6)
@@ -79,3 +80,25 @@ def test_its_state_is_there_before_the_first_step_and_lies_as_the_weights_do() -
         assert adam.state[parameter].keys() == {"step", "exp_avg", "exp_avg_sq"}
         for name in ("exp_avg", "exp_avg_sq"):
             assert adam.state[parameter][name].stride() == parameter.stride()
+
+
+@pytest.mark.parametrize("changing", [0, 1])
+def test_betas_that_change_are_those_of_the_step(changing: int) -> None:
+    """As published code has it, which writes each step's betas into torch's own Adam; and without a host's number."""
+    mine, theirs = weights(), weights()
+    numbers: list[float | Tensor] = [0.0, 0.9]
+    numbers[changing] = beta = torch.zeros((), dtype=torch.float64)
+    optimized = Optimized(mine, OPTIONS.model_copy(update={"betas": tuple(numbers)}), CPU)
+    reference = torch.optim.Adam(theirs, lr=OPTIONS.lr, eps=OPTIONS.eps, foreach=False)
+    for step, value in enumerate((0.5, 0.6, 0.7, 0.8, 0.85)):
+        give_gradients(mine, step)
+        give_gradients(theirs, step)
+        beta.fill_(value)
+        reference.param_groups[0]["betas"] = (value, 0.9) if changing == 0 else (0.0, value)
+        optimized.step()
+        reference.step()
+    for one, other in zip(mine, theirs, strict=True):
+        assert one.stride() == other.stride()
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+        for name, remembered in reference.state[other].items():
+            torch.testing.assert_close(optimized.state[one][name], remembered, rtol=1e-5, atol=1e-7)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from fractions import Fraction
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from breaking import Break, assert_breaks_only_its_check, failures, named, suite
 from torch import Tensor, nn
 
-from ganlab import Augmentation, ImageSpec
+from ganlab import Augmentation, ImageSpec, Scheduled
 from ganlab.testing.checks import augmentations
 
 
@@ -301,6 +302,17 @@ class Learned(Bringing):
         return built
 
 
+class Clipping(Good):
+    """Computes with fractions of Python."""
+
+    api = 1
+    most: Scheduled[float] = 0.5
+    """The lightest that is left."""
+
+    def augment(self, images: Tensor, state: Mapping[str, Any]) -> Tensor:
+        return images.clamp(max=float(Fraction(cast("float", self.most))))
+
+
 BREAKS = [
     Break("brings", Misnaming, "states brings = (), but built ('strength',)"),
     Break("brings", Overlapping, "it brings discriminator, as the model does that it is tried on"),
@@ -325,6 +337,7 @@ BREAKS = [
     Break("random", Numpy, "it draws from or seeds numpy.random"),
     Break("random", Seeding, "it draws from or seeds the seed of torch"),
     Break("random", Stopping, "it leaves torch in other modes: grad is False instead of True"),
+    Break("schedules", Clipping, "where the recipe has a schedule for most, self.most is a scalar tensor, and it"),
     Break("iteration", Exploding, "is NaN or infinite in an iteration with it"),
 ]
 

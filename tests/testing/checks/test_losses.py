@@ -13,7 +13,7 @@ from breaking import Break, Energy, assert_breaks_only_its_check, failures, name
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganlab import Batch, ImageSpec, Iteration, Loss, Update
+from ganlab import Batch, ImageSpec, Iteration, Loss, Scheduled, Update
 from ganlab.testing.checks import losses
 from ganlab.testing.optimum import MEAN, START, mean_found
 
@@ -458,6 +458,35 @@ class Recalling(Bringing):
         memory.value.fill_(1.0 / self._calls)
 
 
+class Steady(Good):
+    """Takes any number but a float for one."""
+
+    api = 1
+    margin: Scheduled[float] = 2.0
+    """Where the hinge bends."""
+
+    def discriminator(self, D: nn.Module, real: Tensor, fake: Tensor) -> Update:
+        margin = self.margin if isinstance(self.margin, float) else 1.0
+        return Update("discriminator", (margin - D(real)).relu().mean() + (margin + D(fake)).relu().mean())
+
+
+class Peeking(Good):
+    """Reads its number from the device."""
+
+    api = 1
+    weight: Scheduled[float] = 1.0
+    """How much the generator's loss counts."""
+
+    def generator(self, D: nn.Module, fake: Tensor) -> Update:
+        return Update("generator", -float(self.weight) * D(fake).mean())
+
+
+def test_a_loss_that_reads_its_number_is_told_that_it_will_be_slow() -> None:
+    outcome = suite(Peeking).outcome("schedules")
+    assert outcome.verdict == "advice"
+    assert outcome.advice.startswith("with a schedule for weight, on CUDA it will be computed eagerly, which is slower")
+
+
 BREAKS = [
     Break("brings", Misnaming, "states brings = ('balance', 'heads'), but built ('balance', 'head')"),
     Break(
@@ -499,6 +528,7 @@ BREAKS = [
     Break(
         "optimum", Reversed, "it leads a generator away from the data: the mean of its pictures, -0.6 at first, became"
     ),
+    Break("schedules", Steady, "with a schedule for margin that stays at its number it computes something else"),
     Break("optimum", Swapped, "compare the signs of its terms, and real and fake, with the paper"),
     Break("optimum", Blind, "it leads a generator"),
 ]

@@ -13,7 +13,7 @@ from breaking import Break, assert_breaks_only_its_check, failures, named, suite
 from optimizers import Lion, RMSprop
 from torch import Tensor
 
-from ganlab import Optimizer
+from ganlab import Optimizer, Scheduled
 from ganlab.standard.optimizers.adam import Adam
 from ganlab.testing.checks import optimizers
 
@@ -205,6 +205,17 @@ class Bold(Good):
         return super().direction(gradient, velocity) * (torch.inf if gradient.numel() > 100 else 1.0)
 
 
+class Counting(Good):
+    """Takes a number for what may be a tensor."""
+
+    api = 1
+    momentum: Scheduled[float] = 0.5
+    """How much goes on."""
+
+    def direction(self, gradient: Tensor, velocity: Tensor) -> Tensor:
+        return velocity.mul_(self.momentum if isinstance(self.momentum, float) else 0.9).add_(gradient)
+
+
 BREAKS = [
     Break("state", Rows, "its velocity lies in memory otherwise than the parameter, (12, 4, 2, 1) for (12, 1, 6, 3)"),
     Break("state", Numbers, "remembers dict of a parameter: state() must return a dict of tensors by name"),
@@ -221,6 +232,7 @@ BREAKS = [
     Break("resume", Remembering, "remember nothing but what state() has returned"),
     Break("resume", Unseeded, "ends with other parameters or another state"),
     Break("layout", Flat, "parameters that lie channel by channel are moved otherwise than those in rows"),
+    Break("schedules", Counting, "with a schedule for momentum that stays at its number it computes something else"),
     Break("optimum", Uphill, "does it find the bottom of a bowl in 400 steps"),
     Break("iteration", Bold, "is NaN or infinite after 4 iterations with its own options"),
 ]
