@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from ganlab.interfaces import Options, Position, Schedule
 
@@ -13,6 +13,21 @@ UNITS = Position._fields
 def is_schedule(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Tell whether a value is the table of a schedule, or the part of one that an upper layer changes."""
     return isinstance(value, Mapping) and not {"from", "to"}.isdisjoint(value)
+
+
+def number_at(value: object, position: Position) -> float:
+    """Return what a number is at a place of the training, where it may have a schedule."""
+    return value.at(position) if isinstance(value, Schedule) else float(cast("float", value))
+
+
+def in_order(value: Any) -> Any:
+    """Return a value with the keys of its schedules as a recipe has them; a manifest sorts them."""
+    if isinstance(value, list):
+        return [in_order(item) for item in value]
+    if not is_schedule(value):
+        return value
+    keys = [field.alias or name for name, field in Schedule.model_fields.items()]
+    return {key: value[key] for key in sorted(value, key=lambda key: keys.index(key) if key in keys else len(keys))}
 
 
 def lasts_longer(before: Any, after: Any) -> bool:

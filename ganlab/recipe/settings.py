@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from ganlab.interfaces import Options
+from ganlab.interfaces import Options, Scheduled
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Device = Annotated[
     str, Field(pattern="^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$", examples=["auto", "cpu", "cuda", "cuda:0", "mps"])
 ]
@@ -63,10 +62,11 @@ class MovingAverage(Options):
 
     enabled: bool = True
     """Whether to keep one; without it, samples and exports show the generator as it is."""
-    decay: Fraction = 0.999
-    """How much the average keeps at each iteration."""
+    half_life_images: Scheduled[PositiveFloat] = 44_000.0
+    """Pictures after which weights count half as much in the average, an iteration being `train.batch_size` pictures:
+    so it is the same for batches of any size. The default keeps 0.999 at each iteration with batches of 64."""
     warm_up: bool = True
-    """Whether the average keeps less at the start: min(decay, (1 + t) / (10 + t)) at iteration t."""
+    """Whether the half-life is shorter at the start: at most 0.05 of the pictures so far (Karras et al. 2022)."""
     statistics_batches: Annotated[int, Field(ge=1, le=1000)] = 16
     """Batches of latents from which BatchNorm statistics are estimated anew for the averaged weights."""
 

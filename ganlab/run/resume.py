@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ganlab.errors import GanlabError, PluginError
 from ganlab.interfaces import Position, Schedule, locations
 from ganlab.messages import in_words, option, printable, short
-from ganlab.recipe.schedules import is_schedule, lasts_longer
+from ganlab.recipe.schedules import in_order, is_schedule, lasts_longer
 from ganlab.recipe.toml import dump_value
 from ganlab.registry.code import code_digest
 from ganlab.registry.entry_points import HOST, normalized, strict
@@ -314,4 +314,4 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _value(value: Any) -> str:
-    return "unset" if value is None else short(dump_value(value), 160)
+    return "unset" if value is None else short(dump_value(in_order(value)), 160)

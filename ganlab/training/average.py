@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from ganlab.interfaces import Position
+from ganlab.recipe.schedules import number_at
+
 if TYPE_CHECKING:
     from ganlab.recipe.settings import MovingAverage as Options
 
+WARM_UP = 0.05
+"""The half-life at most, as a share of the pictures so far: `ema_rampup_ratio` of Karras et al. 2022."""
+
 
 class MovingAverage:
-    """An exponential moving average of a generator's parameters, with warm-up."""
+    """An exponential moving average of a generator's parameters, measured in pictures, with warm-up."""
 
-    def __init__(self, generator: nn.Module, options: Options) -> None:
-        self._options = options
+    def __init__(self, generator: nn.Module, options: Options, batch_size: int) -> None:
+        """`batch_size` is how many pictures an iteration counts."""
+        self._options, self._batch_size = options, batch_size
         self._names = [name for name, _ in generator.named_parameters()]
         self._live: list[Tensor] = list(generator.parameters())
         self._average = [parameter.detach().clone(memory_format=torch.preserve_format) for parameter in self._live]
 
-        self._decay: float | None = None
+        self._half_life: float | None = None
         self._weight = torch.zeros((), device=self._live[0].device)
         """How much of the live weights the next update takes: on the device, so that a captured iteration reads it."""
 
-    def begin(self, iteration: int) -> None:
-        """Tell the device which iteration comes next; the first is 0."""
-        decay = self._options.decay
+    def begin(self, position: Position) -> None:
+        """Tell the device where in the training the next iteration stands."""
+        half_life = number_at(self._options.half_life_images, position)
         if self._options.warm_up:
-            decay = min(decay, (1 + iteration) / (10 + iteration))
-        if decay != self._decay:
-            self._weight.fill_(1 - decay)
-            self._decay = decay
+            half_life = min(half_life, WARM_UP * position.iterations * self._batch_size)
+        if half_life != self._half_life:
+            # 1 - 2^(-batch / half-life), without the digits that a difference from nearly 1 loses.
+            weight = -math.expm1(-math.log(2) * self._batch_size / half_life) if half_life else 1.0
+            self._weight.fill_(weight)
+            self._half_life = half_life
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the average towards the weights: average + (1 - decay) (weights - average)."""
+        """Move the average towards the weights: average + weight (weights - average)."""
         if self._weight.is_cuda:
             # Three launches, however many tensors there are.
             difference = torch._foreach_sub(self._live, self._average)

@@ -60,9 +60,10 @@ class WholeIteration:
         # What layers draw depends on the iteration alone, so a run continues as if it had never stopped.
         _seed_layers(state.seed(recipe.seed), state.iteration, self._ranks.rank, self.device)
         self._progress.fill_(progress)
-        state.schedules.begin(self._position(progress))
+        position = self._position(progress)
+        state.schedules.begin(position)
         if state.average is not None:
-            state.average.begin(state.iteration)
+            state.average.begin(position)
         self._statistics.begin(state.iteration)
 
     def _position(self, progress: float) -> Position:

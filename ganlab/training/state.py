@@ -140,7 +140,9 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
         for name, network in networks.items()
         if (name in recipe.loss.networks or name in brought.modules) and _trainable(network)
     }
-    average = MovingAverage(networks["generator"], recipe.moving_average) if recipe.moving_average.enabled else None
+    average = None
+    if recipe.moving_average.enabled:
+        average = MovingAverage(networks["generator"], recipe.moving_average, recipe.train.batch_size)
     return State(networks, optimizers, average, brought.seen_by_loss(networks), brought=brought, schedules=schedules)
 
 

@@ -19,6 +19,7 @@ from durable.conftest import Tally
 from durable.runs import end, newest
 from ganlab import Batch, Iteration, RunError, Update
 from ganlab.errors import NonFiniteError
+from ganlab.interfaces import Position
 from ganlab.registry import registry
 from ganlab.standard.losses.bce import BCE
 from ganlab.training import collapse
@@ -70,9 +71,9 @@ def _breaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     begin, update = MovingAverage.begin, MovingAverage.update
     current = [0]
 
-    def noting(self: MovingAverage, iteration: int) -> None:
-        current[0] = iteration
-        begin(self, iteration)
+    def noting(self: MovingAverage, position: Position) -> None:
+        current[0] = int(position.iterations)
+        begin(self, position)
 
     def poisoned(self: MovingAverage) -> None:
         update(self)

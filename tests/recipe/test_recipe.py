@@ -83,7 +83,7 @@ tick_seconds = 2.0
 
 [moving_average]
 enabled = true
-decay = 0.999
+half_life_images = 44000.0
 warm_up = true
 statistics_batches = 16
 

@@ -11,7 +11,7 @@ from made_up import SMALLEST
 from ganlab import Schedule
 from ganlab.errors import RecipeError
 from ganlab.recipe.recipe import Recipe, load_recipe, parse_recipe
-from ganlab.recipe.schedules import is_schedule, lasts_longer, merged_schedule, schedules_of
+from ganlab.recipe.schedules import in_order, is_schedule, lasts_longer, merged_schedule, schedules_of
 from ganlab.registry import Registry
 
 LR = "{ from = 1e-3, to = 0.0, epochs = 3 }"
@@ -128,4 +128,5 @@ def test_what_is_a_schedule_and_what_only_lasts_longer() -> None:
     assert lasts_longer([0, begun], [0, begun | {"after": 4}])
     for other in (begun | {"to": 2}, begun | {"epochs": 2}, {"from": 1, "to": 0, "after": 2, "images": 9}, 3, [begun]):
         assert not lasts_longer(begun, other)
+    assert list(in_order([{"epochs": 3, "from": 1, "to": 0}])[0]) == ["from", "to", "epochs"]
     assert merged_schedule(begun, {"images": 7}) == {"from": 1, "to": 0, "after": 2, "images": 7}

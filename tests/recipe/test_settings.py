@@ -13,7 +13,6 @@ from ganlab.recipe.options import options_of
 from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
 from ganlab.standard.optimizers.adam import Adam
 
-FRACTION: tuple[list[Any], list[Any]] = ([0, 0.5, 0.999999], [1, -1e-9, "0.5"])
 POSITIVE: tuple[list[Any], list[Any]] = ([1e-300, 1, 1e300], [0, -1, "1", True])
 COUNT: tuple[list[Any], list[Any]] = ([1, 2**63 - 1], [0, 1.5, "1", True])
 SWITCH: tuple[list[Any], list[Any]] = ([True, False], [0, 1, "true"])
@@ -46,7 +45,7 @@ EDGES: dict[type[Options], dict[str, tuple[list[Any], list[Any]]]] = {
     },
     MovingAverage: {
         "enabled": SWITCH,
-        "decay": FRACTION,
+        "half_life_images": POSITIVE,
         "warm_up": SWITCH,
         "statistics_batches": ([1, 1000], [0, 1.5, "1", True, 1001]),
     },

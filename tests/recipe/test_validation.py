@@ -68,7 +68,14 @@ def problems(source: str, components: Registry, *overrides: str) -> list[str]:
             "or a schedule",
         ),
         ("[snapshot]\nkeep = 1", "5: snapshot.keep = 1: must be a whole number of at least 2"),
-        ("[moving_average]\ndecay = 1.0", "5: moving_average.decay = 1.0: must be a number from 0 to below 1"),
+        (
+            "[moving_average]\nhalf_life_images = 0",
+            "5: moving_average.half_life_images = 0: must be a number above 0, or a schedule",
+        ),
+        (
+            "[moving_average]\ndecay = 0.999",
+            "5: moving_average.decay is not an option of [moving_average]; did you mean half_life_images?",
+        ),
         ("[model]\nlatentdim = 3", '5: model.latentdim is not an option of model "dcgan"; did you mean latent_dim?'),
         (
             "[model]\ndepth = [1, 0]",

@@ -7,33 +7,61 @@ import pytest
 import torch
 from torch import nn
 
+from ganlab.interfaces import Position
+from ganlab.recipe.schedules import number_at
 from ganlab.recipe.settings import MovingAverage as Options
 from ganlab.training.average import MovingAverage, reestimate_batchnorm, shipped_copy
 
 
+def at(iteration: int, batch_size: int = 8) -> Position:
+    return Position(images=iteration * batch_size, epochs=0.0, iterations=iteration, progress=0.0)
+
+
 def test_the_average_follows_its_formula_with_warm_up() -> None:
+    """Karras et al. 2022's published code: beta = 0.5^(batch / min(half-life, 0.05 pictures so far))."""
     layer = nn.Linear(2, 1, bias=False)
-    average = MovingAverage(layer, Options(decay=0.5))
+    average = MovingAverage(layer, Options(half_life_images=40.0), 8)
     expected = layer.weight.detach().double().numpy().copy()
-    for t in range(20):
+    for t in range(200):
         with torch.no_grad():
             layer.weight.copy_(torch.full((1, 2), float(t * t)))
-        average.begin(t)
+        average.begin(at(t))
         average.update()
-        decay = min(0.5, (1 + t) / (10 + t))
+        decay = 0.5 ** (8 / max(min(40.0, 0.05 * 8 * t), 1e-8))
         expected = decay * expected + (1 - decay) * t * t
     (_, value), *_ = average.tensors()
     np.testing.assert_allclose(value.numpy(), expected, rtol=1e-5)
 
 
-def test_without_warm_up_the_first_update_already_keeps_the_full_decay() -> None:
+@pytest.mark.parametrize("batch_size", [1, 16, 64, 128])
+def test_after_the_half_life_the_old_weights_count_half_whatever_the_batch_size(batch_size: int) -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(layer.weight)
-    average = MovingAverage(layer, Options(decay=0.75, warm_up=False))
+    average = MovingAverage(layer, Options(half_life_images=256.0, warm_up=False), batch_size)
     nn.init.ones_(layer.weight)
-    average.begin(0)
-    average.update()
-    assert dict(average.tensors())["weight"].item() == pytest.approx(0.25)
+    for t in range(256 // batch_size):
+        average.begin(at(t, batch_size))
+        average.update()
+    assert dict(average.tensors())["weight"].item() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_by_default_it_keeps_about_as_much_as_0_999_at_each_iteration_of_64() -> None:
+    assert 0.5 ** (64 / number_at(Options().half_life_images, at(0))) == pytest.approx(0.999, abs=2e-5)
+
+
+def test_the_half_life_may_have_a_schedule() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(layer.weight)
+    changing = {"from": 8.0, "to": 16.0, "shape": "step", "after": 8, "images": 8}
+    options = Options.model_validate({"half_life_images": changing, "warm_up": False})
+    average, seen = MovingAverage(layer, options, 8), []
+    nn.init.ones_(layer.weight)
+    for t in range(4):
+        average.begin(at(t))
+        average.update()
+        seen.append(1 - dict(average.tensors())["weight"].item())
+    root = 0.5**0.5
+    assert seen == pytest.approx([0.5, 0.25, 0.25 * root, 0.125], abs=1e-6)
 
 
 def test_reestimated_statistics_are_the_means_over_the_batches() -> None:
@@ -59,7 +87,7 @@ def test_reestimated_statistics_are_the_means_over_the_batches() -> None:
 def test_the_shipped_copy_changes_nothing_of_the_generator() -> None:
     torch.manual_seed(0)
     generator = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).train()
-    average = MovingAverage(generator, Options())
+    average = MovingAverage(generator, Options(), 8)
     with torch.no_grad():
         generator.get_parameter("0.weight").add_(1.0)
     before = {name: value.clone() for name, value in generator.state_dict().items()}

@@ -37,7 +37,7 @@ def small_state(seed: int = 0) -> State:
     torch.manual_seed(seed)
     generator = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).to(memory_format=torch.channels_last)
     adam = Optimized(list(generator.parameters()), Adam(), CPU)
-    average = MovingAverage(generator, AverageOptions())
+    average = MovingAverage(generator, AverageOptions(), 8)
     state = State({"generator": generator}, {"generator": adam}, average, {"generator": generator})
     with torch.no_grad():
         for number, (_, tensor) in enumerate(state.tensors()):

@@ -47,7 +47,7 @@ def small_state() -> State:
         name: Optimized([p for p in network.parameters() if p.requires_grad], Adam(), CPU)
         for name, network in networks.items()
     }
-    return State(networks, optimizers, MovingAverage(networks["generator"], AverageOptions()), networks)
+    return State(networks, optimizers, MovingAverage(networks["generator"], AverageOptions(), 8), networks)
 
 
 def test_every_tensor_comes_once_with_a_name_of_its_own() -> None:
