@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from ganlab.events import Snapshot as Snapshot
     from ganlab.events import Tick as Tick
     from ganlab.events import hookimpl as hookimpl
-    from ganlab.generator.file import read_metadata as read_metadata
+    from ganlab.generator.bundle import bundle_metadata as bundle_metadata
+    from ganlab.generator.bundle import unpacked_bundle as unpacked_bundle
+    from ganlab.generator.bundle import write_bundle as write_bundle
     from ganlab.generator.file import seal as seal
     from ganlab.generator.file import write_generator as write_generator
     from ganlab.generator.folding import fold_batchnorm as fold_batchnorm
+    from ganlab.generator.formats import read_metadata as read_metadata
     from ganlab.generator.generator import Generator as Generator
     from ganlab.generator.generator import load_generator as load_generator
     from ganlab.generator.metadata import Metadata as Metadata
@@ -78,7 +81,9 @@ _HOMES = {
         ),
         "ganlab.interfaces",
     ),
-    **dict.fromkeys(("read_metadata", "seal", "write_generator"), "ganlab.generator.file"),
+    **dict.fromkeys(("seal", "write_generator"), "ganlab.generator.file"),
+    "read_metadata": "ganlab.generator.formats",
+    **dict.fromkeys(("bundle_metadata", "unpacked_bundle", "write_bundle"), "ganlab.generator.bundle"),
     "printable": "ganlab.errors",
     "fold_batchnorm": "ganlab.generator.folding",
     **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator.generator"),

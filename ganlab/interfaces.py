@@ -408,6 +408,10 @@ class Exporter(Component):
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the pictures `(N, C, H, W)` in [-1, 1] that the written file makes of `inputs`."""
 
+    @abstractmethod
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        """Return the metadata that the written file holds, with the keys that `export` was given."""
+
 
 class Observer(Component):
     """Watches a run: its methods marked `@hookimpl` are called at the events they are named after (`ganlab.events`).

@@ -45,7 +45,7 @@ def test_options_are_frozen_strict_and_documented() -> None:
         (Loss, {"updates"}),
         (Augmentation, {"augment"}),
         (Optimizer, {"state", "step"}),
-        (Exporter, {"export", "run"}),
+        (Exporter, {"export", "run", "read_metadata"}),
         (Observer, set()),
         (Source, {"__len__", "image", "name"}),
     ],

@@ -17,7 +17,7 @@ def info(source: Path | None) -> None:
     import json
 
     from ganlab.cli.source import generator_source
-    from ganlab.generator.file import read_metadata
+    from ganlab.generator.formats import read_metadata
     from ganlab.messages import printable
 
     path = generator_source(source)

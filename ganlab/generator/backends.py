@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.generator.file import Artefact, Outline
+from ganlab.generator.file import Artefact, OtherFormatError, Outline
+from ganlab.generator.formats import Foreign
 from ganlab.hardware.cores import physical_cores
 from ganlab.messages import one_line
 
@@ -90,6 +91,19 @@ def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
     return compute
 
 
+def with_exporter(foreign: Foreign, device: str) -> Compute:
+    """Return the function from latents and labels to images that a plugin's file is, computed as its exporter does."""
+    if device not in ("auto", "cpu"):
+        raise GanlabError(f"{foreign.path}: {foreign.provider.title} computes its files on the CPU; use cpu or auto")
+
+    def compute(z: Floats, labels: Labels | None) -> Floats:
+        inputs: dict[str, np.ndarray[Any, Any]] = {"z": z} if labels is None else {"z": z, "labels": labels}
+        with foreign.asked("cannot run it") as exporter:
+            return np.asarray(exporter.run(foreign.path, inputs), np.float32)
+
+    return compute
+
+
 def session_options() -> Any:
     """Return the `onnxruntime.SessionOptions` for a generator, which is a chain of layers."""
     import onnxruntime
@@ -139,7 +153,7 @@ def _check_signature(artefact: Artefact, session: Any) -> None:
     dynamic = all(value.shape and not isinstance(value.shape[0], int) for value in session.get_inputs())
     outputs = {value.name: value.type for value in session.get_outputs()}
     if found != expected or not dynamic or outputs != {"images": "tensor(float)"}:
-        raise ArtefactError(
+        raise OtherFormatError(
             f"{artefact.path}: its graph is not what its metadata promises: "
             f"it takes {sorted(found)} and makes {sorted(outputs)}, or their shapes differ; export it again"
         )

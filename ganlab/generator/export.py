@@ -15,7 +15,8 @@ import numpy as np
 from ganlab.data.latents import Latent
 from ganlab.durable import replacing_file, temporary_path
 from ganlab.errors import GanlabError, PluginError, RunError
-from ganlab.generator.file import KEY, Artefact, read_artefact
+from ganlab.generator.file import KEY, Artefact, OtherFormatError, read_artefact
+from ganlab.generator.formats import refuse_weights
 from ganlab.generator.generator import BATCH, load_generator
 from ganlab.generator.metadata import UNSEALED
 from ganlab.generator.network import load_network, model_of, refuse_unlike
@@ -78,7 +79,10 @@ def export(
     """
     from ganlab.hardware.device import usual_modes
 
-    artefact = read_artefact(source, refuse_unlike)
+    try:
+        artefact = read_artefact(source, refuse_unlike)
+    except OtherFormatError as error:
+        raise refuse_weights(Path(source), error) from error
     provider = registry.provider("exporter", exporter)
     if isinstance(options, Mapping):
         options = [f"{key}={dump_value(value)}" for key, value in options.items()]

@@ -40,6 +40,10 @@ DTYPE_NAMES = {"BOOL": "bool", "BF16": "bfloat16"} | {
 """What torch calls them."""
 
 
+class OtherFormatError(ArtefactError):
+    """A file that is in neither of our formats, whatever its name says; an exporter may know it."""
+
+
 class Outline(NamedTuple):
     """What a generator file says about itself; its weights have not been read, nor its checksum compared."""
 
@@ -101,10 +105,10 @@ def read_artefact(path: Path | str, check: Callable[[Outline], None] = lambda ou
             check(outline)
             data = file.read()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except MemoryError as error:
         raise ArtefactError(f"{path}: has {path.stat().st_size:,} bytes, more than there is memory for") from error
-    _check_seal(path, outline.metadata, (data[start : start + PIECE] for start in range(0, len(data), PIECE)))
+    check_seal(path, outline.metadata, (data[start : start + PIECE] for start in range(0, len(data), PIECE)))
     return Artefact(path, outline.kind, outline.metadata, data)
 
 
@@ -117,9 +121,9 @@ def read_metadata(path: os.PathLike[str] | str) -> Metadata:
     try:
         with path.open("rb") as file:
             metadata = _judged(path, file).metadata
-            _check_seal(path, metadata, iter(partial(file.read, PIECE), b""))
+            check_seal(path, metadata, iter(partial(file.read, PIECE), b""))
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     return metadata
 
 
@@ -171,7 +175,7 @@ def seal(data: bytes) -> bytes:
     return data.replace(UNSEALED.encode(), f"sha256:{hashlib.sha256(data).hexdigest()}".encode())
 
 
-def _check_seal(path: Path, metadata: Metadata, pieces: Iterable[bytes]) -> None:
+def check_seal(path: Path, metadata: Metadata, pieces: Iterable[bytes]) -> None:
     """Refuse a file, given in pieces, that is not the one of whose bytes the digest in it was made."""
     sealed, unsealed = metadata.digest.encode(), UNSEALED.encode()
     digest, rest, found = hashlib.sha256(), b"", 0
@@ -190,7 +194,7 @@ def _check_seal(path: Path, metadata: Metadata, pieces: Iterable[bytes]) -> None
         )
 
 
-def _unreadable(path: Path, error: OSError) -> ArtefactError:
+def unreadable(path: Path, error: OSError) -> ArtefactError:
     return ArtefactError(f"{path}: cannot be read: {error.strerror}")
 
 
@@ -242,7 +246,7 @@ def _kind(path: Path, start: bytes) -> Literal["safetensors", "onnx"]:
         what = "is a Git LFS pointer, not the file itself; fetch it with git lfs pull"
     else:
         what = f"is neither a safetensors nor an ONNX file; {advice}"
-    raise ArtefactError(f"{path}: {what}")
+    raise OtherFormatError(f"{path}: {what}")
 
 
 def _safetensors_header(path: Path, start: bytes, size: int) -> Mapping[str, Any]:
@@ -268,7 +272,7 @@ def _safetensors_metadata(path: Path, header: Mapping[str, Any]) -> str:
         case {"ganlab": str(text)}:
             return text
         case _:
-            raise ArtefactError(
+            raise OtherFormatError(
                 f'{path}: is a safetensors file without "{KEY}" in its metadata: ganlab did not write it'
             )
 
@@ -337,10 +341,10 @@ def _onnx_metadata(path: Path, file: BinaryIO, size: int) -> bytes:
                 if values.get(1) == KEY.encode():
                     found.append(values.get(2, b""))
     except ValueError as error:
-        raise ArtefactError(f"{path}: is a damaged ONNX file, or none: {error}; copy or export it again") from error
+        raise OtherFormatError(f"{path}: is a damaged ONNX file, or none: {error}; copy or export it again") from error
     if len(found) != 1:
         count = f'"{KEY}" twice' if found else f'no "{KEY}"'
-        raise ArtefactError(f"{path}: is an ONNX file with {count} in its metadata: ganlab did not write it")
+        raise OtherFormatError(f"{path}: is an ONNX file with {count} in its metadata: ganlab did not write it")
     return found[0]
 
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 import operator
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ganlab.data.latents import Latent
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.generator.backends import Compute, Floats, Labels, check_outline, with_onnxruntime, with_torch
+from ganlab.generator.backends import (
+    Compute,
+    Floats,
+    Labels,
+    check_outline,
+    with_exporter,
+    with_onnxruntime,
+    with_torch,
+)
 from ganlab.generator.file import read_artefact
+from ganlab.generator.formats import Foreign, ours_or_foreign
 from ganlab.generator.metadata import Metadata
 from ganlab.hardware.memory import memory_errors
 from ganlab.messages import did_you_mean, listed, quoted
@@ -26,12 +36,28 @@ NAMED = 20
 """How many classes a message lists."""
 
 
+class Origin(NamedTuple):
+    """Where a generator was loaded from, and what for."""
+
+    path: Path
+    device: str
+
+
 class Generator:
     """A trained generator: latents in, images out, numpy in, numpy out, whatever file it came from."""
 
-    def __init__(self, name: str, metadata: Metadata, compute: Compute) -> None:
-        """`name` is what messages call it; `compute` gets and returns arrays of the right type and shape."""
-        self._name, self._metadata, self._compute = name, metadata, compute
+    def __init__(self, name: str, metadata: Metadata, compute: Compute, origin: Origin | None = None) -> None:
+        """`name` is what messages call it; `compute` gets and returns arrays of the right type and shape.
+
+        `origin` is where another process finds it.
+        """
+        self._name, self._metadata, self._compute, self._origin = name, metadata, compute, origin
+
+    def __reduce__(self) -> tuple[Callable[..., Generator], tuple[str, str, str]]:
+        """Let a copy in another process open the same file again: nothing of torch or of the file is sent."""
+        if self._origin is None:
+            raise GanlabError(f"{self._name}: was not loaded from a file, so no other process can load it")
+        return _opened_again, (str(self._origin.path), self._origin.device, self._metadata.to_json())
 
     @property
     def metadata(self) -> Metadata:
@@ -152,13 +178,32 @@ def _seeds(seeds: Iterable[int] | int) -> Iterable[int]:
 def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Generator:
     """Load a generator from a run or its directory, a `.safetensors` or an `.onnx` file; its bytes tell which it is.
 
+    A file in a plugin's format is computed by the exporter whose ending fits its name, on the CPU.
+
     `device` is `"auto"`, `"cpu"`, `"cuda"`, `"cuda:N"` or `"mps"`. An ONNX file needs numpy, pydantic and
     onnxruntime only; CUDA needs onnxruntime-gpu. Raises `ArtefactError` for a file that is anything but an
     undamaged generator, `PluginError` where its model is not installed.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
         raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
-    artefact = read_artefact(Path(path), check_outline)
+    return ours_or_foreign(Path(path), partial(_ours, device=device), partial(_foreign, device=device))
+
+
+def _ours(path: Path, device: str) -> Generator:
+    artefact = read_artefact(path, check_outline)
     load = with_torch if artefact.kind == "safetensors" else with_onnxruntime
     with memory_errors(lambda: f"out of memory while loading {artefact.path}"):
-        return Generator(str(artefact.path), artefact.metadata, load(artefact, device))
+        compute = load(artefact, device)
+    return Generator(str(artefact.path), artefact.metadata, compute, Origin(artefact.path.absolute(), device))
+
+
+def _foreign(file: Foreign, device: str) -> Generator:
+    return Generator(str(file.path), file.metadata, with_exporter(file, device), Origin(file.path, device))
+
+
+def _opened_again(path: str, device: str, about: str) -> Generator:
+    """Load a generator that another process has sent. Raise `ArtefactError` where its file is another one by now."""
+    generator = load_generator(path, device)
+    if generator.metadata.to_json() != about:
+        raise ArtefactError(f"{path}: has changed since the generator was loaded from it; load it again, and send that")
+    return generator

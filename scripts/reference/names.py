@@ -26,7 +26,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
     "For observers": ("printable",),
     "For datasets": ("walk_folder", "is_listed"),
-    "For exporters": ("fold_batchnorm", "write_generator", "seal"),
+    "For exporters": (
+        "fold_batchnorm",
+        "write_generator",
+        "seal",
+        "write_bundle",
+        "unpacked_bundle",
+        "bundle_metadata",
+    ),
     "Files": ("replacing_file", "append_text"),
     "Pictures": ("to_uint8", "grid", "save_png"),
     "Errors": (

@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 from shipping import CLASSES, IMAGES, about, registered, ship, ship_labelled, trained
 from torch import Tensor, nn
 
-from ganlab import Exporter, GanlabError, Model, PluginError, RunError, load_generator, write_generator
+from ganlab import Exporter, GanlabError, Model, PluginError, RunError, load_generator, read_metadata, write_generator
 from ganlab.errors import ArtefactError, RecipeError
 from ganlab.generator.export import BATCHES, export
 from ganlab.generator.metadata import Metadata
@@ -54,6 +54,9 @@ class Plain(Exporter):
             case "looks":
                 looked.append((list(inputs), [tuple(value.shape) for value in inputs.values()], dict(metadata)))
         write_generator(path, generator, Metadata.from_json(metadata["ganlab"], str(path)))
+
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        return {"ganlab": read_metadata(path).to_json()}
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         ran.append(path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from ganlab import Exporter, PluginError, RunError, fold_batchnorm, load_generator, seal
+from ganlab import Exporter, PluginError, RunError, fold_batchnorm, load_generator, read_metadata, seal
 from ganlab.standard.exporters.attributes import drop_newer_attributes
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class ONNX(Exporter):
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
         return load_generator(path, device="cpu")(*inputs.values())
+
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        """Read the graph's properties."""
+        return {"ganlab": read_metadata(path).to_json()}
 
 
 def translated(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -> onnx.ModelProto:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from ganlab import Exporter, Metadata, PluginError, load_generator
+from ganlab import Exporter, Metadata, PluginError, load_generator, read_metadata
 from ganlab.standard.exporters.onnx import quiet, translated, write_graph
 from ganlab.standard.exporters.subpixel import in_subpixel_form
 
@@ -57,6 +57,10 @@ class HalfONNX(Exporter):
         """Compute with onnxruntime on the CPU."""
         return load_generator(path, device="cpu")(*inputs.values())
 
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        """Read the graph's properties."""
+        return {"ganlab": read_metadata(path).to_json()}
+
 
 class Int8ONNX(Exporter):
     """ONNX of a quarter of the size, faster on CPUs: 8-bit weights, and activations of convolutions in 8 bits.
@@ -94,6 +98,10 @@ class Int8ONNX(Exporter):
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
         return load_generator(path, device="cpu")(*inputs.values())
+
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        """Read the graph's properties."""
+        return {"ganlab": read_metadata(path).to_json()}
 
 
 def _with_precision(metadata: Mapping[str, str], precision: Literal["fp16", "int8"]) -> dict[str, str]:

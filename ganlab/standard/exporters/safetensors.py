@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ganlab import Exporter, Metadata, load_generator, write_generator
+from ganlab import Exporter, Metadata, load_generator, read_metadata, write_generator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,3 +28,7 @@ class Safetensors(Exporter):
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Load the file again and compute on the CPU."""
         return load_generator(path, device="cpu")(*inputs.values())
+
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        """Read the header."""
+        return {"ganlab": read_metadata(path).to_json()}

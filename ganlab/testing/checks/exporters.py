@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
 from ganlab.errors import GanlabError
 from ganlab.generator.export import export
+from ganlab.generator.file import KEY, read_artefact
+from ganlab.generator.metadata import Metadata
 from ganlab.interfaces import Exporter, Model
 from ganlab.testing.subject import Check, ContractError, Subject, registered
 from ganlab.testing.surroundings import modes, moved, random_states
@@ -35,10 +39,23 @@ def equals_torch_with_labels(subject: Subject[Exporter]) -> None:
     _exported(subject, TinyLabelled())
 
 
+def reads_metadata(subject: Subject[Exporter]) -> None:
+    """Ask for the metadata of what was written, as `ganlab info` and `ganlab.load_generator` do."""
+    found = _exported(subject, Tiny())
+    if isinstance(found.read, Exception):
+        raise found.read
+    kept = ("model", "images", "latent", "conditional", "recipe", "training", "data", "versions")
+    if found.read is None or any(getattr(found.read, name) != getattr(found.written, name) for name in kept):
+        what = "nothing" if found.read is None else "something else"
+        raise ContractError(
+            f'read_metadata() gives {what} back: put the text with the key "ganlab" into the file, and return it with '
+            "that key"
+        )
+
+
 def leaves_surroundings(subject: Subject[Exporter]) -> None:
     """Look at what the export has changed."""
-    found = _exported(subject, Tiny())
-    if found:
+    if found := _exported(subject, Tiny()).changed:
         raise ContractError(f"an export changes {' and '.join(found)}: leave all of it as it was")
 
 
@@ -46,13 +63,24 @@ CHECKS = (
     Check("suffix", "Its files have an ending.", has_a_suffix, ("defaults",)),
     Check("equal", "What it wrote makes torch's pictures at batches 1, 2 and 7.", equals_torch, ("suffix",)),
     Check("labels", "So it does for a conditional generator.", equals_torch_with_labels, ("equal",)),
+    Check("metadata", "It reads back the metadata that it wrote.", reads_metadata, ("equal",)),
     Check("random", "It changes no random state and no mode of torch.", leaves_surroundings, ("equal",)),
 )
 
 
+class _Exported(NamedTuple):
+    """What an export has left."""
+
+    changed: list[str]
+    """What else it has changed, in words."""
+    written: Metadata
+    read: Metadata | Exception | None
+    """What it says of the file, or raises over it; None where it says nothing."""
+
+
 @lru_cache(maxsize=8)
-def _exported(subject: Subject[Exporter], model: Model) -> list[str]:
-    """Export a tiny generator, and return in words what else that has changed. Frozen models are equal by options."""
+def _exported(subject: Subject[Exporter], model: Model) -> _Exported:
+    """Export a tiny generator, and ask what it has written. Frozen models are equal by options."""
     images = IMAGES._replace(classes=CLASSES if model.conditional else 0)
     generator = model.build(images)["generator"].eval()
     exporter = subject.make()
@@ -65,4 +93,16 @@ def _exported(subject: Subject[Exporter], model: Model) -> list[str]:
             reason = str(error).replace(f'exporter "{name}" (this process)', "it").replace(str(path.parent), "")
             raise ContractError(reason) from error
         states = moved(before_states, torch_may_draw=False)
-    return states + (["torch's modes"] if modes() != before_modes else [])
+        changed = states + (["torch's modes"] if modes() != before_modes else [])
+        return _Exported(
+            changed, read_artefact(path).metadata, _read(exporter, path.with_name(f"written{exporter.suffix}"))
+        )
+
+
+def _read(exporter: Exporter, path: Path) -> Metadata | Exception | None:
+    try:
+        text = exporter.read_metadata(path).get(KEY)
+        return None if text is None else Metadata.from_json(text, "what read_metadata() returns")
+    # A stranger's code; another check says so.
+    except Exception as error:  # noqa: BLE001
+        return error

@@ -12,7 +12,7 @@ import torch
 from breaking import Break, assert_breaks_only_its_check, failures, named
 from torch import Tensor, nn
 
-from ganlab import Exporter, Metadata, load_generator, write_generator
+from ganlab import Exporter, Metadata, load_generator, read_metadata, write_generator
 from ganlab.testing.checks import exporters
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -33,6 +33,9 @@ class Good(Exporter):
     def run(self, path: Path, inputs: Arrays) -> Floats:
         return load_generator(path, device="cpu")(*inputs.values())
 
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        return {"ganlab": read_metadata(path).to_json()}
+
 
 class Endless(Exporter):
     """States no ending."""
@@ -46,6 +49,27 @@ class Endless(Exporter):
 
     def run(self, path: Path, inputs: Arrays) -> Floats:
         return Good().run(path, inputs)
+
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        return Good().read_metadata(path)
+
+
+class Forgetful(Good):
+    """Reads nothing back."""
+
+    api = 1
+
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        return {}
+
+
+class Mistaken(Good):
+    """Reads the metadata of something else."""
+
+    api = 1
+
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        return {"ganlab": super().read_metadata(path)["ganlab"].replace('"contract"', '"other"')}
 
 
 class Dotless(Good):
@@ -153,6 +177,8 @@ BREAKS = [
     Break("equal", Littering, "it must write exactly one file, the path that it is given"),
     Break("equal", Failing, "it cannot write: KeyError: 'weights'"),
     Break("labels", Unlabelled, "it wrote a file that differs from torch by"),
+    Break("metadata", Forgetful, "read_metadata() gives nothing back: put the text with the key"),
+    Break("metadata", Mistaken, "read_metadata() gives something else back"),
     Break("random", Seeding, "an export changes the seed of torch: leave all of it as it was"),
     Break("random", Drawing, "an export changes numpy.random"),
     Break("random", Hurrying, "an export changes torch's modes"),
