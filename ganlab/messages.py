@@ -144,10 +144,16 @@ def one_line(text: str, limit: int = 200) -> str:
 def line_of(code: object) -> str:
     """Return in brackets where a function begins or a generator has stopped, ` (loss.py:14)`, or nothing."""
     if isinstance(code, GeneratorType) and code.gi_frame is not None:
-        return f" ({Path(code.gi_code.co_filename).name}:{code.gi_frame.f_lineno})"
+        return f" ({place_in(code.gi_code.co_filename, code.gi_frame.f_lineno)})"
     if isinstance(code, FunctionType):
-        return f" ({Path(code.__code__.co_filename).name}:{code.__code__.co_firstlineno})"
+        return f" ({place_in(code.__code__.co_filename, code.__code__.co_firstlineno)})"
     return ""
+
+
+def place_in(file: str, line: int | None) -> str:
+    """Return a line of a source file in short, `loss.py:14`; of a package's own file with the package before it."""
+    path = Path(file)
+    return f"{path.parent.name}/{path.name}:{line}" if path.name == "__init__.py" else f"{path.name}:{line}"
 
 
 def told(error: BaseException) -> str:

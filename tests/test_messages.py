@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ from ganlab.messages import (
     did_you_mean,
     distance,
     in_words,
+    line_of,
     listed,
     nearest,
     one_line,
     option,
+    place_in,
     quoted,
     same_again,
     setting,
@@ -202,3 +205,17 @@ def test_options_have_the_names_that_their_reader_gives_them() -> None:
         words = (option("out"), option("out", Path("a")), setting("train.epochs", 5), same_again("a"))
     assert words == ("--out", "--out a", "--set train.epochs=5", "the same command with --out a")
     assert option("out") == "out=..."
+
+
+def test_a_place_is_a_file_that_can_be_told_from_others_and_a_line() -> None:
+    def counted() -> Iterator[int]:
+        yield 1
+        yield 2
+
+    first = counted.__code__.co_firstlineno
+    steps = counted()
+    places = [line_of(counted), line_of(steps), *(line_of(steps) for _ in steps)]
+    assert places == [f" (test_messages.py:{first + line})" for line in (0, 0, 1, 2)]
+    assert [line_of(steps), line_of(len), line_of(iter([]))] == [""] * 3
+    assert place_in("/a/ganlab_vae/__init__.py", 7) == "ganlab_vae/__init__.py:7"
+    assert place_in("/a/ganlab_vae/loss.py", 7) == "loss.py:7"

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ganlab.errors import GanlabError
 from ganlab.interfaces import Component, ImageSpec, Loss, Model
+from ganlab.messages import place_in
 from ganlab.registry.kinds import Kind
 from ganlab.registry.lookup import registry
 
@@ -99,5 +100,5 @@ def _place(error: BaseException) -> str:
         path = Path(frame.filename)
         library = {"site-packages", "dist-packages"}.intersection(path.parts)
         if not library and path.is_file() and not any(other in path.parents for other in others):
-            return f" ({path.name}:{frame.lineno})"
+            return f" ({place_in(frame.filename, frame.lineno)})"
     return ""
