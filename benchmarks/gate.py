@@ -168,7 +168,7 @@ class _Textbook:
             [batch.real.double().contiguous()],
             self._device,
             told,
-            lambda _: batch.z.double()[:, :, None, None],
+            lambda _: batch.inputs["z"].double()[:, :, None, None],
         )
         losses = torch.tensor([reports[0].loss_generator, reports[0].loss_discriminator])
         return Step(losses, *vectors(self._networks, self._optimizers))

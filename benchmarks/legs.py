@@ -134,7 +134,7 @@ def inference(wanted: dict[str, Any]) -> dict[str, Any]:
     from ganlab import load_generator
 
     generator = load_generator(wanted["file"], wanted["device"])
-    z = generator.latents(range(wanted["batch_size"]))
+    z = generator.draw(range(wanted["batch_size"]))
     for _ in range(wanted["warm_up"]):
         generator(z)
     times = []

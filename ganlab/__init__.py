@@ -39,17 +39,22 @@ if TYPE_CHECKING:
     from ganlab.generator.metadata import Metadata as Metadata
     from ganlab.interfaces import Augmentation as Augmentation
     from ganlab.interfaces import Batch as Batch
+    from ganlab.interfaces import Categorical as Categorical
     from ganlab.interfaces import Dataset as Dataset
     from ganlab.interfaces import Exporter as Exporter
     from ganlab.interfaces import ImageSpec as ImageSpec
+    from ganlab.interfaces import Input as Input
     from ganlab.interfaces import Iteration as Iteration
+    from ganlab.interfaces import Labels as Labels
     from ganlab.interfaces import Loss as Loss
     from ganlab.interfaces import Model as Model
+    from ganlab.interfaces import Normal as Normal
     from ganlab.interfaces import Observer as Observer
     from ganlab.interfaces import Optimizer as Optimizer
     from ganlab.interfaces import Schedule as Schedule
     from ganlab.interfaces import Scheduled as Scheduled
     from ganlab.interfaces import Source as Source
+    from ganlab.interfaces import Uniform as Uniform
     from ganlab.interfaces import Update as Update
     from ganlab.recipe.recipe import Recipe as Recipe
     from ganlab.run.train import Run as Run
@@ -66,17 +71,22 @@ _HOMES = {
         (
             "Augmentation",
             "Batch",
+            "Categorical",
             "Dataset",
             "Exporter",
             "ImageSpec",
+            "Input",
             "Iteration",
+            "Labels",
             "Loss",
             "Model",
+            "Normal",
             "Observer",
             "Optimizer",
             "Schedule",
             "Scheduled",
             "Source",
+            "Uniform",
             "Update",
         ),
         "ganlab.interfaces",

@@ -51,6 +51,60 @@ Distribution = Literal["normal", "uniform"]
 """What z is drawn from: standard normal, or uniform on [-1, 1]."""
 
 
+@dataclass(frozen=True)
+class Normal:
+    """An input of the generator whose numbers are standard normal: z, or a map of noise."""
+
+    shape: tuple[int, ...]
+    """Of one picture's: the generator gets float32 `(N, *shape)`."""
+    distribution: ClassVar[Literal["normal"]] = "normal"
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """An input of the generator whose numbers are uniform on [-1, 1]."""
+
+    shape: tuple[int, ...]
+    """Of one picture's: the generator gets float32 `(N, *shape)`."""
+    distribution: ClassVar[Literal["uniform"]] = "uniform"
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """An input of the generator that is one of `n` categories, each as likely: a code that the data does not label.
+
+    The generator gets it one-hot, float32 `(N, n)`, so that it can be mixed and a loss can compare it with logits.
+    """
+
+    n: int
+    """Number of categories; they are called 0 to `n - 1`."""
+    distribution: ClassVar[Literal["categorical"]] = "categorical"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one picture's: `(n,)`."""
+        return (self.n,)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """An input of the generator that is the picture's class; in training, that of the real picture beside it.
+
+    The generator gets int64 `(N,)`.
+    """
+
+    distribution: ClassVar[Literal["labels"]] = "labels"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one picture's: `()`."""
+        return ()
+
+
+Input = Normal | Uniform | Categorical | Labels
+"""One argument of a generator: what it is drawn from, and its shape."""
+
+
 class Options(BaseModel):
     """A table of a recipe: its fields are its keys, types, bounds, defaults and documentation at once."""
 
@@ -184,10 +238,10 @@ class Batch(NamedTuple):
 
     real: Tensor
     """Pictures `(N, C, H, W)`, float32 in [-1, 1]."""
-    z: Tensor
-    """Latents `(N, latent_dim)`, float32, from the model's latent distribution."""
+    inputs: Mapping[str, Tensor]
+    """What the generator takes, by name, in the order of its arguments: `G(*batch.inputs.values())`."""
     condition: tuple[Tensor, ...]
-    """`()`, or `(labels,)` with labels `(N,)` int64 for a conditional model: `G(z, *condition)`, `D(x, *condition)`."""
+    """`()`, or `(labels,)` with labels `(N,)` int64 for a conditional model: `D(x, *batch.condition)`."""
 
 
 class Iteration(NamedTuple):
@@ -230,9 +284,18 @@ class Model(Component):
     def check(self, images: ImageSpec) -> None:
         """Raise `ValueError` with a remedy where no network can be built for `images`. Runs without torch."""
 
+    def inputs(self, images: ImageSpec) -> dict[str, Input]:
+        """Return what the generator takes, by name, in the order of its arguments. Runs without torch.
+
+        By default `z`, `latent_dim` numbers of the distribution `latent`, and for a conditional model the `labels`.
+        """
+        shape = (self.latent_dim,)
+        z: Input = Normal(shape) if self.latent == "normal" else Uniform(shape)
+        return {"z": z, "labels": Labels()} if self.conditional else {"z": z}
+
     @abstractmethod
     def build(self, images: ImageSpec) -> dict[str, nn.Module]:
-        """Return the networks by name. The generator maps z `(N, latent_dim)` to `(N, C, H, W)` in [-1, 1].
+        """Return the networks by name. The generator maps its `inputs` to pictures `(N, C, H, W)` in [-1, 1].
 
         Initial weights are drawn from torch's default generator, which the host has seeded.
         """
@@ -400,8 +463,8 @@ class Exporter(Component):
     ) -> None:
         """Write `generator`, in eval mode on the CPU, to the one file `path`, with `metadata` inside.
 
-        `inputs` are example inputs in the order of the generator's arguments: `z (N, latent_dim)` and, for a
-        conditional model, `labels (N,)`. Their first dimension is dynamic.
+        `inputs` are example inputs by name, in the order of the generator's arguments, as the model declares them.
+        Their first dimension, N, is dynamic.
         """
 
     @abstractmethod

@@ -149,7 +149,7 @@ class Penalised(Loss):
         for _ in range(2):
             batch = next(batches)
             real = batch.real.requires_grad_()
-            logits, fake = D(real), G(batch.z)
+            logits, fake = D(real), G(batch.inputs["z"])
             (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
             penalty = slope.square().sum((1, 2, 3)).mean()
             yield Update("discriminator", softplus(-logits).mean() + softplus(D(fake.detach())).mean() + penalty)
@@ -198,7 +198,7 @@ def note(name: str, value: Any) -> None:
 def noted(batch: Batch) -> Batch:
     left = batch.real[:, 0, 0, 0].eq(1.0)  # where the bright column is: flipped or not
     middle = ((batch.real[:, 0, 0, 4] + 1) * 12.75).round().int()
-    drawn = {"pictures": middle.tolist(), "flipped": (~left).tolist(), "z": batch.z.double().tolist()}
+    drawn = {"pictures": middle.tolist(), "flipped": (~left).tolist(), "z": batch.inputs["z"].double().tolist()}
     note(f"rank{os.environ.get('RANK', 0)}", drawn)
     return batch
 

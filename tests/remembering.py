@@ -42,7 +42,7 @@ class Balanced(Loss):
 
         G, D, head, equilibrium = (networks[name] for name in ("generator", "discriminator", "head", "equilibrium"))
         batch = next(batches)
-        fake = G(batch.z, *batch.condition)
+        fake = G(*batch.inputs.values())
         real_logits = D(batch.real, *batch.condition).float()
         real_energy = real_logits.square().mean()
         fake_energy = D(fake.detach(), *batch.condition).float().square().mean()

@@ -15,6 +15,7 @@ from ganlab.generator.metadata import DataRecord, Metadata, RecipeRecord, Traini
 from ganlab.generator.network import describe
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.registry import registry
+from ganlab.testing.toys import TinyVaried
 
 IMAGES = ImageSpec(3, 8, 8)
 CLASSES = ImageSpec(1, 4, 4, 5)
@@ -87,7 +88,9 @@ def registered() -> Iterator[None]:
     """Make the models components."""
     registry.add("model", "tiny", Tiny)
     registry.add("model", "labelled", Labelled)
+    registry.add("model", "varied", TinyVaried)
     yield
+    registry.remove("model", "varied")
     registry.remove("model", "tiny")
     registry.remove("model", "labelled")
 
@@ -137,6 +140,13 @@ def ship_labelled(path: Path, class_names: Sequence[str] = ()) -> nn.Module:
     model = Labelled(latent="uniform")
     generator = trained(model, CLASSES)
     write_generator(path, generator, about("labelled", model, CLASSES, class_names=class_names))
+    return generator
+
+
+def ship_varied(path: Path) -> nn.Module:
+    """Write a generator with inputs of four kinds; return what was written."""
+    generator = trained(TinyVaried(), IMAGES)
+    write_generator(path, generator, about("varied", TinyVaried()))
     return generator
 
 

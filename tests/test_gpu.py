@@ -48,7 +48,7 @@ def test_a_run_on_cuda_leaves_a_generator_that_exports(precision: str) -> None:
 
     exported = export(run.generator, "onnx")
     assert exported.max_difference <= 1e-5
-    z = ganlab.load_generator(run.generator, device="cpu").latents(range(5))
+    z = ganlab.load_generator(run.generator, device="cpu").draw(range(5))
     on_gpu = ganlab.load_generator(run.generator, device="cuda")(z)
     np.testing.assert_allclose(on_gpu, ganlab.load_generator(exported.path, device="cpu")(z), atol=1e-4)
 
@@ -70,15 +70,15 @@ def test_deterministic_resume_on_cuda_is_bit_identical(stop: int) -> None:
 
 def test_the_nth_batch_is_the_same_pictures_as_on_the_cpu() -> None:
     from ganlab.data.batches import Batches
-    from ganlab.data.latents import Latent
     from ganlab.data.packing import pack
+    from ganlab.interfaces import Normal
     from ganlab.recipe.recipe import parse_recipe
 
     recipe = parse_recipe(tiny(dataset={"count": 100}))
     packed = pack(recipe.dataset, "stripes", lambda *_: None)
     devices = [torch.device("cpu"), torch.device("cuda", 0)]
     sources = [
-        Batches(packed, Latent(4, "normal"), batch_size=8, conditional=False, flip=True, seed=3, device=device)
+        Batches(packed, {"z": Normal((4,))}, batch_size=8, conditional=False, flip=True, seed=3, device=device)
         for device in devices
     ]
     for _ in range(30):
@@ -140,7 +140,7 @@ class LazyPenalty(Loss):
     ) -> Iterator[Update]:
         G, D = networks["generator"], networks["discriminator"]
         batch = next(batches)
-        fake, real = G(batch.z), batch.real.requires_grad_(iteration.phase == 0)
+        fake, real = G(batch.inputs["z"]), batch.real.requires_grad_(iteration.phase == 0)
         real_logits = D(real)
         loss = softplus(-real_logits).mean() + softplus(D(fake.detach())).mean()
         if iteration.phase == 0:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ganlab.cli.completion import complete_runs
 from ganlab.cli.output import say
 
+if TYPE_CHECKING:
+    from ganlab.interfaces import ImageSpec, Input
+
 
 @click.command(short_help="Show what a generator is, and what it was trained on.")
 @click.argument("source", required=False, type=click.Path(path_type=Path), shell_complete=complete_runs)
 def info(source: Path | None) -> None:
-    """Show what a generator is: its model, options, pictures, latent and training. Without SOURCE, the newest run's."""
+    """Show what a generator is: its model, options, pictures, inputs and training. Without SOURCE, the newest run's."""
     import json
 
     from ganlab.cli.source import generator_source
@@ -23,9 +27,18 @@ def info(source: Path | None) -> None:
     path = generator_source(source)
     metadata = read_metadata(path)
     say(f"{printable(str(path))}  {path.stat().st_size / 1e6:.1f} MB")
-    for section, value in json.loads(metadata.to_json()).items():
+    sections = json.loads(metadata.to_json())
+    sections["inputs"] = {record.name: _drawn(record.kind, metadata.images) for record in metadata.inputs}
+    for section, value in sections.items():
         for key, item in _flat(section, value):
             say(f"  {printable(key):<28} {printable(item)}")
+
+
+def _drawn(kind: Input, images: ImageSpec) -> str:
+    """Return in words what an input is drawn from: `normal, 100`, `categorical, 10` or `labels, 10 classes`."""
+    if kind.distribution == "labels":
+        return f"labels, {images.classes} classes"
+    return f"{kind.distribution}, {' x '.join(map(str, kind.shape))}"
 
 
 def _flat(prefix: str, value: object) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from ganlab.cli.output import say
 
 if TYPE_CHECKING:
     from ganlab.data.pictures import Pictures
+    from ganlab.generator.arguments import Choice
     from ganlab.generator.generator import Generator
 
 BATCH = 64
@@ -35,6 +36,15 @@ WAITING = 8
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the first picture.  [default: 0]")
 @click.option("--seeds", metavar="LIST", help="One seed a picture, as in 0-63 or 3,14,15-17.")
 @click.option("--label", metavar="CLASS", help="The class to draw, its name or number, for a conditional model.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="An input of the generator (ganlab info): a category, or several that take turns, as in code=0,1,2; "
+    "of a normal or uniform one a number for all of it, or all of its numbers.",
+)
+@click.option("--truncation", type=float, metavar="X", help="Scale normal inputs: below 1, pictures are more alike.")
 @click.option("--separate", is_flag=True, help="Write one PNG a picture, named after its seed, instead of a grid.")
 @click.option("--columns", type=click.IntRange(min=1), metavar="N", help="Pictures in a row of the grid.")
 @click.option(
@@ -50,6 +60,8 @@ def sample(
     seed: int | None,
     seeds: str | None,
     label: str | None,
+    inputs: tuple[str, ...],
+    truncation: float | None,
     separate: bool,
     columns: int | None,
     out: Path | None,
@@ -71,25 +83,29 @@ def sample(
     chosen = parse_seeds(seeds) if seeds is not None else [range(first, first + (count or 64))]
     _check_seeds(chosen)
     total = sum(map(len, chosen))
+    if separate:
+        _check_once(chosen)
     if out is not None:
         _check_out(out, separate)
     array = not separate and out is not None and out.suffix.lower() == ARRAY
     if total > GRID_LIMIT and not separate and not array:
         raise GanlabError(f"{total:,} pictures do not fit one grid; use --separate, or --out FILE.npy")
     path = generator_source(source)
+    choices = parse_inputs(inputs)
     generator = load_generator(path, device=device)
+    wishes = (label, BATCH, choices, 1.0 if truncation is None else truncation)
     out = out or path.parent / ("seeds" if separate else "sample.png")
     if separate:
-        _write_separately(generator, chosen, label, out)
+        _write_separately(chosen, generator.batches(chain(*chosen), *wishes), out)
         say(f"{total:,} pictures in {printable(str(out))}")
     elif array:
-        _write_array(generator, chosen, label, out)
+        _write_array((total, *_size(generator)), generator.batches(chain(*chosen), *wishes), out)
         say(f"{total:,} pictures in {printable(str(out))}")
     else:
         across = columns or math.ceil(math.sqrt(total))
-        images = generator.metadata.images
-        check_holds(out, (*grid_size(total, images.height, images.width, across), images.channels))
-        save_picture(out, grid(generator.sample(chain(*chosen), label=label), across), sheet=True)
+        height, width, channels = _size(generator)
+        check_holds(out, (*grid_size(total, height, width, across), channels))
+        save_picture(out, grid(generator.sample(chain(*chosen), *wishes), across), sheet=True)
         say(out)
 
 
@@ -109,6 +125,46 @@ def parse_seeds(text: str) -> list[range]:
     return chosen
 
 
+def parse_inputs(texts: Sequence[str]) -> dict[str, Choice]:
+    """Return what `NAME=3` and `NAME=0,1,2` choose. Raise `GanlabError` where a text is neither."""
+    from ganlab.errors import GanlabError
+
+    choices: dict[str, Choice] = {}
+    for text in texts:
+        name, equals, values = (part.strip() for part in text.partition("="))
+        if not name or not equals:
+            raise GanlabError(f'--input "{text}": write NAME=VALUE, as in code=3, or several values, as in code=0,1,2')
+        if name in choices:
+            raise GanlabError(f'--input gives {name} twice; write all of its values at once, as in "{name}=0,1,2"')
+        numbers = [_number(text, value) for value in values.split(",")]
+        choices[name] = numbers[0] if len(numbers) == 1 else numbers
+    return choices
+
+
+def _number(text: str, value: str) -> float:
+    from ganlab.errors import GanlabError
+
+    if re.fullmatch(r"[+-]?\d{1,18}", value.strip()):
+        return int(value)
+    try:
+        return float(value)
+    except ValueError as error:
+        raise GanlabError(f'--input "{text}": "{value.strip()}" is no number') from error
+
+
+def _check_once(chosen: Sequence[range]) -> None:
+    """Refuse a seed that comes twice, whose pictures would be files of one name."""
+    from ganlab.errors import GanlabError
+
+    ordered = sorted(chosen, key=lambda seeds: seeds.start)
+    for before, after in pairwise(ordered):
+        if after.start < before.stop:
+            raise GanlabError(
+                f"--seeds names {after.start} more than once, and --separate writes one file a seed; "
+                "name each once, or leave --separate away"
+            )
+
+
 def _check_out(out: Path, separate: bool) -> None:
     """Refuse a place that cannot be written, or whose name says that something else is in it."""
     from ganlab.data.pictures import ENCODINGS
@@ -126,21 +182,20 @@ def _check_out(out: Path, separate: bool) -> None:
 
 
 def _check_seeds(chosen: Sequence[range]) -> None:
-    from ganlab.data.latents import SEEDS
+    from ganlab.data.inputs import SEEDS
     from ganlab.errors import GanlabError
 
     if (last := max(seeds.stop - 1 for seeds in chosen)) >= SEEDS:
         raise GanlabError(f"{last} is not a seed: seeds are whole numbers from 0 to {SEEDS - 1}")
 
 
-def _batches(generator: Generator, chosen: Sequence[range], label: str | None) -> Iterator[tuple[list[int], Pictures]]:
-    """Yield seeds and their pictures, a batch at a time."""
-    seeds = chain(*chosen)
-    while batch := list(islice(seeds, BATCH)):
-        yield batch, generator.sample(batch, label=label)
+def _size(generator: Generator) -> tuple[int, int, int]:
+    """Return height, width and channels of its pictures."""
+    images = generator.metadata.images
+    return images.height, images.width, images.channels
 
 
-def _write_separately(generator: Generator, chosen: Sequence[range], label: str | None, directory: Path) -> None:
+def _write_separately(chosen: Sequence[range], batches: Iterator[Pictures], directory: Path) -> None:
     """Write one PNG a picture; they are encoded by threads of their own while the next ones are computed."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -154,25 +209,24 @@ def _write_separately(generator: Generator, chosen: Sequence[range], label: str 
 
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(physical_cores()) as pool:
-        for batch in _batches(generator, chosen, label):
-            waiting.append(pool.submit(write, *batch))
+        seeds = chain(*chosen)
+        for pictures in batches:
+            waiting.append(pool.submit(write, list(islice(seeds, len(pictures))), pictures))
             if len(waiting) > WAITING:
                 waiting.popleft().result()
         for future in waiting:
             future.result()
 
 
-def _write_array(generator: Generator, chosen: Sequence[range], label: str | None, path: Path) -> None:
-    """Write the pixels as one array `(N, H, W, C)`, uint8."""
+def _write_array(shape: tuple[int, int, int, int], batches: Iterator[Pictures], path: Path) -> None:
+    """Write the pixels as one array of `shape`, `(N, H, W, C)`, uint8."""
     import numpy as np
 
     from ganlab.durable import replacing_file
 
-    images = generator.metadata.images
-    shape = (sum(map(len, chosen)), images.height, images.width, images.channels)
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
     # Written, not mapped: a mapping is memory of this process, and ends it where the disk is full.
     with replacing_file(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for _, pictures in _batches(generator, chosen, label):
+        for pictures in batches:
             file.write(pictures.data)

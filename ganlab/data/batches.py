@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.data.latents import Latent
+from ganlab.data.inputs import drawn
 from ganlab.distributed.share import WHOLE, Share
-from ganlab.interfaces import Batch
+from ganlab.interfaces import Batch, Input, Labels
 from ganlab.seeds import Stream, stream_seed
 
 if TYPE_CHECKING:
@@ -34,26 +34,33 @@ class Draw(NamedTuple):
     """The places `(N,)` int64 of the pictures, or, where these are not on the device, themselves: uint8."""
     flips: Tensor | None
     """Which of them are mirrored, `(N,)` bool; None where none ever is."""
-    z: Tensor
-    """Latents `(N, latent_dim)`, float32."""
+    inputs: Mapping[str, Tensor]
+    """The generator's inputs by name, but for labels."""
     labels: Tensor | None
     """Labels `(N,)` int64; None for a model without."""
 
     def copy(self) -> Draw:
         """Return the same in other memory."""
-        return Draw(*(part if part is None else part.clone() for part in self))  # type: ignore[arg-type]
+        pictures, flips, labels = (part if part is None else part.clone() for part in self._choices())
+        assert pictures is not None
+        return Draw(pictures, flips, {name: values.clone() for name, values in self.inputs.items()}, labels)
 
     def overwrite(self, other: Draw) -> None:
         """Take over what another one has chosen, in the same memory."""
-        for mine, its in zip(self, other, strict=True):
+        for mine, its in zip(self._choices(), other._choices(), strict=True):
             if mine is not None and its is not None:
                 mine.copy_(its)
+        for name, values in self.inputs.items():
+            values.copy_(other.inputs[name])
+
+    def _choices(self) -> tuple[Tensor | None, ...]:
+        return self.pictures, self.flips, self.labels
 
 
 class Batches(Iterator[Batch]):
     """Endless batches; the n-th is a pure function of (seed, n), so its place in the data is one number.
 
-    Order and flips depend on (seed, epoch) and the latents on (seed, n); the last pictures of an epoch that
+    Order and flips depend on (seed, epoch) and the generator's inputs on (seed, n); the last pictures of an epoch that
     do not fill a batch are left out of it. Where there are fewer pictures than a batch has places, an epoch is one
     batch, and the batches take the pictures in turn: within one, and over all of them up to any, each picture comes
     as often as the others, or once more. Of each batch a process takes its share: the batches of all processes
@@ -63,7 +70,7 @@ class Batches(Iterator[Batch]):
     def __init__(
         self,
         packed: Packed,
-        latent: Latent,
+        inputs: Mapping[str, Input],
         *,
         batch_size: int,
         conditional: bool,
@@ -76,10 +83,12 @@ class Batches(Iterator[Batch]):
         """Batches drawn since the training began."""
         self.per_epoch = batches_per_epoch(len(packed.images), batch_size)
         self._local = share.of(batch_size)
-        self._batch_size, self._latent, self._flip, self._seed, self.device = batch_size, latent, flip, seed, device
+        self._batch_size, self._flip, self._seed, self.device = batch_size, flip, seed, device
+        self._inputs, self._conditional = dict(inputs), conditional
         storage = Resident if _fits(packed.images, device) else Streamed
         self._pictures: Resident | Streamed = storage(packed.images, device)
-        self._all_labels = torch.from_numpy(packed.labels) if conditional and packed.labels is not None else None
+        labelled = conditional or any(isinstance(kind, Labels) for kind in inputs.values())
+        self._all_labels = torch.from_numpy(packed.labels) if labelled and packed.labels is not None else None
         self._labels: Tensor | None = None
         self._generator = torch.Generator(device)
         self._epoch = -1
@@ -101,7 +110,7 @@ class Batches(Iterator[Batch]):
         draw = Draw(
             self._pictures.chosen(window),
             None if self._flips is None else self._flips[window],
-            self._draw_latents(),
+            self._draw_inputs(),
             None if self._labels is None else self._labels[window],
         )
         self.drawn += 1
@@ -113,7 +122,13 @@ class Batches(Iterator[Batch]):
         if draw.flips is not None:
             pixels = torch.where(draw.flips[:, None, None, None], pixels.flip(-1), pixels)
         real = pixels.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1.0)
-        return Batch(real, draw.z, () if draw.labels is None else (draw.labels,))
+        inputs: dict[str, Tensor] = {}
+        for name, kind in self._inputs.items():
+            if not isinstance(kind, Labels):
+                inputs[name] = draw.inputs[name]
+            elif draw.labels is not None:
+                inputs[name] = draw.labels
+        return Batch(real, inputs, (draw.labels,) if self._conditional and draw.labels is not None else ())
 
     def _start_epoch(self, epoch: int) -> None:
         count, places = self._pictures.count, self._batch_size
@@ -127,10 +142,11 @@ class Batches(Iterator[Batch]):
             self._flips = _sent(torch.from_numpy(flips), self.device)
         self._epoch = epoch
 
-    def _draw_latents(self) -> Tensor:
+    def _draw_inputs(self) -> dict[str, Tensor]:
         self._generator.manual_seed(stream_seed(self._seed, Stream.LATENTS, self.drawn))
-        # The whole batch's, of which this process takes its share: so z does not depend on how many share it.
-        return self._latent.draw(self._batch_size, self._generator)[self._local]
+        # The whole batch's, of which this process takes its share: so they do not depend on how many share it.
+        whole = drawn(self._inputs, self._batch_size, self._generator)
+        return {name: values[self._local] for name, values in whole.items()}
 
 
 class Resident:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -17,9 +17,8 @@ from ganlab.hardware.cores import physical_cores
 from ganlab.messages import one_line
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-Labels = np.ndarray[Any, np.dtype[np.int64]]
-Compute = Callable[[Floats, Labels | None], Floats]
-"""From z `(N, latent_dim)` and, for a conditional generator, labels `(N,)` to images `(N, C, H, W)`."""
+Compute = Callable[[Mapping[str, np.ndarray[Any, Any]]], Floats]
+"""From a generator's inputs by name, in the order of its arguments, to images `(N, C, H, W)`."""
 
 
 def check_outline(outline: Outline) -> None:
@@ -36,7 +35,7 @@ def check_outline(outline: Outline) -> None:
 
 
 def with_torch(artefact: Artefact, device: str) -> Compute:
-    """Return the function from latents and labels to images that the built network is."""
+    """Return the function from inputs to images that the built network is."""
     import torch
 
     from ganlab.generator.network import load_network
@@ -46,18 +45,17 @@ def with_torch(artefact: Artefact, device: str) -> Compute:
     target = choose_device(device, "device", current)
     network = load_network(artefact).to(target)
 
-    def compute(z: Floats, labels: Labels | None) -> Floats:
-        arrays = [z] if labels is None else [z, labels]
+    def compute(inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
         # Without TF32 a seed is the same picture on every device.
         with usual_modes(), torch.inference_mode(), tf32(allowed=False):
-            images = network(*(torch.from_numpy(array).to(target) for array in arrays))
+            images = network(*(torch.from_numpy(array).to(target) for array in inputs.values()))
             return np.asarray(images.float().cpu().numpy())
 
     return compute
 
 
 def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
-    """Return the function from latents and labels to images that the graph is. Loads neither torch nor onnx."""
+    """Return the function from inputs to images that the graph is. Loads neither torch nor onnx."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -81,10 +79,9 @@ def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
     _check_signature(artefact, session)
     path = artefact.path  # not the artefact, which would keep the file's bytes in memory
 
-    def compute(z: Floats, labels: Labels | None) -> Floats:
-        feeds = {"z": z} if labels is None else {"z": z, "labels": labels}
+    def compute(inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
         try:
-            return np.asarray(session.run(["images"], feeds)[0])
+            return np.asarray(session.run(["images"], dict(inputs))[0])
         except Exception as error:
             raise ArtefactError(f"{path}: onnxruntime cannot run it: {one_line(str(error))}") from error
 
@@ -92,12 +89,11 @@ def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
 
 
 def with_exporter(foreign: Foreign, device: str) -> Compute:
-    """Return the function from latents and labels to images that a plugin's file is, computed as its exporter does."""
+    """Return the function from inputs to images that a plugin's file is, computed as its exporter does."""
     if device not in ("auto", "cpu"):
         raise GanlabError(f"{foreign.path}: {foreign.provider.title} computes its files on the CPU; use cpu or auto")
 
-    def compute(z: Floats, labels: Labels | None) -> Floats:
-        inputs: dict[str, np.ndarray[Any, Any]] = {"z": z} if labels is None else {"z": z, "labels": labels}
+    def compute(inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
         with foreign.asked("cannot run it") as exporter:
             return np.asarray(exporter.run(foreign.path, inputs), np.float32)
 
@@ -145,10 +141,10 @@ def _providers(artefact: Artefact, device: str, available: list[str]) -> list[An
 
 def _check_signature(artefact: Artefact, session: Any) -> None:
     """Refuse a graph whose inputs and outputs are not those that its metadata promises."""
-    metadata = artefact.metadata
-    expected = {"z": ("tensor(float)", [metadata.latent.dim])}
-    if metadata.conditional:
-        expected["labels"] = ("tensor(int64)", [])
+    expected = {
+        name: ("tensor(float)" if kind.shape else "tensor(int64)", list(kind.shape))
+        for name, kind in artefact.metadata.kinds.items()
+    }
     found = {value.name: (value.type, value.shape[1:]) for value in session.get_inputs()}
     dynamic = all(value.shape and not isinstance(value.shape[0], int) for value in session.get_inputs())
     outputs = {value.name: value.type for value in session.get_outputs()}

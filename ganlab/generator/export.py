@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ganlab.data.latents import Latent
+from ganlab.data.inputs import of_seeds
 from ganlab.durable import replacing_file, temporary_path
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.generator.file import KEY, Artefact, OtherFormatError, read_artefact
 from ganlab.generator.formats import refuse_weights
 from ganlab.generator.generator import BATCH, load_generator
 from ganlab.generator.metadata import UNSEALED
-from ganlab.generator.network import load_network, model_of, refuse_unlike
+from ganlab.generator.network import load_network, model_of, refuse_unlike, settled
 from ganlab.hardware.memory import memory_errors
 from ganlab.interfaces import Exporter
 from ganlab.recipe.recipe import make_component
@@ -80,7 +80,7 @@ def export(
     from ganlab.hardware.device import usual_modes
 
     try:
-        artefact = read_artefact(source, refuse_unlike)
+        artefact = settled(read_artefact(source, refuse_unlike))
     except OtherFormatError as error:
         raise refuse_weights(Path(source), error) from error
     provider = registry.provider("exporter", exporter)
@@ -124,11 +124,10 @@ def paces(*paths: Path) -> list[Pace]:
     for turn in range(TURNS + 1):
         for generator, (one, many) in zip(generators, times, strict=True):
             for count, taken, calls in ((1, one, 10), (BATCH, many, 1)):
-                z = generator.latents(range(count))
-                labels = np.zeros(count, np.int64) if generator.metadata.conditional else None
+                inputs = generator.draw(range(count))
                 started = time.perf_counter()
                 for _ in range(calls):
-                    generator(z, labels)
+                    generator(inputs)
                 if turn:  # the first warms up
                     taken.append((time.perf_counter() - started) / calls * 1000)
     return [Pace(float(np.median(one)), float(np.median(many))) for one, many in times]
@@ -136,12 +135,8 @@ def paces(*paths: Path) -> list[Pace]:
 
 def _inputs(artefact: Artefact, count: int) -> dict[str, np.ndarray[Any, Any]]:
     """Return inputs in the order of the generator's arguments; other seeds for each batch size."""
-    latent, images = artefact.metadata.latent, artefact.metadata.images
-    seeds = range(100 * count, 101 * count)
-    inputs: dict[str, np.ndarray[Any, Any]] = {"z": Latent(latent.dim, latent.distribution).of_seeds(seeds)}
-    if artefact.metadata.conditional:
-        inputs["labels"] = np.arange(count, dtype=np.int64) % images.classes
-    return inputs
+    metadata = artefact.metadata
+    return of_seeds(metadata.kinds, range(100 * count, 101 * count), metadata.images.classes)
 
 
 def _compute(artefact: Artefact, generator: nn.Module, inputs: Arrays) -> Floats:
@@ -152,15 +147,15 @@ def _compute(artefact: Artefact, generator: nn.Module, inputs: Arrays) -> Floats
     with torch.inference_mode():
         images: Floats = generator(*tensors).float().numpy()
         again: Floats = generator(*tensors).float().numpy()
-    expected = (len(inputs["z"]), *artefact.metadata.images[:3])
+    expected = (len(tensors[0]), *artefact.metadata.images[:3])
     if images.shape != expected or not np.isfinite(images).all():
         raise RunError(
             f"{artefact.path}: its generator makes {_described(images)} instead of finite arrays of shape {expected}"
         )
     if np.abs(images - again).max() > NOISE:
         raise PluginError(
-            f"{artefact.path}: its generator makes other pictures of the same z each time, so no export can be "
-            "compared; a forward that draws noise must do so in training mode only, or take it out of z"
+            f"{artefact.path}: its generator makes other pictures of the same inputs each time, so no export can be "
+            "compared; a forward that draws noise must do so in training mode only, or declare it in inputs()"
         )
     return images
 

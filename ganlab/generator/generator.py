@@ -5,35 +5,26 @@ from __future__ import annotations
 import operator
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ganlab.data.latents import Latent
+from ganlab.data.inputs import Arrays
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.errors import ArtefactError, GanlabError
-from ganlab.generator.backends import (
-    Compute,
-    Floats,
-    Labels,
-    check_outline,
-    with_exporter,
-    with_onnxruntime,
-    with_torch,
-)
+from ganlab.generator.arguments import NOTHING, Arguments, Choice, Wishes
+from ganlab.generator.backends import Compute, Floats, check_outline, with_exporter, with_onnxruntime, with_torch
 from ganlab.generator.file import read_artefact
 from ganlab.generator.formats import Foreign, ours_or_foreign
 from ganlab.generator.metadata import Metadata
 from ganlab.hardware.memory import memory_errors
-from ganlab.messages import did_you_mean, listed, quoted
 
 BATCH = 64
 """Pictures computed at once."""
-NAMED = 20
-"""How many classes a message lists."""
 
 
 class Origin(NamedTuple):
@@ -44,7 +35,7 @@ class Origin(NamedTuple):
 
 
 class Generator:
-    """A trained generator: latents in, images out, numpy in, numpy out, whatever file it came from."""
+    """A trained generator: seeds or inputs in, images out, numpy in, numpy out, whatever file it came from."""
 
     def __init__(self, name: str, metadata: Metadata, compute: Compute, origin: Origin | None = None) -> None:
         """`name` is what messages call it; `compute` gets and returns arrays of the right type and shape.
@@ -52,6 +43,7 @@ class Generator:
         `origin` is where another process finds it.
         """
         self._name, self._metadata, self._compute, self._origin = name, metadata, compute, origin
+        self._arguments = Arguments.of(name, metadata)
 
     def __reduce__(self) -> tuple[Callable[..., Generator], tuple[str, str, str]]:
         """Let a copy in another process open the same file again: nothing of torch or of the file is sent."""
@@ -64,110 +56,87 @@ class Generator:
         """What the file says about itself."""
         return self._metadata
 
-    def __call__(self, z: np.ndarray[Any, Any], labels: np.ndarray[Any, Any] | None = None) -> Floats:
-        """Return the images `(N, C, H, W)`, float32 in [-1, 1], of latents `(N, latent_dim)`.
+    def __call__(self, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
+        """Return the images `(N, C, H, W)`, float32 in [-1, 1], of inputs such as `draw` returns, by name.
 
-        A conditional generator takes integer labels `(N,)`. Raises `ArtefactError` for inputs that do not fit.
+        Float `(N, *shape)` for normal, uniform and categorical ones, the last one-hot; integers `(N,)` for labels.
+        Raises `ArtefactError` for inputs that do not fit.
         """
-        inputs = self._checked_z(z)
-        classes = self._checked_labels(labels, len(inputs))
-        images = self._metadata.images
-        made = np.empty((len(inputs), images.channels, images.height, images.width), np.float32)
-        for start in range(0, len(inputs), BATCH):
+        arrays, images = self._arguments.checked(inputs), self._metadata.images
+        count = len(next(iter(arrays.values())))
+        made = np.empty((count, images.channels, images.height, images.width), np.float32)
+        for start in range(0, count, BATCH):
             part = slice(start, start + BATCH)
-            made[part] = self._run(inputs[part], None if classes is None else classes[part])
+            made[part] = self._run({name: array[part] for name, array in arrays.items()})
         return made
 
-    def latents(self, seeds: Iterable[int] | int) -> Floats:
-        """Return the latents `(N, latent_dim)` of seeds from 0 to 2**32 - 1: the same for every file and device.
+    def draw(
+        self,
+        seeds: Iterable[int] | int,
+        label: int | str | None = None,
+        inputs: Mapping[str, Choice] = NOTHING,
+        truncation: float = 1.0,
+    ) -> Arrays:
+        """Return what `sample` makes its pictures of, by name, to be changed and given to the generator.
 
-        A number in place of the seeds is a count, as in `sample`.
+        The same for every file and device: seeds are numbers from 0 to 2**32 - 1, or a count, as in `sample`.
         """
-        latent = self._metadata.latent
-        try:
-            return Latent(latent.dim, latent.distribution).of_seeds(_seeds(seeds))
-        except ValueError as error:
-            raise ArtefactError(f"{self._name}: {error}") from error
+        return self._arguments.drawn(list(_seeds(seeds)), self._arguments.wishes(label, inputs, truncation))
 
-    def sample(self, seeds: Iterable[int] | int, label: int | str | None = None, batch_size: int = BATCH) -> Pictures:
+    def sample(
+        self,
+        seeds: Iterable[int] | int,
+        label: int | str | None = None,
+        batch_size: int = BATCH,
+        inputs: Mapping[str, Choice] = NOTHING,
+        truncation: float = 1.0,
+    ) -> Pictures:
         """Return one picture a seed, `(N, H, W, C)` uint8; `sample(5)` are five pictures, of the seeds 0 to 4.
 
         A conditional generator draws the class `label`, its name or its number; a text that is the name of one class
         and the number of another is taken for the name. Without one the seed decides: its remainder by the number of
-        classes.
+        classes. `inputs` chooses others by name: a category, or several that the pictures take in turns, and of a
+        normal or uniform one a number for all of it, or all of its numbers. `truncation` scales normal inputs: below
+        1, pictures are more alike and less often failed (Brock et al. 2019, section 3.1, who draw anew instead).
         """
-        if batch_size < 1:
-            raise ArtefactError(f"{self._name}: batch_size must be at least 1, not {batch_size}")
         chosen, images = list(_seeds(seeds)), self._metadata.images
-        number = self._number(label) if isinstance(label, str) and self._metadata.conditional else label
         pictures = np.empty((len(chosen), images.height, images.width, images.channels), np.uint8)
-        for start in range(0, len(chosen), batch_size):
-            part = chosen[start : start + batch_size]
-            z = self.latents(part)
-            labels = self._checked_labels(self._labels(part, number), len(part))
-            pictures[start : start + batch_size] = to_uint8(self._run(z, labels))
+        start = 0
+        for batch in self.batches(chosen, label, batch_size, inputs, truncation):
+            pictures[start : start + len(batch)] = batch
+            start += len(batch)
         return pictures
 
-    def _number(self, label: str) -> int:
-        """Return the number of the class that a text names."""
-        names, classes = self._metadata.class_names, self._metadata.images.classes
-        if label in names:
-            return names.index(label)
-        if re.fullmatch("-?[0-9]{1,9}", label):
-            return int(label)
-        which = f"{listed(names, NAMED)}, or their" if names else "which have no names but their"
-        raise ArtefactError(
-            f"{self._name}: label {quoted(label)} is none of its classes, {which} numbers 0 to {classes - 1}"
-            f"{did_you_mean(label, names)}"
-        )
+    def batches(
+        self,
+        seeds: Iterable[int] | int,
+        label: int | str | None = None,
+        batch_size: int = BATCH,
+        inputs: Mapping[str, Choice] = NOTHING,
+        truncation: float = 1.0,
+    ) -> Iterator[Pictures]:
+        """Return the pictures of `sample` a batch at a time: for more of them than fit into memory."""
+        if batch_size < 1:
+            raise ArtefactError(f"{self._name}: batch_size must be at least 1, not {batch_size}")
+        return self._batches(iter(_seeds(seeds)), batch_size, self._arguments.wishes(label, inputs, truncation))
 
-    def _labels(self, seeds: list[int], label: int | str | None) -> np.ndarray[Any, Any] | None:
-        if label is not None:
-            return np.full(len(seeds), label)
-        if self._metadata.conditional:
-            return np.fromiter(map(operator.index, seeds), np.int64, len(seeds)) % self._metadata.images.classes
-        return None
+    def _batches(self, remaining: Iterator[int], batch_size: int, wishes: Wishes) -> Iterator[Pictures]:
+        first = 0
+        while part := list(islice(remaining, batch_size)):
+            yield to_uint8(self._run(self._arguments.drawn(part, wishes, first)))
+            first += len(part)
 
-    def _run(self, z: Floats, labels: Labels | None) -> Floats:
+    def _run(self, inputs: Arrays) -> Floats:
         """Compute one batch, and believe neither the file nor the model that it names."""
-        with memory_errors(lambda: f"out of memory for {len(z)} pictures of {self._name} at once; ask for fewer"):
-            images = self._compute(z, labels)
-        expected = (len(z), *self._metadata.images[:3])
+        count = len(next(iter(inputs.values())))
+        with memory_errors(lambda: f"out of memory for {count} pictures of {self._name} at once; ask for fewer"):
+            images = self._compute(inputs)
+        expected = (count, *self._metadata.images[:3])
         if images.shape != expected:
             raise ArtefactError(f"{self._name}: makes arrays of shape {images.shape} instead of {expected}")
         if not np.isfinite(images).all():
             raise ArtefactError(f"{self._name}: makes pictures that are not finite; train or export it again")
         return images
-
-    def _checked_z(self, z: np.ndarray[Any, Any]) -> Floats:
-        dim, array = self._metadata.latent.dim, np.asarray(z)
-        if array.ndim != 2 or array.shape[1] != dim or array.dtype.kind != "f":
-            raise ArtefactError(
-                f"{self._name}: z must be floats of shape (N, {dim}), not {array.dtype} of shape {array.shape}"
-            )
-        inputs = np.ascontiguousarray(array, np.float32)
-        if not np.isfinite(inputs).all():
-            raise ArtefactError(f"{self._name}: z holds values that are not finite")
-        return inputs
-
-    def _checked_labels(self, labels: np.ndarray[Any, Any] | None, count: int) -> Labels | None:
-        classes = self._metadata.images.classes
-        if not self._metadata.conditional:
-            if labels is not None:
-                raise ArtefactError(f"{self._name}: takes no labels: its model is not conditional")
-            return None
-        if labels is None:
-            raise ArtefactError(f"{self._name}: needs labels from 0 to {classes - 1}, one a latent")
-        array = np.asarray(labels)
-        if array.shape != (count,) or array.dtype.kind not in "iu":
-            raise ArtefactError(
-                f"{self._name}: labels must be integers of shape ({count},), not {array.dtype} of shape {array.shape}"
-            )
-        # onnxruntime takes negative labels for classes counted from the end.
-        wrong = array[(array < 0) | (array >= classes)]
-        if len(wrong):
-            raise ArtefactError(f"{self._name}: label {wrong[0]} is none of its classes, 0 to {classes - 1}")
-        return np.ascontiguousarray(array, np.int64)
 
 
 def _seeds(seeds: Iterable[int] | int) -> Iterable[int]:
@@ -191,6 +160,10 @@ def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Genera
 
 def _ours(path: Path, device: str) -> Generator:
     artefact = read_artefact(path, check_outline)
+    if artefact.kind == "safetensors":
+        from ganlab.generator.network import settled
+
+        artefact = settled(artefact)
     load = with_torch if artefact.kind == "safetensors" else with_onnxruntime
     with memory_errors(lambda: f"out of memory while loading {artefact.path}"):
         compute = load(artefact, device)

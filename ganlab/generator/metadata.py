@@ -18,12 +18,14 @@ from pydantic import (
     model_validator,
 )
 
+from ganlab.data.inputs import MOST, NAME, is_shape
 from ganlab.errors import ArtefactError
-from ganlab.interfaces import Distribution, ImageSpec
+from ganlab.interfaces import Categorical, Distribution, ImageSpec, Input, Labels, Normal, Uniform
 from ganlab.messages import listed, shown
 
-FORMAT: Literal[1] = 1
-"""The version of the metadata. A reader ignores keys that it does not know, and refuses a version it does not know."""
+FORMAT: Literal[2] = 2
+"""The version of the metadata. A reader ignores keys that it does not know, and refuses a version it does not know.
+Files of format 1 are read too: they have `latent` and `conditional` in place of `inputs`."""
 UNSEALED = "sha256:" + "0" * 64
 """The digest before the file is sealed."""
 
@@ -44,6 +46,11 @@ def _one_line(name: object) -> object:
     return "".join(letter if letter.isprintable() else "?" for letter in name)[:200]
 
 
+def _as_tuple(items: object) -> object:
+    """Return a list, as JSON has them, as a tuple."""
+    return tuple(items) if isinstance(items, list) else items
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
@@ -57,11 +64,58 @@ class ModelRecord(_Record):
     version: Text
 
 
+class InputRecord(_Record):
+    """What one input of the generator is."""
+
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    distribution: Literal["normal", "uniform", "categorical", "labels"]
+    shape: Annotated[tuple[Size, ...], Field(max_length=8), BeforeValidator(_as_tuple)]
+    """Of one picture's; that of a categorical input is its number of categories, that of labels is empty."""
+
+    @classmethod
+    def of(cls, name: str, kind: Input) -> InputRecord:
+        """Return the record of an input that a model declares."""
+        return cls(name=name, distribution=kind.distribution, shape=kind.shape)
+
+    @property
+    def kind(self) -> Input:
+        """The input as a model declares it."""
+        match self.distribution:
+            case "normal":
+                return Normal(self.shape)
+            case "uniform":
+                return Uniform(self.shape)
+            case "categorical":
+                return Categorical(self.shape[0])
+        return Labels()
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> InputRecord:
+        dimensions = {"categorical": (1,), "labels": (0,)}.get(self.distribution, range(1, 9))
+        if len(self.shape) not in dimensions or not is_shape(self.shape):
+            raise ValueError(f"{self.name} has a shape that no {self.distribution} input has")
+        if self.name == "images":
+            raise ValueError("no input is called images, which is what the generator makes")
+        return self
+
+
 class LatentRecord(_Record):
-    """What z is drawn from."""
+    """What z is drawn from, in format 1."""
 
     dim: Size
     distribution: Distribution
+
+
+class _Format1(_Record):
+    """What format 1 says about the generator's inputs."""
+
+    latent: LatentRecord
+    conditional: bool
+
+    def inputs(self) -> list[dict[str, Any]]:
+        z = {"name": "z", "distribution": self.latent.distribution, "shape": [self.latent.dim]}
+        labels = {"name": "labels", "distribution": "labels", "shape": []}
+        return [z, labels] if self.conditional else [z]
 
 
 class RecipeRecord(_Record):
@@ -104,10 +158,6 @@ def _checked(images: ImageSpec) -> ImageSpec:
     return images
 
 
-def _as_tuple(names: object) -> object:
-    return tuple(names) if isinstance(names, list) else names
-
-
 def fit_in_file(class_names: Sequence[str]) -> bool:
     """Tell whether the names of all classes have room in a generator's file."""
     # Twice: the metadata is text within the JSON of a safetensors header.
@@ -126,13 +176,13 @@ def _table(images: ImageSpec) -> dict[str, int]:
 class Metadata(_Record):
     """Everything needed to use a generator, and where it comes from. No paths, no times: equal weights, equal bytes."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     model: ModelRecord
     images: Annotated[ImageSpec, AfterValidator(_checked), PlainSerializer(_table)]
-    latent: LatentRecord
     class_names: Annotated[tuple[ClassName, ...], BeforeValidator(_as_tuple)] = ()
     """What the classes are called, in the order of their numbers; empty where that is not known."""
-    conditional: bool
+    inputs: Annotated[tuple[InputRecord, ...], Field(min_length=1, max_length=MOST), BeforeValidator(_as_tuple)]
+    """What the generator takes, in the order of its arguments."""
     recipe: RecipeRecord
     training: TrainingRecord
     data: DataRecord
@@ -142,14 +192,22 @@ class Metadata(_Record):
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] = UNSEALED
     """SHA-256 of the whole file, taken while these 64 digits are 0."""
 
+    @property
+    def kinds(self) -> dict[str, Input]:
+        """What the generator takes, by name, in the order of its arguments."""
+        return {record.name: record.kind for record in self.inputs}
+
     @model_validator(mode="after")
-    def _check_classes(self) -> Metadata:
-        if self.conditional and not self.images.classes:
+    def _check_inputs_and_classes(self) -> Metadata:
+        labels = [record for record in self.inputs if record.distribution == "labels"]
+        if labels and not self.images.classes:
             raise ValueError("a conditional generator has at least 1 class")
         if self.class_names and len(self.class_names) != self.images.classes:
             raise ValueError(f"{len(self.class_names)} class_names for {self.images.classes} classes")
         if len(set(self.class_names)) != len(self.class_names):
             raise ValueError("a name in class_names appears twice")
+        if len({record.name for record in self.inputs}) < len(self.inputs) or len(labels) > 1:
+            raise ValueError("two inputs have one name, or two are labels")
         return self
 
     def to_json(self) -> str:
@@ -162,9 +220,13 @@ class Metadata(_Record):
         table = parse_object(text, f"{origin}: its metadata")
         if type(table.get("format")) is int and table["format"] > FORMAT:
             raise ArtefactError(
-                f"{origin}: is of format {shown(table['format'])}; this ganlab reads format {FORMAT}: upgrade ganlab"
+                f"{origin}: is of format {shown(table['format'])}; this ganlab reads formats up to {FORMAT}: "
+                "upgrade ganlab"
             )
         try:
+            if table.get("format") == 1 and type(table["format"]) is int:
+                inputs = _Format1.model_validate(table, strict=True).inputs()
+                table = {**table, "format": FORMAT, "inputs": inputs}
             return cls.model_validate(table, strict=True)
         except ValidationError as error:
             problems = [

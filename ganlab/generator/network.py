@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ganlab.data.inputs import declared_inputs
 from ganlab.errors import ArtefactError, PluginError
 from ganlab.generator.file import Artefact, Outline, distinct_tensors, form, read_tensors
 from ganlab.generator.metadata import (
     DataRecord,
-    LatentRecord,
+    InputRecord,
     Metadata,
     ModelRecord,
     RecipeRecord,
@@ -20,7 +22,7 @@ from ganlab.generator.metadata import (
     VersionsRecord,
     fit_in_file,
 )
-from ganlab.interfaces import ImageSpec, Model
+from ganlab.interfaces import ImageSpec, Input, Model
 from ganlab.messages import listed, shown
 from ganlab.registry.checkout import how_to_install
 from ganlab.registry.entry_points import version
@@ -54,9 +56,8 @@ def describe(
             version=provider.version,
         ),
         images=images,
-        latent=LatentRecord(dim=model.latent_dim, distribution=model.latent),
         class_names=tuple(class_names) if fit_in_file(class_names) else (),
-        conditional=model.conditional,
+        inputs=tuple(InputRecord.of(name, kind) for name, kind in declared_inputs(model, images).items()),
         recipe=recipe,
         training=training,
         data=data,
@@ -125,6 +126,7 @@ def model_of(artefact: Artefact | Outline) -> Model:
         try:
             model = cls.model_validate_json(json.dumps(record.options))
             model.check(metadata.images)
+            declared = declared_inputs(model, metadata.images)
         except ValidationError as error:
             problems = [
                 f"{shown('.'.join(map(str, problem['loc'])))}: {problem['msg']}, not {shown(problem['input'])}"
@@ -133,12 +135,33 @@ def model_of(artefact: Artefact | Outline) -> Model:
             raise ArtefactError(f"{path}: its options do not fit {_called(artefact)}: {listed(problems)}") from error
         except ValueError as error:
             raise ArtefactError(f"{path}: {_called(artefact)} refuses its pictures: {error}") from error
-    claims = (metadata.latent.dim, metadata.latent.distribution, metadata.conditional)
-    if claims != (model.latent_dim, model.latent, model.conditional):
+    if not _alike(metadata.kinds, declared):
         raise ArtefactError(
-            f"{path}: its metadata contradicts itself: latent or conditional differs from model.options"
+            f"{path}: its metadata contradicts itself: its inputs are not those of {_called(artefact)} with its options"
         )
     return model
+
+
+def settled(artefact: Artefact) -> Artefact:
+    """Return a safetensors artefact whose metadata gives the inputs the shapes that its model declares.
+
+    Format 1 knew z as a vector only, whatever shape the network then gave it: its numbers are the same in any.
+    """
+    if artefact.kind != "safetensors":
+        return artefact
+    declared = declared_inputs(model_of(artefact), artefact.metadata.images)
+    records = tuple(InputRecord.of(name, kind) for name, kind in declared.items())
+    return artefact._replace(metadata=artefact.metadata.model_copy(update={"inputs": records}))
+
+
+def _alike(claimed: Mapping[str, Input], declared: Mapping[str, Input]) -> bool:
+    """Tell whether a file's inputs are those of its model, or are so laid flat."""
+    if list(claimed) != list(declared):
+        return False
+    return all(
+        type(kind) is type(declared[name]) and kind.shape in (declared[name].shape, (math.prod(declared[name].shape),))
+        for name, kind in claimed.items()
+    )
 
 
 def _build(model: Model, images: ImageSpec) -> nn.Module:

@@ -67,4 +67,4 @@ def _batches() -> Iterator[Batch]:
     random = torch.Generator().manual_seed(0)
     while True:
         shades = MEAN + SPREAD * torch.randn(BATCH_SIZE, 1, 1, 1, generator=random)
-        yield Batch(shades.expand(-1, *IMAGES[:3]), torch.randn(BATCH_SIZE, 1, generator=random), ())
+        yield Batch(shades.expand(-1, *IMAGES[:3]), {"z": torch.randn(BATCH_SIZE, 1, generator=random)}, ())

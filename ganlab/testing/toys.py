@@ -13,7 +13,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ganlab.data.packing import Packed
-from ganlab.interfaces import Dataset, ImageSpec, Model, Source
+from ganlab.interfaces import Categorical, Dataset, ImageSpec, Input, Model, Normal, Source, Uniform
 
 IMAGES = ImageSpec(1, 8, 8)
 """The pictures that losses and exporters are tried with."""
@@ -80,6 +80,44 @@ class TinyLabelled(Model):
         """Return the networks; the discriminator does not look at labels."""
         generator = _Labelled(nn.Embedding(images.classes, self.latent_dim), _generator(self.latent_dim, images))
         return {"generator": generator, "discriminator": _discriminator(images)}
+
+
+class TinyVaried(Model):
+    """The same generator, told by inputs of every kind that has no label what to draw."""
+
+    api = 1
+
+    latent_dim: int = 4
+    """Length of the latent vector z."""
+
+    def check(self, images: ImageSpec) -> None:
+        """Refuse odd sides."""
+        _refuse_odd(images)
+
+    def inputs(self, images: ImageSpec) -> dict[str, Input]:
+        """Return z, a category, a few codes, and a map of noise of the pictures' size."""
+        noise = (1, images.height, images.width)
+        return {
+            "z": Normal((self.latent_dim,)),
+            "category": Categorical(CLASSES),
+            "codes": Uniform((2,)),
+            "noise": Normal(noise),
+        }
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        """Return the networks."""
+        generator = _Varied(_generator(self.latent_dim + CLASSES + 2, images))
+        return {"generator": generator, "discriminator": _discriminator(images)}
+
+
+class _Varied(nn.Module):
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator, self.strength = generator, nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, z: Tensor, category: Tensor, codes: Tensor, noise: Tensor) -> Tensor:
+        pictures: Tensor = self.generator(torch.cat([z, category, codes], 1))
+        return (pictures + self.strength * noise).clamp(-1.0, 1.0)
 
 
 class _Labelled(nn.Module):

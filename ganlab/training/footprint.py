@@ -13,6 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from ganlab.data.inputs import declared_inputs
 from ganlab.interfaces import Batch, ImageSpec, Iteration, Model
 from ganlab.messages import in_words, told
 from ganlab.training.iteration import refuse_no_update, updates_of
@@ -64,7 +65,8 @@ def rehearse(recipe: Recipe, state: State, images: ImageSpec) -> Rehearsal:
         while True:
             drawn += 1
             real = torch.empty(size, *images[:3], device=META).contiguous(memory_format=torch.channels_last)
-            yield Batch(real, *_inputs(recipe.model, images, size))
+            labels = (torch.empty(size, dtype=torch.int64, device=META),) if recipe.model.conditional else ()
+            yield Batch(real, _inputs(recipe.model, images, size), labels)
 
     loss = state.schedules.live(recipe.loss)
     with META, torch.autograd.graph.saved_tensors_hooks(kept.keep, _Saved.tensor):
@@ -82,10 +84,10 @@ def rehearse(recipe: Recipe, state: State, images: ImageSpec) -> Rehearsal:
 
 @torch.no_grad()
 def generated(recipe: Recipe, state: State, images: ImageSpec) -> tuple[int, ...]:
-    """Return the shape of what the generator makes of a batch of latents. Raise as `rehearse` does."""
+    """Return the shape of what the generator makes of a batch of inputs. Raise as `rehearse` does."""
     with META:
-        z, condition = _inputs(recipe.model, images, recipe.train.batch_size)
-        made: Tensor = state.networks["generator"](z, *condition)
+        inputs = _inputs(recipe.model, images, recipe.train.batch_size)
+        made: Tensor = state.networks["generator"](*inputs.values())
     return tuple(made.shape)
 
 
@@ -126,9 +128,11 @@ def _parameters(model: Model, changes: dict[str, int], images: ImageSpec) -> int
         return None
 
 
-def _inputs(model: Model, images: ImageSpec, size: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-    z = torch.empty(size, model.latent_dim, device=META)
-    return z, (torch.empty(size, dtype=torch.int64, device=META),) if model.conditional else ()
+def _inputs(model: Model, images: ImageSpec, size: int) -> dict[str, Tensor]:
+    return {
+        name: torch.empty(size, *kind.shape, dtype=torch.float32 if kind.shape else torch.int64, device=META)
+        for name, kind in declared_inputs(model, images).items()
+    }
 
 
 class _Kept:

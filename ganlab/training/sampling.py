@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganlab.data.latents import Latent
+from ganlab.data.inputs import Grid, declared_inputs, drawn, of_seeds
 from ganlab.data.pictures import Pictures, to_uint8
-from ganlab.interfaces import ImageSpec
+from ganlab.interfaces import ImageSpec, Labels
 from ganlab.seeds import Stream, stream_seed
 from ganlab.training.average import reestimate_batchnorm, shipped_copy
 from ganlab.training.state import set_buffers
@@ -59,52 +59,53 @@ def shipped_generator(
 def draw_samples(
     recipe: Recipe, generator: nn.Module, images: ImageSpec, device: torch.device, stop: Stop = lambda: False
 ) -> Pictures:
-    """Return the pictures `(N, H, W, C)` of a snapshot: seed i makes picture i, at every snapshot alike.
+    """Return the pictures `(N, H, W, C)` of a snapshot's grid, of the same seeds at every snapshot.
 
     Raises `BrokenOffError` where `stop` says so.
     """
-    model, count = recipe.model, recipe.snapshot.samples
-    z = torch.from_numpy(Latent.of(model).of_seeds(range(count)))
-    condition = (_labels(images, count, sample_columns(recipe, images)),) if model.conditional else ()
+    declared, count = declared_inputs(recipe.model, images), recipe.snapshot.samples
+    grid = Grid.of(declared, images.classes, count)
+    inputs = [torch.from_numpy(a) for a in of_seeds(declared, grid.seeds, images.classes, grid.chosen).values()]
     pictures = []
     for start in range(0, count, BATCH):
         _go_on(stop)
         part = slice(start, start + BATCH)
-        made = generator(z[part].to(device), *(labels[part].to(device) for labels in condition))
+        made = generator(*(values[part].to(device) for values in inputs))
         pictures.append(to_uint8(made.float().cpu().numpy()))
     return np.concatenate(pictures)
 
 
 def sample_columns(recipe: Recipe, images: ImageSpec) -> int:
-    """Return the columns of a sample grid: a square, or a row a class for a conditional model."""
-    count = recipe.snapshot.samples
-    if recipe.model.conditional:
-        return -(-count // images.classes)
-    return int(np.ceil(np.sqrt(count)))
+    """Return the columns of a sample grid: a square, or where it has classes or categories to show, a row for each."""
+    return Grid.of(declared_inputs(recipe.model, images), images.classes, recipe.snapshot.samples).columns
 
 
 def sample_rows(recipe: Recipe, images: ImageSpec, class_names: Sequence[str]) -> tuple[str, ...]:
-    """Return what each row of a sample grid shows, its class, from top to bottom; nothing where rows mean nothing."""
-    if not recipe.model.conditional:
-        return ()
-    columns = sample_columns(recipe, images)
-    return tuple(class_names[label] for label in _labels(images, recipe.snapshot.samples, columns)[::columns])
+    """Return what each row of a sample grid shows, from top to bottom: its class, or as in "code 3" its category.
 
-
-def _labels(images: ImageSpec, count: int, columns: int) -> Tensor:
-    return torch.arange(count) // columns % images.classes
+    Nothing where rows mean nothing.
+    """
+    declared = declared_inputs(recipe.model, images)
+    grid = Grid.of(declared, images.classes, recipe.snapshot.samples)
+    return tuple(
+        class_names[value] if isinstance(declared[name], Labels) else f"{name} {value}"
+        for name, values in grid.chosen.items()
+        for value in values[:: grid.columns]
+    )
 
 
 def _statistics_inputs(
     recipe: Recipe, images: ImageSpec, device: torch.device, stop: Stop
 ) -> Iterator[tuple[Tensor, ...]]:
-    model, size = recipe.model, recipe.train.batch_size
+    declared, size = declared_inputs(recipe.model, images), recipe.train.batch_size
     random = torch.Generator().manual_seed(stream_seed(recipe.seed, Stream.STATISTICS))
     for _ in range(recipe.moving_average.statistics_batches):
         _go_on(stop)
-        z = Latent.of(model).draw(size, random)
-        condition = (torch.arange(size, device=device) % images.classes,) if model.conditional else ()
-        yield (z.to(device), *condition)
+        made = drawn(declared, size, random)
+        for name, kind in declared.items():
+            if isinstance(kind, Labels):
+                made[name] = torch.arange(size) % images.classes
+        yield tuple(made[name].to(device) for name in declared)
 
 
 def _go_on(stop: Stop) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ganlab.data.inputs import needs_labels
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError, PluginError, RecipeError
 from ganlab.hardware.device import exact
@@ -157,7 +158,7 @@ def _refuse_idle_options(recipe: Recipe, networks: Mapping[str, nn.Module]) -> N
 
 def build_networks(model: Model, images: ImageSpec) -> dict[str, nn.Module]:
     """Call `model.build` and hold it to what the model class says."""
-    if model.conditional and images.classes == 0:
+    if images.classes == 0 and needs_labels(model, images):
         raise PluginError(
             f"{registry.title(model)} needs class labels, but this data has none; use a dataset with labels"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
+from ganlab.data.inputs import declared_inputs
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.distributed.share import Share
 from ganlab.hardware.device import Precision, autocast, stream_of_its_own
@@ -36,7 +36,7 @@ class Trainer:
         ranks.same(packed.fingerprint, "on other pictures than rank 0")
         self.batches = Batches(
             packed,
-            Latent.of(recipe.model),
+            declared_inputs(recipe.model, packed.spec),
             batch_size=recipe.train.batch_size,
             conditional=recipe.model.conditional,
             flip=recipe.dataset.flip,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, UnionType
 
 from text import cell, prose
 
@@ -23,6 +23,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Using a generator": ("load_generator", "Generator", "Metadata", "read_metadata"),
     "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Optimizer", "Exporter", "Observer"),
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update", "Scheduled", "Schedule"),
+    "What a generator takes": ("Input", "Normal", "Uniform", "Categorical", "Labels"),
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
     "For observers": ("printable",),
     "For datasets": ("walk_folder", "is_listed"),
@@ -71,8 +72,10 @@ def page() -> Iterator[str]:
             if name == "hookimpl":
                 text = "Marks a method of an observer that is named after an event, as in the class `Events` below."
                 yield from ("", "### ganlab.hookimpl", "", text)
+            elif isinstance(value := getattr(ganlab, name), UnionType):
+                members = ", ".join(f"`{member.__name__}`" for member in value.__args__)
+                yield from ("", f"### ganlab.{name}", "", f"What one argument of a generator is: any of {members}.")
             else:
-                value = getattr(ganlab, name)
                 yield from _definition(f"ganlab.{name}", value.__module__, value.__name__)
             if name in BESIDE:
                 module, other = BESIDE[name]

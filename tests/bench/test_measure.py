@@ -77,7 +77,7 @@ class TakingTurns(Loss):
         self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
     ) -> Iterator[Update]:
         batch = next(batches)
-        fake = networks["generator"](batch.z)
+        fake = networks["generator"](batch.inputs["z"])
         if iteration.phase == 0:
             yield Update("discriminator", networks["discriminator"](fake.detach()).mean())
         else:

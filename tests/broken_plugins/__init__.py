@@ -43,7 +43,7 @@ LOSS = '''
         def updates(self, networks, batches, iteration):
             batch = next(batches)
             yield Update("discriminator", -networks["discriminator"](batch.real).mean())
-            yield Update("generator", networks["generator"](batch.z).square().mean())
+            yield Update("generator", networks["generator"](batch.inputs["z"]).square().mean())
 '''
 OBSERVER = """
     from ganlab import Observer, hookimpl

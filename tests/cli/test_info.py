@@ -22,7 +22,7 @@ def test_everything_that_the_metadata_holds_has_a_row(command: Command, trained:
         "model.name": "dcgan",
         "model.options.base_channels": "4",
         "images.height": "8",
-        "latent.dim": "6",
+        "inputs.z": "normal, 6",
         "recipe.name": "toy",
         "data.dataset": "stripes",
         "training.iterations": "12",

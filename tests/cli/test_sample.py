@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from command_line import Command
 from graphs import graph, shipped_graph
 from PIL import Image
-from shipping import registered, ship_labelled
+from shipping import registered, ship_labelled, ship_varied
 from stand_ins import pictures, png_bytes, write_files
 from torch import Tensor, nn
 from toys import tiny
@@ -79,6 +80,71 @@ def test_seeds_are_the_same_pictures_one_by_one_and_as_an_array(command: Command
         assert np.array_equal(picture[:, :, 0], np.asarray(Image.open(f"single/seed{seed:08d}.png")))
     assert command("sample", "--count", 70, "--separate").out == f"70 pictures in {trained}/seeds\n"
     assert len(os.listdir(trained / "seeds")) == 70, "more than one batch"
+
+
+def test_inputs_are_chosen_by_name(command: Command, tmp_path: Path) -> None:
+    with registered():
+        ship_varied(tmp_path / "v.safetensors")
+        generator = ganlab.load_generator(tmp_path / "v.safetensors", device="cpu")
+
+        def pixels(*arguments: object) -> np.ndarray[Any, Any]:
+            ended = command("sample", "v.safetensors", *arguments, "--out", "pixels.npy", "--device", "cpu")
+            assert (ended.code, ended.err) == (0, "")
+            made: np.ndarray[Any, Any] = np.load("pixels.npy")
+            return made
+
+        wishes: dict[str, Any] = {"inputs": {"category": [0, 1, 2], "codes": [0.5, -1]}, "truncation": 0.7}
+        chosen = ("--input", "category=0,1,2", "--input", " codes = 0.5,-1 ", "--truncation", 0.7)
+        many = 100  # of which the turns go on over the end of a batch
+        assert np.array_equal(pixels("--count", many, *chosen), generator.sample(many, **wishes))
+        assert not np.array_equal(pixels("--count", 4), pixels("--count", 4, "--truncation", 0.5))
+        rows = pixels("--seeds", "5,5,5", "--input", "category=0,1,2")
+        assert len({row.tobytes() for row in rows}) == 3, "one seed, three categories"
+
+
+INPUTS = {
+    "category=3": "v.safetensors: category 3 is none of its categories, 0 to 2",
+    "catgory=1": "v.safetensors: has no input 'catgory'; did you mean category?",
+    "codes=1,2,3": "v.safetensors: codes takes 1 number, or the 2 of its shape (2,), not 3",
+    "codes=inf": "v.safetensors: codes holds values that are not finite",
+    "category": '--input "category": write NAME=VALUE, as in code=3, or several values, as in code=0,1,2',
+    "=1": '--input "=1": write NAME=VALUE, as in code=3, or several values, as in code=0,1,2',
+    "category=1,": '--input "category=1,": "" is no number',
+    "category=cat": '--input "category=cat": "cat" is no number',
+}
+
+
+@pytest.mark.parametrize(("given", "sentence"), INPUTS.items(), ids=INPUTS.keys())
+def test_an_input_that_cannot_be_chosen_is_one_sentence(
+    command: Command, tmp_path: Path, given: str, sentence: str
+) -> None:
+    with registered():
+        ship_varied(tmp_path / "v.safetensors")
+        assert command("sample", "v.safetensors", "--input", given) == (2, "", f"ganlab: {sentence}\n")
+        assert not Path("sample.png").exists()
+
+
+def test_choices_that_contradict_each_other_are_refused(command: Command, tmp_path: Path) -> None:
+    with registered():
+        ship_varied(tmp_path / "v.safetensors")
+        ship_labelled(tmp_path / "l.safetensors")
+        ended = command("sample", "v.safetensors", "--input", "codes=1", "--input", "codes=2")
+        assert (ended.code, ended.err) == (
+            2,
+            'ganlab: --input gives codes twice; write all of its values at once, as in "codes=0,1,2"\n',
+        )
+        ended = command("sample", "l.safetensors", "--truncation", 0.7, "--out", "l.npy")
+        assert (ended.code, ended.err) == (
+            2,
+            "ganlab: l.safetensors: truncation scales inputs that are drawn from a normal distribution, and there is "
+            "none: its inputs are z (uniform, 6) and labels (classes 0 to 4); leave truncation out\n",
+        )
+        ended = command("sample", "v.safetensors", "--seeds", "3,1-4", "--separate")
+        assert (ended.code, ended.err) == (
+            2,
+            "ganlab: --seeds names 3 more than once, and --separate writes one file a seed; name each once, or leave "
+            "--separate away\n",
+        )
 
 
 def test_a_label_is_the_class_of_every_picture(command: Command, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from ganlab import ImageSpec
 from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
 from ganlab.distributed.share import Share
+from ganlab.interfaces import Categorical, ImageSpec, Input, Labels, Normal, Uniform
+from ganlab.seeds import Stream, stream_seed
 
 CPU = torch.device("cpu")
 
@@ -31,7 +31,7 @@ def batches(data: Packed | None = None, **options: Any) -> Batches:
     defaults: dict[str, Any] = {
         "batch_size": 5, "conditional": False, "flip": False, "seed": 0, "device": CPU,
     }  # fmt: skip
-    return Batches(data or packed(), Latent(3, options.pop("distribution", "normal")), **(defaults | options))
+    return Batches(data or packed(), options.pop("inputs", {"z": Normal((3,))}), **(defaults | options))
 
 
 def numbers(real: torch.Tensor) -> list[int]:
@@ -65,9 +65,9 @@ def test_the_nth_batch_depends_on_seed_and_n_alone() -> None:
     jumped.move_to(0, 9)
     a, b, c = next(walked), next(jumped), next(other)
     assert torch.equal(a.real, b.real)
-    assert torch.equal(a.z, b.z)
+    assert torch.equal(a.inputs["z"], b.inputs["z"])
     assert not torch.equal(a.real, c.real)
-    assert not torch.equal(a.z, c.z)
+    assert not torch.equal(a.inputs["z"], c.inputs["z"])
 
 
 def test_flips_mirror_about_half_of_the_pictures_anew_each_epoch() -> None:
@@ -85,8 +85,8 @@ def test_flips_mirror_about_half_of_the_pictures_anew_each_epoch() -> None:
 
 @pytest.mark.parametrize(("distribution", "low", "high", "std"), [("normal", -6, 6, 1.0), ("uniform", -1, 1, 3**-0.5)])
 def test_latents_have_their_distribution(distribution: str, low: float, high: float, std: float) -> None:
-    source = batches(distribution=distribution)
-    z = torch.cat([next(source).z for _ in range(400)])
+    source = batches(inputs={"z": Normal((3,)) if distribution == "normal" else Uniform((3,))})
+    z = torch.cat([next(source).inputs["z"] for _ in range(400)])
     assert z.shape == (2000, 3)
     assert low <= z.min() < z.max() <= high
     assert z.mean().abs() < 0.05
@@ -148,7 +148,7 @@ def test_the_shares_of_all_processes_are_the_batches_of_one(ranks: int, count: i
     for _ in range(5):  # over the end of an epoch
         batch, parts = next(whole), [next(source) for source in shares]
         assert torch.equal(torch.cat([part.real for part in parts]), batch.real)
-        assert torch.equal(torch.cat([part.z for part in parts]), batch.z)
+        assert torch.equal(torch.cat([part.inputs["z"] for part in parts]), batch.inputs["z"])
         assert torch.equal(torch.cat([part.condition[0] for part in parts]), batch.condition[0])
 
 
@@ -161,5 +161,67 @@ def test_what_was_drawn_is_made_into_the_same_batch_in_other_memory() -> None:
     expected.move_to(0, 6)
     batch = next(expected)
     assert source.drawn == 7
-    for one, two in zip((made.real, made.z, *made.condition), (batch.real, batch.z, *batch.condition), strict=True):
+    for one, two in zip(
+        (made.real, *made.inputs.values(), *made.condition),
+        (batch.real, *batch.inputs.values(), *batch.condition),
+        strict=True,
+    ):
         assert torch.equal(one, two)
+
+
+VARIED: dict[str, Input] = {
+    "z": Normal((3,)),
+    "classes": Labels(),
+    "code": Categorical(4),
+    "noise": Uniform((1, 2, 4)),
+}
+
+
+def test_every_declared_input_is_drawn_in_its_order_shape_and_distribution() -> None:
+    source = batches(packed(classes=7), inputs=VARIED, conditional=True)
+    drawn = [next(source) for _ in range(200)]
+    assert all(list(batch.inputs) == list(VARIED) for batch in drawn)
+    z, classes, code, noise = (torch.cat([batch.inputs[name] for batch in drawn]) for name in VARIED)
+    assert [values.shape[1:] for values in (z, classes, code, noise)] == [(3,), (), (4,), (1, 2, 4)]
+    assert [values.dtype for values in (z, classes, code, noise)] == [torch.float32, torch.int64, *[torch.float32] * 2]
+    assert torch.equal(classes, torch.cat([batch.condition[0] for batch in drawn]))
+    assert code.unique().tolist() == [0.0, 1.0]
+    assert code.sum(1).eq(1).all()
+    assert code.mean(0).tolist() == pytest.approx([0.25] * 4, abs=0.05)
+    assert -1 <= noise.min() < -0.99 < 0.99 < noise.max() <= 1
+
+
+def test_inputs_beside_z_leave_its_bits() -> None:
+    more, alone = batches(packed(classes=7), inputs=VARIED, flip=True), batches(packed(classes=7), flip=True)
+    for _ in range(6):
+        one, other = next(more), next(alone)
+        assert torch.equal(one.inputs["z"], other.inputs["z"])
+        assert torch.equal(one.real, other.real)
+    # By hand: the whole batch's z, from a generator with the seed of the 6th batch.
+    whole = torch.randn(5, 3, generator=torch.Generator().manual_seed(stream_seed(0, Stream.LATENTS, 5)))
+    torch.testing.assert_close(one.inputs["z"], whole, rtol=0.0, atol=0.0)
+
+
+def test_labels_reach_a_generator_whose_discriminator_gets_none() -> None:
+    batch = next(batches(packed(classes=7), inputs={"z": Normal((3,)), "labels": Labels()}))
+    assert batch.inputs["labels"].tolist() == [number % 7 for number in numbers(batch.real)]
+    assert batch.condition == ()
+
+
+@pytest.mark.parametrize("ranks", [2, 5])
+def test_the_shares_of_all_inputs_are_those_of_one_process(ranks: int) -> None:
+    options: dict[str, Any] = {"inputs": VARIED, "batch_size": 10}
+    whole = next(batches(packed(classes=7), **options))
+    shares = [next(batches(packed(classes=7), share=Share(rank, ranks), **options)) for rank in range(ranks)]
+    for name, values in whole.inputs.items():
+        assert torch.equal(torch.cat([share.inputs[name] for share in shares]), values)
+
+
+def test_all_inputs_are_kept_in_other_memory() -> None:
+    source = batches(packed(classes=7), inputs=VARIED)
+    first = source.draw()
+    kept, expected = first.copy(), source.draw()
+    kept.overwrite(expected)
+    for name, values in source.made_of(expected).inputs.items():
+        assert torch.equal(source.made_of(kept).inputs[name], values)
+        assert not torch.equal(source.made_of(first).inputs[name], values)

@@ -10,9 +10,9 @@ import torch
 
 from ganlab import DataError, ImageSpec
 from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
 from ganlab.distributed.share import Share
+from ganlab.interfaces import Normal
 
 
 def test_every_place_of_a_batch_belongs_to_exactly_one_of_1_to_4096_ranks() -> None:
@@ -40,12 +40,12 @@ def test_the_shares_of_all_ranks_are_the_batch_of_one(ranks: int) -> None:
     def batches(share: Share) -> Batches:
         device = torch.device("cpu")
         return Batches(
-            packed, Latent(5, "normal"), batch_size=12, conditional=True, flip=True, seed=1, device=device, share=share
+            packed, {"z": Normal((5,))}, batch_size=12, conditional=True, flip=True, seed=1, device=device, share=share
         )
 
     whole, parts = batches(Share(0, 1)), [batches(Share(number, ranks)) for number in range(ranks)]
     for _ in range(7):  # more than two epochs
         batch, shares = next(whole), [next(part) for part in parts]
         assert torch.equal(batch.real, torch.cat([share.real for share in shares]))
-        assert torch.equal(batch.z, torch.cat([share.z for share in shares]))
+        assert torch.equal(batch.inputs["z"], torch.cat([share.inputs["z"] for share in shares]))
         assert torch.equal(batch.condition[0], torch.cat([share.condition[0] for share in shares]))

@@ -116,7 +116,7 @@ def test_cuda_computes_the_pictures_of_the_cpu(tmp_path: Path, exporter: str, di
     ship(tmp_path / "generator.safetensors")
     path = export(tmp_path, exporter).path
     cpu, cuda = (load_generator(path, device=device) for device in ("cpu", "cuda:0"))
-    z = cpu.latents(range(130))
+    z = cpu.draw(range(130))
     np.testing.assert_allclose(cuda(z), cpu(z), rtol=0, atol=difference)
     assert np.array_equal(cuda(z), load_generator(path, device="auto")(z))
     assert np.array_equal(cuda(z), cuda(z))

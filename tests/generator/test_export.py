@@ -60,7 +60,7 @@ class Plain(Exporter):
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         ran.append(path)
-        images = load_generator(path)(*inputs.values())
+        images = load_generator(path)(inputs)
         match self.way:
             case "off by 1.1e-5":
                 images[-1, 0, 0, 0] += 1.1e-5
@@ -315,7 +315,7 @@ class PeculiarNetwork(nn.Module):
 @pytest.mark.parametrize(
     ("way", "sentence"),
     [
-        ("noise", "its generator makes other pictures of the same z each time, so no export can be compared"),
+        ("noise", "its generator makes other pictures of the same inputs each time, so no export can be compared"),
         ("nan", r"its generator makes float32 of shape \(1, 3, 8, 8\) that is not finite instead"),
         ("flat", r"its generator makes float32 of shape \(1, 192\) instead of finite arrays of shape \(1, 3, 8, 8\)"),
     ],

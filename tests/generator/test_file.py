@@ -73,10 +73,10 @@ def test_the_file_is_plain_safetensors_with_one_key_and_canonical_json(tmp_path:
         (text,) = file.metadata().values()
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
     table = json.loads(text)
-    assert table["format"] == 1
+    assert table["format"] == 2
     assert table["model"]["options"] == {"latent": "normal", "latent_dim": 6, "width": 4}
     assert table["images"] == {"channels": 3, "height": 8, "width": 8, "classes": 0}
-    assert table["latent"] == {"dim": 6, "distribution": "normal"}
+    assert table["inputs"] == [{"name": "z", "distribution": "normal", "shape": [6]}]
 
 
 def test_the_same_weights_are_the_same_bytes_in_any_folder_and_memory_layout(tmp_path: Path, shipped: bytes) -> None:

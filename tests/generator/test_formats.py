@@ -103,8 +103,8 @@ def test_a_seed_is_the_same_picture_from_a_plugins_file(exported: Path) -> None:
     assert exported.name == "g.layers.zip"
     theirs = ganlab.load_generator(exported)
     ours = ganlab.load_generator(exported.with_name("g.safetensors"), device="cpu")
-    z, labels = ours.latents(range(5)), np.arange(5)
-    np.testing.assert_allclose(theirs(z, labels), ours(z, labels), atol=1e-6)
+    inputs = ours.draw(range(5))
+    np.testing.assert_allclose(theirs(inputs), ours(inputs), atol=1e-6)
     differences = theirs.sample([3, 9], label=2).astype(int) - ours.sample([3, 9], label=2)
     assert np.abs(differences).max() <= 1, "a step of a pixel where rounding falls on the other side"
     assert theirs.metadata.model_copy(update={"digest": ours.metadata.digest}) == ours.metadata
@@ -149,7 +149,7 @@ class Own(Layers):
     suffix = ".own.layers.zip"
 
     def run(self, path: Path, inputs: Arrays) -> Floats:
-        return ganlab.load_generator(path, device="cpu")(*inputs.values())
+        return ganlab.load_generator(path, device="cpu")(inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         return {"ganlab": ganlab.read_metadata(path).to_json()}
@@ -317,4 +317,4 @@ def test_what_was_never_a_file_cannot_be_sent() -> None:
     from ganlab.generator.generator import Generator
 
     with pytest.raises(GanlabError, match="mine: was not loaded from a file, so no other process can load it"):
-        pickle.dumps(Generator("mine", about(), lambda z, labels: torch.zeros(1).numpy()))
+        pickle.dumps(Generator("mine", about(), lambda inputs: torch.zeros(1).numpy()))

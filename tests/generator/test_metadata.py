@@ -11,7 +11,7 @@ from shipping import CLASSES, CREATURES, IMAGES, Labelled, about, registered
 
 from ganlab.errors import ArtefactError
 from ganlab.generator.metadata import UNSEALED, Metadata, fit_in_file, parse_object
-from ganlab.interfaces import ImageSpec
+from ganlab.interfaces import ImageSpec, Labels, Uniform
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,16 +43,42 @@ CHANGES = {
     "dotted path": ('"name":"tiny"', '"name":"os:system"', "model.name: String should match pattern"),
     "path": ('"name":"tiny"', '"name":"../x"', "model.name: String should match pattern"),
     "long name": ('"name":"tiny"', f'"name":"{"x" * 500_000}"', "model.name: String should match"),
-    "text for number": ('"dim":6', '"dim":"6"', "latent.dim: Input should be a valid integer, not '6'"),
-    "true for number": ('"dim":6', '"dim":true', "latent.dim: Input should be a valid integer, not True"),
+    "text for number": ('"shape":[6]', '"shape":["6"]', "inputs.0.shape.0: Input should be a valid integer, not '6'"),
+    "true for number": ('"shape":[6]', '"shape":[true]', "inputs.0.shape.0: Input should be a valid integer, not True"),
     "no size": ('"height":8', '"height":0', "height must be from 1 to 1000000"),
     "huge": ('"width":8', '"width":1000001', "width must be from 1 to 1000000"),
     "infinite": ('"epochs":2.5', '"epochs":Infinity', "training.epochs: Input should be a finite number"),
     "escape codes": ('"pictures"', '"\\u001b[31m"', "data.fingerprint: String should match pattern"),
-    "no classes": ('"conditional":false', '"conditional":true', "a conditional generator has at least 1 class"),
+    "no classes": (
+        '[{"distribution":"normal","name":"z","shape":[6]}]',
+        '[{"distribution":"labels","name":"y","shape":[]}]',
+        "a conditional generator has at least 1 class",
+    ),
+    "no inputs": ('[{"distribution":"normal","name":"z","shape":[6]}]', "[]", "inputs: Tuple should have at least 1"),
+    "not a list": ('[{"distribution":"normal","name":"z","shape":[6]}]', "6", "inputs: Input should be a valid tuple"),
+    "input twice": (
+        '[{"distribution":"normal","name":"z","shape":[6]}]',
+        '[{"distribution":"normal","name":"z","shape":[6]},{"distribution":"normal","name":"z","shape":[6]}]',
+        "two inputs have one name",
+    ),
+    "too many numbers": ('"shape":[6]', '"shape":[1000000,1000000]', "z has a shape that no normal input has"),
+    "many dimensions": ('"shape":[6]', f'"shape":{[1] * 9}', "inputs.0.shape: Tuple should have at most 8 items"),
+    "no dimension": ('"shape":[6]', '"shape":[]', "z has a shape that no normal input has"),
+    "maps of categories": (
+        '"distribution":"normal","name":"z","shape":[6]',
+        '"distribution":"categorical","name":"z","shape":[6,6]',
+        "z has a shape that no categorical input has",
+    ),
+    "name of the output": ('"name":"z"', '"name":"images"', "no input is called images"),
+    "name of a path": ('"name":"z"', '"name":"../z"', "inputs.0.name: String should match pattern"),
+    "unknown distribution": (
+        '"distribution":"normal"',
+        '"distribution":"cauchy"',
+        "inputs.0.distribution: Input",
+    ),
     "unknown precision": ('"precision":"fp32"', '"precision":"fp8"', "precision: Input should be 'fp32', 'fp16' or"),
-    "key twice": ('"format":1', '"format":1,"format":1', "a key appears twice"),
-    "format of text": ('"format":1', '"format":"2"', "format: Input should be 1, not '2'"),
+    "key twice": ('"format":2', '"format":2,"format":2', "a key appears twice"),
+    "format of text": ('"format":2', '"format":"2"', "format: Input should be 2, not '2'"),
 }
 
 
@@ -83,7 +109,7 @@ def test_a_key_of_a_stranger_is_printable() -> None:
         ("[" * 100_000, "g: its metadata is not valid JSON ("),
         ("[1]", "g: its metadata is not a JSON object: damaged, or not written by ganlab"),
         ("{}", "g: its metadata is not what ganlab writes: model: Field required"),
-        ('{"format":2}', "g: is of format 2; this ganlab reads format 1: upgrade ganlab"),
+        ('{"format":3}', "g: is of format 3; this ganlab reads formats up to 2: upgrade ganlab"),
     ],
 )
 def test_what_is_no_metadata_says_so(text: str | bytes, sentence: str) -> None:
@@ -133,8 +159,39 @@ def test_names_that_are_too_long_together_are_left_out_of_a_file() -> None:
 
 
 def test_keys_of_a_later_version_are_ignored() -> None:
-    text = about().to_json().replace('"format":1', '"format":1,"fid":3.5')
+    text = about().to_json().replace('"format":2', '"format":2,"fid":3.5')
     assert Metadata.from_json(text, "g") == about()
+
+
+def of_format_1(text: str, latent: object, conditional: object) -> str:
+    table: dict[str, Any] = json.loads(text)
+    del table["inputs"]
+    return json.dumps({**table, "format": 1, "latent": latent, "conditional": conditional})
+
+
+def test_files_of_format_1_are_read() -> None:
+    """They said what z is drawn from, and whether there are labels; later ones name the classes, too."""
+    old = of_format_1(about().to_json(), {"dim": 6, "distribution": "normal"}, False)
+    assert Metadata.from_json(old, "g") == about()
+    model = Labelled(latent="uniform")
+    now = about("labelled", model, CLASSES, class_names=CREATURES)
+    old = of_format_1(now.to_json(), {"dim": 6, "distribution": "uniform"}, True)
+    assert Metadata.from_json(old, "g") == now
+    assert now.kinds == {"z": Uniform((6,)), "labels": Labels()}
+
+
+@pytest.mark.parametrize(
+    ("latent", "conditional", "sentence"),
+    [
+        ({"dim": "6", "distribution": "normal"}, False, "latent.dim: Input should be a valid integer, not '6'"),
+        ({"dim": 6, "distribution": "cauchy"}, False, "latent.distribution: Input should be 'normal' or 'uniform'"),
+        (None, False, "latent: Input should be"),
+        ({"dim": 6, "distribution": "normal"}, 1, "conditional: Input should be a valid boolean, not 1"),
+        ({"dim": 6, "distribution": "normal"}, True, "a conditional generator has at least 1 class"),
+    ],
+)
+def test_what_is_not_right_in_format_1_names_the_key(latent: object, conditional: object, sentence: str) -> None:
+    assert sentence in reason(of_format_1(about().to_json(), latent, conditional))
 
 
 def test_a_recipe_may_be_called_anything() -> None:

@@ -21,7 +21,7 @@ from ganlab.generator.export import export
 from ganlab.generator.file import Outline, form, read_artefact, write_generator
 from ganlab.generator.generator import load_generator
 from ganlab.generator.network import load_network
-from ganlab.interfaces import ImageSpec, Model
+from ganlab.interfaces import ImageSpec, Labels, Model, Uniform
 from ganlab.registry import registry
 
 
@@ -63,7 +63,7 @@ def test_the_description_holds_every_option_and_who_offers_the_model() -> None:
     metadata = about("labelled", Labelled(latent="uniform", latent_dim=9), CLASSES)
     assert metadata.model.options == {"latent": "uniform", "latent_dim": 9}
     assert (metadata.model.name, metadata.model.distribution) == ("labelled", "this process")
-    assert (metadata.latent.dim, metadata.latent.distribution, metadata.conditional) == (9, "uniform", True)
+    assert metadata.kinds == {"z": Uniform((9,)), "labels": Labels()}
     assert metadata.versions.torch.startswith(torch.__version__.partition("+")[0])
 
 
@@ -91,7 +91,9 @@ OPTIONS = {
     "unknown": ('\\"width\\":4', '\\"widht\\":4', "its options do not fit .*'widht'"),
     "wrong type": ('\\"width\\":4', '\\"width\\":\\"4\\"', "'width': Input should be a valid integer"),
     "size": ('\\"height\\":8', '\\"height\\":6', "refuses its pictures: 6x8 cannot be built; take multiples of 4"),
-    "latent": ('\\"dim\\":6', '\\"dim\\":7', "its metadata contradicts itself"),
+    "shape": ('\\"shape\\":[6]', '\\"shape\\":[7]', "its metadata contradicts itself"),
+    "distribution": ('\\"normal\\",\\"name', '\\"uniform\\",\\"name', "its metadata contradicts itself"),
+    "input's name": ('\\"name\\":\\"z\\"', '\\"name\\":\\"y\\"', "its metadata contradicts itself"),
 }
 
 

@@ -31,7 +31,7 @@ class Toy(Loss):
     def updates(self, networks, batches, iteration):
         G, D = networks["generator"], networks["discriminator"]
         batch = next(batches)
-        fake = G(batch.z)
+        fake = G(*batch.inputs.values())
         yield Update("discriminator", D(fake.detach()).mean() - D(batch.real).mean())
         yield Update("generator", -D(fake).mean())
 """

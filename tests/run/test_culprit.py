@@ -89,7 +89,7 @@ ALL_IN_ONE = """
         api = 1
 
         def updates(self, networks, batches, iteration):
-            networks["generator"](next(batches).z)
+            networks["generator"](next(batches).inputs["z"])
             fail()
             yield
 """

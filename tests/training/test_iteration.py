@@ -47,7 +47,7 @@ def batches(seed: int = 1) -> Iterator[Batch]:
     generator = torch.Generator().manual_seed(seed)
     while True:
         real = torch.rand(8, 1, 8, 8, generator=generator).mul(2).sub(1).to(memory_format=torch.channels_last)
-        yield Batch(real, torch.randn(8, 6, generator=generator), ())
+        yield Batch(real, {"z": torch.randn(8, 6, generator=generator)}, ())
 
 
 def train(state: State, loss: Loss, iterations: int) -> list[Update]:
@@ -90,12 +90,12 @@ def by_hand(networks: dict[str, nn.Module], iterations: int, fused: bool, k: int
         torch.manual_seed(100 + index)
         if generator_first:
             batch = next(source)
-            fake = G(batch.z)
+            fake = G(batch.inputs["z"])
             step_g(fake)
             step_d(batch.real, fake)
         for step in range(k - generator_first):
             batch = next(source)
-            fake = G(batch.z)
+            fake = G(batch.inputs["z"])
             step_d(batch.real, fake)
             if step == k - 1:
                 step_g(fake)
@@ -145,7 +145,7 @@ def run_script(script: Any) -> None:
 
 def test_no_weight_gradient_is_computed_for_a_network_that_is_not_updated() -> None:
     def script(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
-        yield Update("generator", networks["discriminator"](networks["generator"](next(batches).z)).mean())
+        yield Update("generator", networks["discriminator"](networks["generator"](next(batches).inputs["z"])).mean())
         gradients = [parameter.grad for network in networks.values() for parameter in network.parameters()]
         assert gradients == [None] * len(gradients)
 
@@ -155,7 +155,7 @@ def test_no_weight_gradient_is_computed_for_a_network_that_is_not_updated() -> N
 def test_one_loss_may_move_both_networks() -> None:
     def script(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
         before = {name: copy.deepcopy(network.state_dict()) for name, network in networks.items()}
-        output = networks["discriminator"](networks["generator"](next(batches).z))
+        output = networks["discriminator"](networks["generator"](next(batches).inputs["z"]))
         yield Update(("generator", "discriminator"), output.square().mean())
         for name, network in networks.items():
             for key, parameter in network.named_parameters():
@@ -170,19 +170,19 @@ def leaves_no_grad(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) 
 
 
 def wrong_name(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
-    yield Update("critic", networks["generator"](next(batches).z).mean())
+    yield Update("critic", networks["generator"](next(batches).inputs["z"]).mean())
 
 
 def wrong_shape(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
-    yield Update("generator", networks["generator"](next(batches).z))
+    yield Update("generator", networks["generator"](next(batches).inputs["z"]))
 
 
 def detached(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
-    yield Update("generator", networks["generator"](next(batches).z).mean().detach())
+    yield Update("generator", networks["generator"](next(batches).inputs["z"]).mean().detach())
 
 
 def foreign(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
-    yield Update("discriminator", networks["generator"](next(batches).z).mean())
+    yield Update("discriminator", networks["generator"](next(batches).inputs["z"]).mean())
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_the_gradient_norm_is_that_of_all_the_networks_weights() -> None:
     state = fresh_state()
 
     def script(networks: Mapping[str, nn.Module], batches: Iterator[Batch]) -> Iterator[Update]:
-        loss = networks["generator"](next(batches).z).square().mean()
+        loss = networks["generator"](next(batches).inputs["z"]).square().mean()
         gradients = torch.autograd.grad(loss, list(networks["generator"].parameters()), retain_graph=True)
         norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
         yield Update("generator", loss)
@@ -246,7 +246,7 @@ def test_an_augmentation_stands_before_every_call_of_the_discriminator() -> None
     assert negative._calls == 3, "real, fake, and fake again for the generator"
 
     batch = next(batches())
-    fake = plain["generator"](batch.z)
+    fake = plain["generator"](batch.inputs["z"])
     D = plain["discriminator"]
     expected = F.binary_cross_entropy_with_logits(D(-batch.real), torch.ones(8))
     expected = expected + F.binary_cross_entropy_with_logits(D(-fake), torch.zeros(8))
@@ -285,7 +285,7 @@ def test_a_dcgan_iteration_computes_nothing_in_vain() -> None:
     optimizers = {name: Optimized(list(network.parameters()), Adam(), CPU) for name, network in networks.items()}
     state = State(networks, optimizers, None, networks)
     statistics = Statistics(CPU)
-    batch = Batch(torch.zeros(2, 3, 64, 64), torch.zeros(2, 100), ())
+    batch = Batch(torch.zeros(2, 3, 64, 64), {"z": torch.zeros(2, 100)}, ())
 
     def iterate() -> None:
         progress = Iteration(0, torch.zeros(()))
@@ -314,7 +314,7 @@ class Slipping(Loss):
     how: str
 
     def updates(self, networks: Any, batches: Any, iteration: Any) -> Any:
-        loss = networks["generator"](next(batches).z).mean()
+        loss = networks["generator"](*next(batches).inputs.values()).mean()
         if self.how == "list":
             return [Update("generator", loss)]
         if self.how == "tuple":

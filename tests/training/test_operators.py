@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ganlab import ImageSpec
 from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed
+from ganlab.interfaces import Normal
 from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import Scalar
 
@@ -82,7 +82,7 @@ def test_iterations_that_draw_or_report_otherwise_differ() -> None:
 def test_of_a_batch_only_what_the_device_makes_of_it_is_recorded() -> None:
     """The order of an epoch is a choice of the host, and the first batch of one takes more to choose."""
     packed = Packed(np.zeros((8, 1, 2, 2), np.uint8), None, ImageSpec(1, 2, 2), (), "fingerprint")
-    source = Batches(packed, Latent(3, "normal"), batch_size=4, conditional=False, flip=True, seed=0, device=CPU)
+    source = Batches(packed, {"z": Normal((3,))}, batch_size=4, conditional=False, flip=True, seed=0, device=CPU)
     works = []
     for _ in range(3):  # the third is the first of another epoch
         with Operators(CPU, ()) as operators:

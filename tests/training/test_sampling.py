@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import torch
 from ganlab_conditional import ConditionalDCGAN
 from toys import tiny
 
+import ganlab
 from ganlab import ImageSpec
-from ganlab.data.latents import Latent
 from ganlab.data.pictures import to_uint8
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.registry import registry
+from ganlab.testing.tiny import isolated, tiny_recipe
+from ganlab.testing.toys import TinyVaried
 from ganlab.training.sampling import BATCH, BrokenOffError, draw_samples, sample_columns, sample_rows, shipped_generator
 from ganlab.training.state import State, buffer_rows, build_state
 
@@ -86,7 +89,7 @@ def test_seed_i_makes_picture_i_whatever_else_is_drawn() -> None:
     assert samples.shape == (BATCH + 3, 8, 8, 1)
     assert samples.dtype == np.uint8
     for seed in (0, 1, BATCH, BATCH + 2):
-        z = torch.from_numpy(Latent.of(recipe.model).of_seeds([seed]))
+        z = torch.tensor(np.random.RandomState(seed).standard_normal((1, recipe.model.latent_dim)), dtype=torch.float32)
         with torch.no_grad():
             alone = to_uint8(generator(z).numpy())[0]
         assert np.abs(samples[seed].astype(int) - alone).max() <= 1, "convolutions may add in another order"
@@ -115,6 +118,39 @@ def test_a_grid_with_labels_has_a_row_a_class(samples: int, columns: int, labels
     assert seen == [int(label) for label in labels]
     rows = sample_rows(recipe, LABELLED, ["ant", "bee", "cat"])
     assert [row[0] for row in rows] == ["abc"[int(labels[start])] for start in range(0, samples, columns)]
+
+
+def test_a_grid_with_a_category_has_a_row_a_category_whose_columns_share_the_rest() -> None:
+    registry.add("model", "varied", TinyVaried)
+    try:
+        recipe = parse_recipe(tiny(snapshot={"samples": 5}) | {"model": {"name": "varied"}})
+    finally:
+        registry.remove("model", "varied")
+    generator = TinyVaried().build(IMAGES)["generator"].eval()
+    samples = draw_samples(recipe, generator, IMAGES, CPU)
+    assert sample_columns(recipe, IMAGES) == 2
+    assert sample_rows(recipe, IMAGES, ()) == ("category 0", "category 1", "category 2")
+    for place, (seed, category) in enumerate([(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)]):
+        stream = np.random.RandomState(seed)
+        z, _, codes = stream.standard_normal((1, 4)), stream.randint(3), stream.uniform(-1, 1, (1, 2))
+        arrays = [z, np.eye(3)[[category]], codes, stream.standard_normal((1, 1, 8, 8))]
+        with torch.no_grad():
+            alone = generator(*(torch.tensor(array, dtype=torch.float32) for array in arrays))
+        assert np.abs(samples[place].astype(int) - to_uint8(alone.numpy())[0]).max() <= 1
+
+
+def test_a_run_with_inputs_of_several_kinds_ships_a_generator_that_takes_them(tmp_path: Path) -> None:
+    with isolated({"varied": TinyVaried}):
+        made = {}
+        for name, stops in (("whole", [6]), ("parts", [3, 6])):
+            for iterations in stops:
+                table = tiny_recipe({"model": {"name": "varied"}, "train": {"iterations": iterations}})
+                run = ganlab.train(table, out=tmp_path / name)
+            made[name] = run.generator.read_bytes()
+        assert made["whole"] == made["parts"]
+        generator = ganlab.load_generator(tmp_path / "whole", device="cpu")
+        assert list(generator.metadata.kinds) == ["z", "category", "codes", "noise"]
+        assert generator.sample(3, inputs={"category": [0, 1, 2]}).shape == (3, 8, 8, 1)
 
 
 @pytest.mark.parametrize(("samples", "columns"), [(1, 1), (4, 2), (5, 3), (64, 8), (65, 9)])

@@ -13,7 +13,6 @@ from toys import tiny
 
 from ganlab import Batch, Iteration, Update
 from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
 from ganlab.data.packing import Packed, pack
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
@@ -117,7 +116,13 @@ def test_other_batches_take_the_place_of_its_own() -> None:
     SEEN.clear()
     black = Packed(np.zeros((8, 1, 8, 8), np.uint8), None, mine.packed.spec, (), "black")
     others = Batches(
-        black, Latent.of(mine.recipe.model), batch_size=8, conditional=False, flip=False, seed=5, device=CPU
+        black,
+        mine.recipe.model.inputs(mine.packed.spec),
+        batch_size=8,
+        conditional=False,
+        flip=False,
+        seed=5,
+        device=CPU,
     )
     mine.run(Callbacks(stop_requested=lambda: mine.state.iteration == 3), others)
     assert SEEN == [-1.0] * 3

@@ -14,7 +14,7 @@ from ganlab.training.warm_start import Fitted, fill
 
 
 def state(**networks: nn.Module) -> State:
-    average = MovingAverage(networks["generator"], Options())
+    average = MovingAverage(networks["generator"], Options(), 64)
     return State(dict(networks), {}, average, MappingProxyType({}))
 
 

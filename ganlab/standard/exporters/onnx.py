@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ONNX(Exporter):
-    """A graph with weights and metadata in one file: z, and labels for a conditional model, in; images out.
+    """A graph with weights and metadata in one file: the generator's inputs by their names in, images out.
 
     The batch size is free, BatchNorm is folded, and nothing of the machine that wrote it is inside.
     """
@@ -42,7 +42,7 @@ class ONNX(Exporter):
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
-        return load_generator(path, device="cpu")(*inputs.values())
+        return load_generator(path, device="cpu")(inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         """Read the graph's properties."""

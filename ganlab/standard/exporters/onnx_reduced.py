@@ -55,7 +55,7 @@ class HalfONNX(Exporter):
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
-        return load_generator(path, device="cpu")(*inputs.values())
+        return load_generator(path, device="cpu")(inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         """Read the graph's properties."""
@@ -97,7 +97,7 @@ class Int8ONNX(Exporter):
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
-        return load_generator(path, device="cpu")(*inputs.values())
+        return load_generator(path, device="cpu")(inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         """Read the graph's properties."""
@@ -125,14 +125,8 @@ def _search_path() -> Iterator[None]:
 def _calibration(path: Path) -> list[dict[str, np.ndarray[Any, Any]]]:
     """Return the inputs whose activations are measured."""
     generator = load_generator(path, device="cpu")
-    classes = generator.metadata.images.classes
-    batches: list[dict[str, np.ndarray[Any, Any]]] = []
-    for start in range(0, CALIBRATION_BATCHES * CALIBRATION_BATCH, CALIBRATION_BATCH):
-        seeds = range(start, start + CALIBRATION_BATCH)
-        batches.append({"z": generator.latents(seeds)})
-        if generator.metadata.conditional:
-            batches[-1]["labels"] = np.array(seeds, np.int64) % classes
-    return batches
+    starts = range(0, CALIBRATION_BATCHES * CALIBRATION_BATCH, CALIBRATION_BATCH)
+    return [generator.draw(range(start, start + CALIBRATION_BATCH)) for start in starts]
 
 
 def _convolutions(graph: onnx.GraphProto) -> list[str]:

@@ -27,7 +27,7 @@ class Safetensors(Exporter):
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Load the file again and compute on the CPU."""
-        return load_generator(path, device="cpu")(*inputs.values())
+        return load_generator(path, device="cpu")(inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         """Read the header."""

@@ -55,7 +55,7 @@ class BCE(Loss):
         G, D = networks["generator"], networks["discriminator"]
         if self.generator_first:
             batch = next(batches)
-            fake = G(batch.z, *batch.condition)
+            fake = G(*batch.inputs.values())
             yield self._generator_update(D, batch, fake)
             yield self._discriminator_update(D, batch, fake.detach())
         for _ in range(self.discriminator_steps - 1):
@@ -63,7 +63,7 @@ class BCE(Loss):
             yield self._discriminator_update(D, batch, _without_graph(G, batch))
         if not self.generator_first:
             batch = next(batches)
-            fake = G(batch.z, *batch.condition)
+            fake = G(*batch.inputs.values())
             yield self._discriminator_update(D, batch, fake.detach())
             yield self._generator_update(D, batch, fake)
 
@@ -112,5 +112,5 @@ def _without_graph(G: nn.Module, batch: Batch) -> Tensor:
     import torch
 
     with torch.no_grad():
-        fake: Tensor = G(batch.z, *batch.condition)
+        fake: Tensor = G(*batch.inputs.values())
     return fake

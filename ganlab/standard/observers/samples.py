@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 SAMPLES = "samples"
 ROWS = "rows.txt"
-"""Beside the grids of a conditional model: the class that each of their rows shows, a line each."""
+"""Beside the grids: the class or category that each of their rows shows, a line each."""
 
 
 class Samples(Observer):
     """Writes reals.png, pictures of the data as the networks see them, and samples/<iteration>.png at each snapshot.
 
-    Where each row of a grid shows a class, samples/rows.txt names them from top to bottom.
+    Where each row of a grid shows a class or a category, samples/rows.txt names them from top to bottom.
     One channel is grey, three are RGB, four RGBA; of any other number the first one is shown, in grey.
     """
 

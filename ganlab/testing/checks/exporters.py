@@ -14,7 +14,7 @@ from ganlab.generator.metadata import Metadata
 from ganlab.interfaces import Exporter, Model
 from ganlab.testing.subject import Check, ContractError, Subject, registered
 from ganlab.testing.surroundings import modes, moved, random_states
-from ganlab.testing.toys import CLASSES, IMAGES, Tiny, TinyLabelled
+from ganlab.testing.toys import CLASSES, IMAGES, Tiny, TinyLabelled, TinyVaried
 from ganlab.testing.trial import artefact
 
 
@@ -39,12 +39,17 @@ def equals_torch_with_labels(subject: Subject[Exporter]) -> None:
     _exported(subject, TinyLabelled())
 
 
+def equals_torch_with_more_inputs(subject: Subject[Exporter]) -> None:
+    """Do the same with a generator of four inputs: numbers, a category and a map of noise."""
+    _exported(subject, TinyVaried())
+
+
 def reads_metadata(subject: Subject[Exporter]) -> None:
     """Ask for the metadata of what was written, as `ganlab info` and `ganlab.load_generator` do."""
     found = _exported(subject, Tiny())
     if isinstance(found.read, Exception):
         raise found.read
-    kept = ("model", "images", "latent", "conditional", "recipe", "training", "data", "versions")
+    kept = ("model", "images", "inputs", "class_names", "recipe", "training", "data", "versions")
     if found.read is None or any(getattr(found.read, name) != getattr(found.written, name) for name in kept):
         what = "nothing" if found.read is None else "something else"
         raise ContractError(
@@ -63,6 +68,12 @@ CHECKS = (
     Check("suffix", "Its files have an ending.", has_a_suffix, ("defaults",)),
     Check("equal", "What it wrote makes torch's pictures at batches 1, 2 and 7.", equals_torch, ("suffix",)),
     Check("labels", "So it does for a conditional generator.", equals_torch_with_labels, ("equal",)),
+    Check(
+        "inputs",
+        "So it does for a generator of several inputs, by their names.",
+        equals_torch_with_more_inputs,
+        ("labels",),
+    ),
     Check("metadata", "It reads back the metadata that it wrote.", reads_metadata, ("equal",)),
     Check("random", "It changes no random state and no mode of torch.", leaves_surroundings, ("equal",)),
 )

@@ -14,13 +14,14 @@ from torch.overrides import TorchFunctionMode
 from ganlab.errors import GanlabError
 from ganlab.hardware.device import Autocast
 from ganlab.interfaces import ImageSpec, Loss, Model, Update
+from ganlab.messages import in_words
 from ganlab.testing.checks.brought import Memory, built_as_stated, idle_weights
 from ganlab.testing.checks.schedules import follow
 from ganlab.testing.optimum import MEAN, START, mean_found
 from ganlab.testing.shapes import shapes
-from ganlab.testing.subject import Check, ContractError, NotRunError, Subject
+from ganlab.testing.subject import Check, ContractError, NotRunError, Subject, described
 from ganlab.testing.surroundings import modes, moved, random_states
-from ganlab.testing.toys import IMAGES, Tiny
+from ganlab.testing.toys import IMAGES, Tiny, TinyVaried
 from ganlab.testing.trial import Trial, resumes_exactly
 from ganlab.training.cuda_graphs import PROBES
 from ganlab.training.iteration import refuse_no_update, updates_of
@@ -83,6 +84,25 @@ def stays_finite_in_bf16(subject: Subject[Loss]) -> None:
         raise ContractError(
             f"it cannot compute with the bfloat16 that networks return on CUDA: {' '.join(str(error).split())[:300]}; "
             "take logits as .float(), and cross-entropies of logits, not of probabilities"
+        ) from error
+
+
+def gives_every_input(subject: Subject[Loss]) -> None:
+    """Run them with a generator of several inputs."""
+    loss = subject.make()
+    if subject.model is not None or set(loss.networks) != ADVERSARIAL:
+        raise NotRunError("its model is one of its own")
+    model = TinyVaried()
+    trial = Trial(loss=loss, model=model, images=IMAGES, iterations=min(loss.period, LONGEST))
+    trainer = trial.begin()
+    try:
+        for index in range(trial.iterations):
+            trial.iterate(trainer, index)
+    except TypeError as error:  # of a network that is called with too few arguments
+        names = in_words(list(model.inputs(IMAGES)))
+        raise ContractError(
+            f"a generator may take several inputs, such as {names}: call it G(*batch.inputs.values()) "
+            f"({described(error, subject.cls)})"
         ) from error
 
 
@@ -173,6 +193,7 @@ CHECKS = (
     Check("updates", "It yields finite updates for every network it names or brings.", yields_updates, ("state",)),
     Check("gradients", "Every weight that it brings along gets a gradient.", uses_every_weight, ("updates",)),
     Check("autocast", "Its updates are finite in bfloat16.", stays_finite_in_bf16, ("updates",)),
+    Check("inputs", "It gives the generator all of its inputs.", gives_every_input, ("updates",)),
     Check("random", "It moves no random state but torch's default generator.", leaves_random_states, ("updates",)),
     Check("resume", "A run resumed after any iteration ends with the same bits.", resumes, ("random",)),
     Check(

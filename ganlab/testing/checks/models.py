@@ -45,11 +45,12 @@ def leaves_random_states(subject: Subject[Model]) -> None:
     model, images = subject.make(), accepted(subject)[0]
     before = random_states()
     networks = build_networks(model, images)
-    z, *condition = inputs(model, images, 8)
+    arguments = inputs(model, images, 8)
     with suppress(Exception):  # what goes wrong is for other checks to say
         for generator in (networks["generator"], copy.deepcopy(networks["generator"]).eval()):
-            generator(z, *condition)
+            generator(*arguments)
         if "discriminator" in networks:
+            condition = (torch.arange(8) % images.classes,) if model.conditional else ()
             networks["discriminator"](torch.rand(8, *images[:3]), *condition)
     states = moved(before, torch_may_draw=True)
     with suppress(Exception):

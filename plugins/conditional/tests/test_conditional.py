@@ -231,12 +231,13 @@ def test_the_onnx_file_takes_labels_and_makes_torch_s_pictures(trained: Path) ->
         ("labels", "tensor(int64)", ["batch"]),
     ]
     from_torch, from_onnx = ganlab.load_generator(trained, device="cpu"), ganlab.load_generator(path, device="cpu")
-    z = from_onnx.latents(range(9))
-    labels = np.arange(9) % 3
-    np.testing.assert_allclose(from_onnx(z, labels), from_torch(z, labels), atol=1e-5)
-    assert not np.allclose(from_onnx(z, labels), from_onnx(z, (labels + 1) % 3), atol=0.1)
+    inputs = from_onnx.draw(range(9))
+    assert inputs["labels"].tolist() == [0, 1, 2] * 3
+    np.testing.assert_allclose(from_onnx(inputs), from_torch(inputs), atol=1e-5)
+    others = {**inputs, "labels": (inputs["labels"] + 1) % 3}
+    assert not np.allclose(from_onnx(inputs), from_onnx(others), atol=0.1)
     with pytest.raises(ArtefactError, match="label 3 is none of its classes, 0 to 2"):
-        from_onnx(z, labels + 1)
+        from_onnx({**inputs, "labels": inputs["labels"] + 1})
 
 
 test_contract = contract(

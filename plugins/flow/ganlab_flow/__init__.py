@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from ganlab import Batch, ImageSpec, Iteration, Loss, Model, PluginError, Update
+from ganlab import Batch, ImageSpec, Input, Iteration, Loss, Model, Normal, PluginError, Update
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,8 +23,10 @@ class Flow(Model):
     networks: ClassVar[tuple[str, ...]] = ("generator", "velocity")
     export_tolerance: ClassVar[float] = 1e-4
 
-    latent_dim: PositiveInt = 784
-    """Length of z, which is a picture of noise: channels x height x width, 784 for greyscale of 28x28."""
+    latent_dim: PositiveInt = 100
+    """Not used: z is a picture of noise, of the pictures' own shape."""
+    latent: Literal["normal"] = "normal"
+    """Distribution of z: standard normal."""
     steps: PositiveInt = 8
     """Steps from noise to picture; more are closer to the exact flow and take longer."""
     solver: Literal["euler", "midpoint"] = "midpoint"
@@ -37,18 +39,23 @@ class Flow(Model):
     """The U-Net sees squares of this many pixels a side as one: 2 takes about a quarter of the time."""
 
     def check(self, images: ImageSpec) -> None:
-        """Raise `ValueError` with a remedy where `images` do not divide into patches or z is not a picture's size."""
+        """Raise `ValueError` with a remedy where `images` do not divide into patches, or another z is asked for."""
         if images.height % self.patch or images.width % self.patch:
             raise ValueError(
                 f"pictures of {images.height}x{images.width} do not divide into patches of {self.patch}x{self.patch}; "
                 "choose another resolution, or set model.patch to 1"
             )
         size = images.channels * images.height * images.width
-        if self.latent_dim != size:
+        # A file that says the size itself is right, and the default is what nobody has said.
+        if self.latent_dim not in (size, type(self).model_fields["latent_dim"].default):
             raise ValueError(
                 f"z is a picture of noise, {images.channels} x {images.height} x {images.width} numbers: "
-                f"set model.latent_dim to {size}, not {self.latent_dim}"
+                f"take model.latent_dim = {self.latent_dim} out"
             )
+
+    def inputs(self, images: ImageSpec) -> dict[str, Input]:
+        """Return z, a picture of noise."""
+        return {"z": Normal((images.channels, images.height, images.width))}
 
     def build(self, images: ImageSpec) -> dict[str, nn.Module]:
         """Return the velocity, x `(N, C, H, W)` and t `(N,)` to `(N, C, H, W)`, and the generator that follows it."""
@@ -56,7 +63,7 @@ class Flow(Model):
 
         self.check(images)
         velocity = UNet(images.channels, self.base_channels, self.halvings, self.patch)
-        return {"generator": Sampler(velocity, images, self.steps, self.solver), "velocity": velocity}
+        return {"generator": Sampler(velocity, self.steps, self.solver), "velocity": velocity}
 
 
 class FlowMatching(Loss):
@@ -72,13 +79,12 @@ class FlowMatching(Loss):
         import torch
 
         v, batch = networks["velocity"], next(batches)
-        x_1 = batch.real
-        if batch.z[0].numel() != x_1[0].numel():
+        x_0, x_1 = batch.inputs["z"], batch.real
+        if x_0.shape != x_1.shape:
             raise PluginError(
-                f"flow_matching starts at z, so z must have the {x_1[0].numel()} numbers of a picture, "
-                f"not {batch.z[0].numel()}; set model.latent_dim"
+                f"flow_matching starts at z, which must have the shape of the pictures {tuple(x_1.shape[1:])}, not "
+                f"{tuple(x_0.shape[1:])}: its model declares so in inputs()"
             )
-        x_0 = batch.z.view(x_1.shape)
         t = torch.rand(len(x_1), device=x_1.device)
         x_t = torch.lerp(x_0, x_1, t.view(-1, 1, 1, 1))
         error = v(x_t, t, *batch.condition).float() - (x_1 - x_0)

@@ -10,22 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganlab import ImageSpec
-
 
 class Sampler(nn.Module):
     """Follows dx/dt = v(x, t) from noise at t = 0 to a picture at t = 1."""
 
-    def __init__(
-        self, velocity: nn.Module, images: ImageSpec, steps: int, solver: Literal["euler", "midpoint"]
-    ) -> None:
+    def __init__(self, velocity: nn.Module, steps: int, solver: Literal["euler", "midpoint"]) -> None:
         super().__init__()
         self.velocity, self.steps, self.solver = velocity, steps, solver
-        self.shape = images[:3]
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return pictures `(N, C, H, W)` in [-1, 1] of z `(N, C * H * W)`."""
-        x, h = z.reshape(-1, *self.shape), 1.0 / self.steps
+        """Return pictures `(N, C, H, W)` in [-1, 1] of z `(N, C, H, W)`."""
+        x, h = z, 1.0 / self.steps
         for step in range(self.steps):
             v = self.velocity(x, x.new_full((1,), step * h))
             if self.solver == "midpoint":

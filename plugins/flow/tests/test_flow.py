@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,13 +23,13 @@ import ganlab
 from ganlab import Batch, Dataset, GanlabError, ImageSpec, Iteration, PluginError, RecipeError, Source
 from ganlab.cli import ganlab as command
 from ganlab.data.batches import Batches
-from ganlab.data.latents import Latent
 from ganlab.data.packing import pack
+from ganlab.interfaces import Normal
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.seeds import Stream, stream_seed
 from ganlab.testing import contract, isolated, tiny_recipe
 
-TINY: dict[str, Any] = {"latent_dim": 36, "base_channels": 8, "halvings": 1, "steps": 2}
+TINY: dict[str, Any] = {"base_channels": 8, "halvings": 1, "steps": 2}
 IMAGES = ImageSpec(1, 6, 6)
 NOW = Iteration(0, torch.zeros(()))
 
@@ -102,21 +103,21 @@ class Rush(nn.Module):
 
 @pytest.mark.parametrize("steps", [1, 4, 50])
 def test_the_sampler_makes_the_steps_that_the_solvers_are_defined_by(steps: int) -> None:
-    z, h = torch.linspace(-0.9, 0.9, 36).view(1, 36), 1 / steps
+    z, h = torch.linspace(-0.9, 0.9, 36).view(1, 1, 6, 6), 1 / steps
     midpoints = sum(h * 3 * ((step + 0.5) * h) ** 2 for step in range(steps))
     starts = sum(h * 3 * (step * h) ** 2 for step in range(steps))
     solver: Any
     for solver, factor, shift in (("euler", 1 - h, starts), ("midpoint", 1 - h + h**2 / 2, midpoints)):
-        decayed = Sampler(Decay(), IMAGES, steps, solver)(z)
-        torch.testing.assert_close(decayed, (z * factor**steps).view(1, 1, 6, 6))
-        rushed = Sampler(Rush(), IMAGES, steps, solver)(z)
-        torch.testing.assert_close(rushed, (z + shift).view(1, 1, 6, 6).clamp(-1, 1))
+        decayed = Sampler(Decay(), steps, solver)(z)
+        torch.testing.assert_close(decayed, z * factor**steps)
+        rushed = Sampler(Rush(), steps, solver)(z)
+        torch.testing.assert_close(rushed, (z + shift).clamp(-1, 1))
 
 
 def test_many_steps_are_the_flow_itself() -> None:
-    z = torch.linspace(-0.9, 0.9, 36).view(1, 36)
-    exact = (z * math.exp(-1)).view(1, 1, 6, 6)
-    torch.testing.assert_close(Sampler(Decay(), IMAGES, 100, "midpoint")(z), exact, rtol=1e-4, atol=0.0)
+    z = torch.linspace(-0.9, 0.9, 36).view(1, 1, 6, 6)
+    exact = z * math.exp(-1)
+    torch.testing.assert_close(Sampler(Decay(), 100, "midpoint")(z), exact, rtol=1e-4, atol=0.0)
 
 
 class Field(nn.Module):
@@ -143,7 +144,7 @@ class Target(nn.Module):
 
 
 def one_loss(velocity: nn.Module, real: Tensor, z: Tensor) -> Tensor:
-    (update,) = FlowMatching().updates({"velocity": velocity}, iter([Batch(real, z, ())]), NOW)
+    (update,) = FlowMatching().updates({"velocity": velocity}, iter([Batch(real, {"z": z}, ())]), NOW)
     assert update.networks == "velocity"
     return update.loss
 
@@ -151,7 +152,7 @@ def one_loss(velocity: nn.Module, real: Tensor, z: Tensor) -> Tensor:
 def test_the_loss_of_the_best_velocity_between_two_normal_distributions_is_half_pi() -> None:
     # E|x1 - x0 - v|^2 is the variance of x1 - x0 given x_t, 1 / (t^2 + (1 - t)^2), whose mean over t is pi / 2.
     torch.manual_seed(0)
-    real, z = torch.randn(8000, 1, 6, 6), torch.randn(8000, 36)
+    real, z = torch.randn(8000, 1, 6, 6), torch.randn(8000, 1, 6, 6)
     best = one_loss(Field(), real, z)
     assert best.item() == pytest.approx(math.pi / 2, abs=0.01)
     # A factor f adds (f - 1)^2 times the mean of (2t - 1)^2 / (t^2 + (1 - t)^2), which is 2 - pi / 2.
@@ -162,14 +163,14 @@ def test_noise_is_at_0_and_the_picture_at_1() -> None:
     torch.manual_seed(0)
     picture = torch.rand(1, 1, 6, 6) * 2 - 1
     real = picture.repeat(16, 1, 1, 1).to(memory_format=torch.channels_last)
-    assert one_loss(Target(picture), real, torch.randn(16, 36)).item() < 1e-6
-    z = torch.randn(3, 36)
-    made = Sampler(Target(picture), IMAGES, 5, "euler")(z)  # the way is straight, so any number of steps is exact
+    assert one_loss(Target(picture), real, torch.randn(16, 1, 6, 6)).item() < 1e-6
+    z = torch.randn(3, 1, 6, 6)
+    made = Sampler(Target(picture), 5, "euler")(z)  # the way is straight, so any number of steps is exact
     torch.testing.assert_close(made, picture.expand(3, 1, 6, 6))
 
 
 def test_times_come_from_torch_s_default_generator() -> None:
-    real, z = torch.zeros(8, 1, 6, 6), torch.randn(8, 36)
+    real, z = torch.zeros(8, 1, 6, 6), torch.randn(8, 1, 6, 6)
     losses = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -181,14 +182,15 @@ def test_a_model_whose_z_is_no_picture_is_refused() -> None:
     with pytest.raises(PluginError) as caught:
         one_loss(Field(), torch.zeros(2, 1, 6, 6), torch.zeros(2, 100))
     assert str(caught.value) == (
-        "flow_matching starts at z, so z must have the 36 numbers of a picture, not 100; set model.latent_dim"
+        "flow_matching starts at z, which must have the shape of the pictures (1, 6, 6), not (100,): its model "
+        "declares so in inputs()"
     )
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"latent_dim": 100}, "z is a picture of noise, 3 x 8 x 10 numbers: set model.latent_dim to 240, not 100"),
+        ({"latent_dim": 64}, "z is a picture of noise, 3 x 8 x 10 numbers: take model.latent_dim = 64 out"),
         (
             {"latent_dim": 240, "patch": 4},
             "pictures of 8x10 do not divide into patches of 4x4; choose another resolution, or set model.patch to 1",
@@ -202,9 +204,35 @@ def test_pictures_that_do_not_fit_are_refused(options: dict[str, Any], sentence:
         assert str(caught.value) == sentence
 
 
-def test_the_right_latent_dim_is_said_at_the_recipe_s_line() -> None:
-    with pytest.raises(RecipeError, match=r"set model\.latent_dim to 108, not 36"):
-        ganlab.train(recipe(dataset={"channels": 3}))
+def test_a_latent_dim_is_refused_at_the_recipe_s_line() -> None:
+    with pytest.raises(RecipeError, match=r"take model\.latent_dim = 36 out"):
+        ganlab.train(recipe(dataset={"channels": 3}, model={"latent_dim": 36}))
+
+
+def test_z_is_a_picture_of_noise() -> None:
+    assert Flow().inputs(ImageSpec(3, 8, 10)) == {"z": Normal((3, 8, 10))}
+
+
+def test_a_file_from_before_inputs_were_declared_makes_the_same_pictures(trained: Path) -> None:
+    """It called z a vector of as many numbers, and its options said how many."""
+    data = (trained / "generator.safetensors").read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    about = json.loads(header["__metadata__"]["ganlab"])
+    about |= {"format": 1, "latent": {"dim": 36, "distribution": "normal"}, "conditional": False}
+    about["model"]["options"]["latent_dim"] = 36
+    about["digest"] = "sha256:" + "0" * 64
+    del about["inputs"]
+    header["__metadata__"]["ganlab"] = json.dumps(about)
+    written = json.dumps(header).encode()
+    old = Path("old.safetensors")
+    old.write_bytes(ganlab.seal(len(written).to_bytes(8, "little") + written + data[8 + length :]))
+    before, now = ganlab.load_generator(old, device="cpu"), ganlab.load_generator(trained, device="cpu")
+    assert np.array_equal(before.sample(4), now.sample(4))
+    z = np.random.RandomState(2).standard_normal(36).astype(np.float32)
+    assert np.array_equal(now.draw([2])["z"].reshape(-1), z)
+    done = CliRunner().invoke(command, ["export", str(old), "--onnx"])
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize("options", [{"steps": 0}, {"solver": "heun"}, {"halvings": -1}, {"patch": 0}])
@@ -238,8 +266,8 @@ def test_every_weight_gets_a_gradient_from_the_loss_and_through_the_generator() 
     torch.manual_seed(0)
     networks = Flow(**TINY).build(IMAGES)
     ways = {
-        "loss": lambda: one_loss(networks["velocity"], torch.rand(4, 1, 6, 6), torch.randn(4, 36)),
-        "generator": lambda: networks["generator"](0.1 * torch.randn(4, 36)).square().sum(),
+        "loss": lambda: one_loss(networks["velocity"], torch.rand(4, 1, 6, 6), torch.randn(4, 1, 6, 6)),
+        "generator": lambda: networks["generator"](0.1 * torch.randn(4, 1, 6, 6)).square().sum(),
     }
     for way, loss in ways.items():
         networks["generator"].zero_grad()
@@ -265,7 +293,7 @@ def test_a_run_is_the_textbook_s_loop_and_steps_the_weights_once() -> None:
     # By hand: the recipe's batches and seeds, torch's own optimizer.
     packed = pack(parse_recipe(recipe()).dataset, "slopes", lambda name, done, total: None)
     options: dict[str, Any] = {"batch_size": 8, "conditional": False, "flip": False, "seed": 0}
-    batches = Batches(packed, Latent(36, "normal"), device=torch.device("cpu"), **options)
+    batches = Batches(packed, {"z": Normal((36,))}, device=torch.device("cpu"), **options)
     torch.manual_seed(stream_seed(0, Stream.WEIGHTS))
     net = Flow(**TINY).build(IMAGES)["velocity"].to(memory_format=torch.channels_last)
     x, t = torch.randn(16, 1, 6, 6), torch.rand(16)
@@ -273,7 +301,7 @@ def test_a_run_is_the_textbook_s_loop_and_steps_the_weights_once() -> None:
     adam = torch.optim.Adam(net.parameters(), lr=5e-3, betas=(0.5, 0.999), fused=True)
     for index, batch in enumerate(itertools.islice(batches, 6)):
         torch.manual_seed(stream_seed(0, Stream.LAYERS, index))
-        times, x_0 = torch.rand(8), batch.z.view(8, 1, 6, 6)
+        times, x_0 = torch.rand(8), batch.inputs["z"].view(8, 1, 6, 6)
         x_t = x_0 + times.view(8, 1, 1, 1) * (batch.real - x_0)
         adam.zero_grad()
         (net(x_t, times) - (batch.real - x_0)).pow(2).mean().backward()
@@ -321,8 +349,8 @@ def test_the_onnx_file_makes_torch_s_pictures(trained: Path) -> None:
     assert done.exit_code == 0, done.output
     from_torch = ganlab.load_generator(trained, device="cpu")
     from_onnx = ganlab.load_generator(trained / "generator.onnx", device="cpu")
-    z = from_onnx.latents(range(5))
-    assert z.shape == (5, 36)
+    z = from_onnx.draw(range(5))
+    assert z["z"].shape == (5, 1, 6, 6)
     np.testing.assert_allclose(from_onnx(z), from_torch(z), atol=Flow.export_tolerance)
     drawn = CliRunner().invoke(
         command, ["sample", str(trained / "generator.onnx"), "--count", "4", "--out", "four.png"]
@@ -338,7 +366,7 @@ def test_an_onnx_file_of_an_old_opset_makes_them_as_well(trained: Path) -> None:
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 0, done.output
     from_onnx = ganlab.load_generator("old.onnx", device="cpu")
-    z = from_onnx.latents(range(5))
+    z = from_onnx.draw(range(5))
     np.testing.assert_allclose(
         from_onnx(z), ganlab.load_generator(trained, device="cpu")(z), atol=Flow.export_tolerance
     )

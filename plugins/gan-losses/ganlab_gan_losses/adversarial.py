@@ -26,7 +26,7 @@ class Adversarial(Loss):
 
     @abstractmethod
     def generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
-        """Return an update of the generator, which has made `fake` `(N, C, H, W)` of `batch.z`."""
+        """Return an update of the generator, which has made `fake` `(N, C, H, W)` of `batch.inputs`."""
 
     def updates(
         self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
@@ -40,7 +40,7 @@ class Adversarial(Loss):
             batch = next(batches)
             yield self.discriminator_update(D, batch, _without_graph(G, batch), iteration.phase)
         batch = next(batches)
-        fake = G(batch.z, *batch.condition)
+        fake = G(*batch.inputs.values())
         yield self.discriminator_update(D, batch, fake.detach(), iteration.phase)
         yield self.generator_update(D, batch, fake)
 
@@ -66,5 +66,5 @@ def _without_graph(G: nn.Module, batch: Batch) -> Tensor:
     import torch
 
     with torch.no_grad():
-        fake: Tensor = G(batch.z, *batch.condition)
+        fake: Tensor = G(*batch.inputs.values())
     return fake

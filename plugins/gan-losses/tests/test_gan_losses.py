@@ -58,7 +58,7 @@ def networks() -> dict[str, nn.Module]:
 def batches(drawn: list[Batch] | None = None) -> Iterator[Batch]:
     generator = torch.Generator().manual_seed(1)
     for _ in count():
-        batch = Batch(torch.randn(6, 1, 2, 2, generator=generator), torch.randn(6, 3, generator=generator), ())
+        batch = Batch(torch.randn(6, 1, 2, 2, generator=generator), {"z": torch.randn(6, 3, generator=generator)}, ())
         if drawn is not None:
             drawn.append(batch)
         yield batch
@@ -78,7 +78,7 @@ def outputs(pair: dict[str, nn.Module], batch: Batch) -> tuple[Array, Array]:
     """Return D(x) and D(G(z)) in float64, without touching the networks."""
     pair = copy.deepcopy(pair)
     with torch.no_grad():
-        real, fake = pair["discriminator"](batch.real), pair["discriminator"](pair["generator"](batch.z))
+        real, fake = pair["discriminator"](batch.real), pair["discriminator"](pair["generator"](batch.inputs["z"]))
     return real.double().numpy(), fake.double().numpy()
 
 
@@ -165,7 +165,7 @@ def test_r1_and_r2_are_half_gamma_times_the_squared_slope(cls: type[Loss], where
         update, _, batch = first_updates(pair, cls(**options))
         gradients.append(differentiate(pair, update))
         losses.append(update.loss.item())
-    fake = networks()["generator"](batch.z).detach()
+    fake = networks()["generator"](batch.inputs["z"]).detach()
     x = (batch.real if where == "r1" else fake).double().numpy()
     (weight, bias) = D.arrays()
     slope = weight * x + bias
@@ -185,7 +185,7 @@ def test_the_gradient_penalty_is_about_slopes_of_1_at_points_between_real_and_fa
     loss = Wasserstein(discriminator_steps=1, gradient_penalty=weight_of_penalty)
     update, generator, batch = first_updates(pair, loss)
     gradients = differentiate(pair, update)
-    real, fake = batch.real.double().numpy(), networks()["generator"](batch.z).detach().double().numpy()
+    real, fake = batch.real.double().numpy(), networks()["generator"](batch.inputs["z"]).detach().double().numpy()
     x = D.seen[2].double().numpy()
 
     # Each picture lies on the line between its two, at a place of its own.
@@ -374,7 +374,8 @@ def test_labels_go_to_both_networks_with_the_batch_they_belong_to(loss: Loss) ->
 
     def labelled() -> Iterator[Batch]:
         for index, batch in enumerate(batches()):
-            yield batch._replace(condition=(torch.full((6,), index),))
+            labels = torch.full((6,), index)
+            yield batch._replace(inputs={**batch.inputs, "labels": labels}, condition=(labels,))
 
     plain = networks()
     G, D = Labelled(plain["generator"]), Labelled(plain["discriminator"])
@@ -453,7 +454,7 @@ def test_a_generator_finds_the_mean_and_the_deviation_of_a_gaussian(loss: Loss) 
 
     def gaussian() -> Iterator[Batch]:
         while True:
-            yield Batch(1.0 + 0.5 * torch.randn(64, 1, 1, 1), torch.randn(64, 1), ())
+            yield Batch(1.0 + 0.5 * torch.randn(64, 1, 1, 1), {"z": torch.randn(64, 1)}, ())
 
     stream = gaussian()
     found = []
@@ -485,7 +486,7 @@ def test_r1_makes_the_dirac_gan_converge_which_circles_without_it(r1: float, con
     D = nn.Sequential(nn.Flatten(), nn.Linear(1, 1, bias=False), nn.Flatten(0))
     nn.init.zeros_(D[1].weight)  # type: ignore[arg-type]
     pair: dict[str, nn.Module] = {"generator": theta, "discriminator": D}
-    batch = Batch(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1), ())
+    batch = Batch(torch.zeros(1, 1, 1, 1), {"z": torch.zeros(1, 1)}, ())
     loss, distances = Logistic(r1=r1), []
     for _ in range(500):
         for update in loss.updates(pair, iter([batch]), START):

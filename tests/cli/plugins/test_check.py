@@ -71,7 +71,7 @@ ENERGY = '''
         def updates(self, networks, batches, iteration):
             G, E = networks["generator"], networks["energy"]
             batch = next(batches)
-            fake = G(batch.z)
+            fake = G(batch.inputs["z"])
             yield Update("energy", E(batch.real).mean() - E(fake.detach()).mean())
             yield Update("generator", E(fake).mean())
 '''
@@ -204,7 +204,7 @@ PAIR = '''
         def updates(self, networks, batches, iteration):
             G, D = networks["generator"], networks["discriminator"]
             batch = next(batches)
-            fake = G(batch.z)
+            fake = G(*batch.inputs.values())
             yield Update("discriminator", D(fake.detach()).mean() - D(batch.real).mean())
             YIELD
 '''

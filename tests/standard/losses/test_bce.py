@@ -35,7 +35,7 @@ def networks() -> dict[str, nn.Module]:
 def batches(drawn: list[Batch] | None = None) -> Iterator[Batch]:
     generator = torch.Generator().manual_seed(1)
     for _ in count():
-        batch = Batch(torch.randn(6, 1, 2, 2, generator=generator), torch.randn(6, 3, generator=generator), ())
+        batch = Batch(torch.randn(6, 1, 2, 2, generator=generator), {"z": torch.randn(6, 3, generator=generator)}, ())
         if drawn is not None:
             drawn.append(batch)
         yield batch
@@ -59,7 +59,7 @@ def probabilities(pair: dict[str, nn.Module], batch: Batch) -> tuple[np.ndarray,
     """Return D(x) and D(G(z)) in float64, without touching the networks."""
     pair = copy.deepcopy(pair)
     with torch.no_grad():
-        real, fake = pair["discriminator"](batch.real), pair["discriminator"](pair["generator"](batch.z))
+        real, fake = pair["discriminator"](batch.real), pair["discriminator"](pair["generator"](batch.inputs["z"]))
     return logistic(real), logistic(fake)
 
 
@@ -169,17 +169,17 @@ def train_by_hand(pair: dict[str, nn.Module], iterations: int, steps: int, gener
 
     for _ in range(iterations):
         if generator_first:
-            real, z, _ = next(stream)
-            fake = G(z)
+            real, inputs, _ = next(stream)
+            fake = G(inputs["z"])
             teach_generator(fake)
             teach_discriminator(real, fake)
             for _ in range(steps - 1):
-                real, z, _ = next(stream)
-                teach_discriminator(real, G(z))
+                real, inputs, _ = next(stream)
+                teach_discriminator(real, G(inputs["z"]))
         else:
             for _ in range(steps):
-                real, z, _ = next(stream)
-                fake = G(z)
+                real, inputs, _ = next(stream)
+                fake = G(inputs["z"])
                 teach_discriminator(real, fake)
             teach_generator(fake)
 
@@ -221,7 +221,8 @@ def test_labels_go_to_both_networks_with_the_batch_they_belong_to(generator_firs
 
     def labelled() -> Iterator[Batch]:
         for index, batch in enumerate(batches()):
-            yield batch._replace(condition=(torch.full((6,), index),))
+            labels = torch.full((6,), index)
+            yield batch._replace(inputs={**batch.inputs, "labels": labels}, condition=(labels,))
 
     for update in BCE(discriminator_steps=2, generator_first=generator_first).updates(pair, labelled(), START):
         differentiate(pair, update)

@@ -31,7 +31,7 @@ class Good(Exporter):
         write_generator(path, generator, Metadata.from_json(metadata["ganlab"], str(path)))
 
     def run(self, path: Path, inputs: Arrays) -> Floats:
-        return load_generator(path, device="cpu")(*inputs.values())
+        return load_generator(path, device="cpu")(inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         return {"ganlab": read_metadata(path).to_json()}
@@ -136,6 +136,15 @@ class Unlabelled(Good):
         return super().run(path, {name: array * (name == "z") for name, array in inputs.items()})
 
 
+class Unvaried(Good):
+    """Leaves out the inputs that it does not know."""
+
+    api = 1
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        return super().run(path, {name: array * (name in ("z", "labels")) for name, array in inputs.items()})
+
+
 class Seeding(Good):
     """Seeds torch to trace with an example of its own."""
 
@@ -177,6 +186,7 @@ BREAKS = [
     Break("equal", Littering, "it must write exactly one file, the path that it is given"),
     Break("equal", Failing, "it cannot write: KeyError: 'weights'"),
     Break("labels", Unlabelled, "it wrote a file that differs from torch by"),
+    Break("inputs", Unvaried, "it wrote a file that differs from torch by"),
     Break("metadata", Forgetful, "read_metadata() gives nothing back: put the text with the key"),
     Break("metadata", Mistaken, "read_metadata() gives something else back"),
     Break("random", Seeding, "an export changes the seed of torch: leave all of it as it was"),

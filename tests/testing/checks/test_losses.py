@@ -28,7 +28,7 @@ class Good(Loss):
     ) -> Iterator[Update]:
         G, D = networks["generator"], networks["discriminator"]
         batch = next(batches)
-        fake = G(batch.z, *batch.condition)
+        fake = G(*batch.inputs.values())
         yield self.discriminator(D, batch.real, fake.detach())
         yield self.generator(D, fake)
 
@@ -217,6 +217,21 @@ class Remembering(Good):
         )
 
 
+class Narrow(Good):
+    """Gives the generator z alone."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        G, D = networks["generator"], networks["discriminator"]
+        batch = next(batches)
+        fake = G(batch.inputs["z"])
+        yield self.discriminator(D, batch.real, fake.detach())
+        yield self.generator(D, fake)
+
+
 class Reversed(Good):
     """Teaches the generator to look like a generator."""
 
@@ -268,7 +283,7 @@ class Bringing(Good):
     ) -> Iterator[Update]:
         G, D = networks["generator"], networks["discriminator"]
         batch = next(batches)
-        fake = G(batch.z, *batch.condition)
+        fake = G(*batch.inputs.values())
         update = self.discriminator(D, batch.real, fake.detach())
         balance = self.balance(networks["balance"])
         yield Update("discriminator", update.loss + 0.01 * balance * D(batch.real).square().mean())
@@ -522,6 +537,11 @@ BREAKS = [
     Break("updates", Lazy, "in iteration 15: look for divisions by 0"),
     Break("autocast", Probable, "it cannot compute with the bfloat16 that networks return on CUDA"),
     Break("autocast", Counting, "it cannot compute with the bfloat16 that networks return on CUDA: Got unsupported"),
+    Break(
+        "inputs",
+        Narrow,
+        "a generator may take several inputs, such as z, category, codes and noise: call it G(*batch.inputs.values())",
+    ),
     Break("random", Numpy, "updates() draws from or seeds numpy.random"),
     Break("random", Seeding, "updates() draws from or seeds the seed of torch"),
     Break("resume", Remembering, "a loss must remember nothing but what a checkpoint holds"),
@@ -588,6 +608,7 @@ def test_a_loss_for_networks_of_its_own_is_tried_on_the_model_that_it_is_given()
     assert "it needs energy, and the model that it is tried on has generator, discriminator" in found["brings"]
     checks = suite(ForEnergy, model=Energy())
     passing = ("brings", "modes", "state", "updates", "gradients", "autocast", "random", "resume", "capture")
+    assert checks.outcome("inputs").advice == "not checked: its model is one of its own"
     assert {checks.outcome(name).verdict for name in passing} == {"passed"}
     assert checks.outcome("optimum").advice.startswith(
         "not checked: an optimum is known for discriminator and generator"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from breaking import Break, Discriminator, Energy, Generator, Good, assert_break
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganlab import ImageSpec
+from ganlab import Categorical, ImageSpec, Input, Normal
 from ganlab.testing.checks import models
 
 
@@ -106,6 +108,93 @@ class Constant(Good):
             for parameter in network.parameters():
                 nn.init.normal_(parameter, 0.0, 0.1, generator=own)
         return networks
+
+
+class Coded(nn.Module):
+    """A generator that has a code beside z, and does with both what it is told."""
+
+    def __init__(self, images: ImageSpec, joined: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self.joined = Generator(images), joined
+
+    def forward(self, z: Tensor, code: Tensor) -> Tensor:
+        made: Tensor = self.inner(self.joined(z, code))
+        return made
+
+
+class Disordered(Good):
+    """Declares its inputs in another order than the generator's arguments."""
+
+    api = 1
+
+    def inputs(self, images: ImageSpec) -> dict[str, Input]:
+        return {"code": Categorical(2), "z": Normal((2,))}
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Coded(images, lambda z, code: torch.cat([z, code], 1))
+
+
+class Undeclared(Good):
+    """Has a generator with an argument more than it declares."""
+
+    api = 1
+
+    def inputs(self, images: ImageSpec) -> dict[str, Input]:
+        return {"z": Normal((2,))}
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Coded(images, lambda z, code: torch.cat([z, code], 1))
+
+
+class Fickle(Good):
+    """Declares another input each time."""
+
+    api = 1
+    _asked: int = 0
+
+    def inputs(self, images: ImageSpec) -> dict[str, Input]:
+        self._asked += 1
+        return {"z": Normal((4,)), f"code_{self._asked}": Categorical(2)}
+
+
+class Listing(Good):
+    """Declares a list."""
+
+    api = 1
+
+    def inputs(self, images: ImageSpec) -> Any:
+        return [Normal((4,))]
+
+
+class Deaf(Good):
+    """Does not listen to its code."""
+
+    api = 1
+
+    def inputs(self, images: ImageSpec) -> dict[str, Input]:
+        return {"z": Normal((4,)), "code": Categorical(3)}
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Coded(images, lambda z, code: z + 0 * code.sum())
+
+
+class Late(Deaf):
+    """Listens to its code by a weight that is 0 at first."""
+
+    api = 1
+
+    def generator(self, images: ImageSpec) -> nn.Module:
+        return Listening(images)
+
+
+class Listening(nn.Module):
+    def __init__(self, images: ImageSpec) -> None:
+        super().__init__()
+        self.inner, self.strength = Generator(images), nn.Parameter(torch.zeros(3, 4))
+
+    def forward(self, z: Tensor, code: Tensor) -> Tensor:
+        made: Tensor = self.inner(z + code @ self.strength)
+        return made
 
 
 class Greyscale(Good):
@@ -304,9 +393,14 @@ BREAKS = [
     Break("random", Reseeding, "draws from or seeds the seed of torch"),
     Break("seed", Unseeded, "generator.first.weight differs between two builds after the same seed"),
     Break("seed", Constant, "all weights are the same whatever the seed: draw them from torch's default generator"),
-    Break("shape", Greyscale, "for pictures of 3x32x32 and 1 z the generator makes (1, 1, 32, 32) instead of"),
+    Break("build", Listing, "inputs() of Listing must return a dict of 1 to 64 inputs by name"),
+    Break("inputs", Disordered, "the generator takes z and code, and inputs() declares code and z: they are given in"),
+    Break("inputs", Undeclared, "cannot be called with z, which inputs() declares: TypeError: Coded.forward() missing"),
+    Break("inputs", Fickle, "inputs() declares something else each time: it must follow from options and pictures"),
+    Break("every_input", Deaf, "code changes nothing about the pictures: use it, or take it out of inputs()"),
+    Break("shape", Greyscale, "for pictures of 3x32x32 and 1 seeds the generator makes (1, 1, 32, 32) instead of"),
     Break("shape", Fixed, "shape '[8, 1, 28, 28]' is invalid for input of size 784 (test_models.py:"),
-    Break("dtype", Double, "the generator makes torch.float64 of z in float32: give back z's type"),
+    Break("dtype", Double, "the generator makes torch.float64 of float32: give back its inputs' type"),
     Break("range", Boundless, "but must lie in [-1, 1] whatever the weights: end the generator with torch.tanh"),
     Break("range", Infinite, "for pictures of 3x32x32 the first weights make NaN or infinite values"),
     Break("batch", Mixing, "when others are made beside it: in eval mode nothing may be averaged over the batch"),
@@ -320,7 +414,7 @@ BREAKS = [
     Break(
         "onnx",
         Noisy,
-        "makes other pictures of the same z each time, so no export can be compared; a forward that",
+        "makes other pictures of the same inputs each time, so no export can be compared; a forward that",
     ),
     Break(
         "onnx",
@@ -345,6 +439,10 @@ def test_a_good_model_passes_every_check() -> None:
     assert failures(Good, ["onnx"]) == {}
 
 
+def test_an_input_may_matter_later_only() -> None:
+    assert failures(Late) == {}
+
+
 def test_a_model_with_networks_of_its_own_asks_for_a_loss() -> None:
     found = failures(Energy)
     assert list(found) == ["iteration"]
@@ -355,5 +453,6 @@ def test_what_rests_on_a_failed_check_is_not_tried() -> None:
     checks = suite(Misnamed)
     assert checks.outcome("onnx").verdict == "blocked"
     assert checks.outcome("onnx").advice == "not checked, because iteration did not pass"
-    assert checks.outcome("shape").advice == "not checked, because build did not pass"
+    assert checks.outcome("shape").advice == "not checked, because inputs did not pass"
+    assert checks.outcome("inputs").advice == "not checked, because build did not pass"
     assert checks.outcome("documentation").verdict == "passed"
