@@ -25,6 +25,8 @@ from ganlab.registry.widening import KINDS_OF_VALUES, widened
 BASES: Mapping[Kind, type[Component]] = {kind: vars(interfaces)[traits.base] for kind, traits in KINDS.items()}
 """What a component of each kind is a subclass of."""
 
+CHOSEN = 2**32
+"""Below it lie the seeds that people choose, and one in 2**32 of those that torch draws for itself."""
 SEEDS = "seeds torch's random numbers at its import"
 """What a plugin must not do, and what is undone."""
 
@@ -84,12 +86,14 @@ def _torch_left_alone() -> Iterator[list[int]]:
         yield seeds
     finally:
         after = _torch_random()
-        if after is not None:
-            # Where the plugin itself has brought torch in, its generator was as any new one.
-            expected = before or _Random(sys.modules["torch"].Generator())
-            if after.seed != expected.seed:
+        if after is not None and before is not None:
+            if after.seed != before.seed:
                 seeds.append(after.seed)
-            after.generator.set_state(expected.state)
+            after.generator.set_state(before.state)
+        elif after is not None and after.seed < CHOSEN:
+            # The plugin itself has brought torch in, whose generator begins with a seed of 64 bits that nobody knows.
+            seeds.append(after.seed)
+            after.generator.seed()
 
 
 class _Random:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -113,6 +116,32 @@ def test_seeding_at_the_import_is_undone_and_said(site: Path) -> None:
     assert registry.warnings() == [
         'augmentation "one" (seeder 1.0) seeds torch\'s random numbers at its import; that was undone'
     ]
+
+
+@pytest.mark.parametrize("seeds", [False, True])
+def test_a_plugin_that_is_the_first_to_import_torch_is_not_said_to_seed_it(site: Path, seeds: bool) -> None:
+    code = "import torch\n" + "torch.manual_seed(7)\n" * seeds + dedent(AUGMENTATION)
+    put(site, "first", "[ganlab.augmentations]\none = first:Toy\n", code)
+    script = dedent(
+        """
+        import sys
+        from ganlab.registry import registry
+        assert "torch" not in sys.modules
+        registry.get("augmentation", "one")
+        import torch
+        print(registry.warnings(), torch.initial_seed() == 7)
+        """
+    )
+    path = os.pathsep.join([str(site), *sys.path])
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    warning = 'augmentation "one" (first 1.0) seeds torch\'s random numbers at its import; that was undone'
+    assert ended.stdout == f"{[warning] if seeds else []} False\n"
 
 
 def test_for_authors_seeding_is_an_error(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
