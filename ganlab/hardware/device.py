@@ -22,7 +22,8 @@ Autocast = Callable[[], AbstractContextManager[object]]
 """Makes what is entered around each forward pass."""
 
 _deterministic: Any = torch.utils.deterministic
-"""Whose attribute is a property of the module's class, which type checkers do not see."""
+_onednn: Any = torch.backends.mkldnn
+"""Their attributes are properties of the modules' classes, which type checkers do not see."""
 _TRAINING = threading.Lock()
 """Held by the one training of this process."""
 
@@ -90,14 +91,21 @@ def autocast(precision: Precision, device: torch.device) -> Autocast:
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """Allow TF32 in this process's convolutions and matrix products, or keep it out, and put it back afterwards."""
-    # Not through `fp32_precision`: it sets convolutions and not recurrent layers, and torch.export refuses the mixture.
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
+    # By the settings of old, which torch.export knows; what they change of the new ones is put back, too.
+    matmul, cpu, cudnn = torch.backends.cuda.matmul, _onednn.matmul, torch.backends.cudnn
+    before = matmul.fp32_precision, cpu.fp32_precision, cudnn.allow_tf32
     try:
-        matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError:  # the caller has mixed old and new ones
+        precision = None
+    try:
+        torch.set_float32_matmul_precision("high" if allowed else "highest")
+        cudnn.allow_tf32 = allowed
         yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        if precision is not None:
+            torch.set_float32_matmul_precision(precision)
+        matmul.fp32_precision, cpu.fp32_precision, cudnn.allow_tf32 = before
 
 
 @contextmanager
@@ -164,16 +172,19 @@ def usual_modes() -> Iterator[None]:
     """Compute as torch does by itself, whatever modes the caller has set; they are put back afterwards."""
     dtype, kinds = torch.get_default_dtype(), ("cpu", "cuda")
     enabled = [torch.is_autocast_enabled(kind) for kind in kinds]
+    onednn = _onednn.enabled
     # Only where there is another: within it, every call of torch takes a detour.
     elsewhere = torch.get_default_device().type != "cpu"
     with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu") if elsewhere else nullcontext():
         try:
             torch.set_default_dtype(torch.float32)
+            _onednn.enabled = True
             for kind in kinds:
                 torch.set_autocast_enabled(kind, False)
             yield
         finally:
             torch.set_default_dtype(dtype)
+            _onednn.enabled = onednn
             for kind, was in zip(kinds, enabled, strict=True):
                 torch.set_autocast_enabled(kind, was)
 

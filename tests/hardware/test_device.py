@@ -18,6 +18,7 @@ from ganlab.hardware.device import Precision, arithmetic, choose_device, choose_
 from ganlab.recipe.recipe import parse_recipe
 
 CPU = torch.device("cpu")
+ONEDNN: Any = torch.backends.mkldnn
 COMPUTES_FP32 = "train.precision = bf16: this CPU would only emulate it, up to 100 times slower; computing in fp32"
 
 
@@ -136,12 +137,30 @@ def default_device() -> Iterator[None]:
     torch.set_default_device(None)
 
 
+@contextmanager
+def product_precision(precision: str) -> Iterator[None]:
+    """Let matrix products be less exact, on CPUs that have such products too."""
+    torch.set_float32_matmul_precision(precision)
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
+@contextmanager
+def without_onednn() -> Iterator[None]:
+    ONEDNN.enabled = False
+    yield
+    ONEDNN.enabled = True
+
+
 MODES: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "no grad": torch.no_grad,
     "inference": torch.inference_mode,
     "dtype": default_dtype,
     "device": default_device,
+    "high products": lambda: product_precision("high"),
+    "medium products": lambda: product_precision("medium"),
+    "no oneDNN": without_onednn,
 }
 
 
@@ -153,7 +172,14 @@ def test_the_caller_s_modes_and_random_numbers_do_not_matter_and_are_left(mode: 
         return run.generator.read_bytes(), exported, ganlab.load_generator(run.generator).sample([1, 2]).tobytes()
 
     def found() -> tuple[object, ...]:
-        modes = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu"))
+        modes: tuple[object, ...] = (
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+            torch.is_autocast_enabled("cpu"),
+        )
+        products = (torch.get_float32_matmul_precision(), ONEDNN.matmul.fp32_precision)
+        cuda = (torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.allow_tf32)
+        modes += (*products, *cuda, ONEDNN.enabled)
         return (*modes, torch.get_default_dtype(), torch.get_default_device(), torch.get_rng_state().tolist())
 
     expected = work("plain")
