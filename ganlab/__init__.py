@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ganlab.generator.formats import read_metadata as read_metadata
     from ganlab.generator.generator import Generator as Generator
     from ganlab.generator.generator import load_generator as load_generator
+    from ganlab.generator.generator import run_file as run_file
     from ganlab.generator.metadata import Metadata as Metadata
     from ganlab.interfaces import Augmentation as Augmentation
     from ganlab.interfaces import Batch as Batch
@@ -96,7 +97,7 @@ _HOMES = {
     **dict.fromkeys(("bundle_metadata", "unpacked_bundle", "write_bundle"), "ganlab.generator.bundle"),
     "printable": "ganlab.errors",
     "fold_batchnorm": "ganlab.generator.folding",
-    **dict.fromkeys(("Generator", "load_generator"), "ganlab.generator.generator"),
+    **dict.fromkeys(("Generator", "load_generator", "run_file"), "ganlab.generator.generator"),
     "Metadata": "ganlab.generator.metadata",
     **dict.fromkeys(("is_listed", "walk_folder"), "ganlab.data.folders"),
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),

@@ -270,6 +270,9 @@ class Model(Component):
 
     networks: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
     """The names that `build` returns; `"generator"` is required."""
+    shipped: ClassVar[tuple[str, ...]] = ("generator",)
+    """The networks that a generator file holds; others than the generator map pictures `(N, C, H, W)` in [-1, 1], and
+    labels where the model is conditional, to one tensor `(N, ...)`, in eval mode. An `"encoder"` maps them to z."""
     conditional: ClassVar[bool] = False
     """Whether the networks take class labels after their first argument."""
     export_tolerance: ClassVar[float] = 1e-5
@@ -456,6 +459,9 @@ class Exporter(Component):
     """The file's ending, such as `".onnx"`."""
     tolerance: ClassVar[float] = 1e-5
     """Largest difference from torch that this format may show, on pictures in [-1, 1]; a pixel's step is 0.008."""
+    others: ClassVar[Literal["inside", "beside", "none"]] = "none"
+    """Where the networks go that a model ships with its generator: `"inside"` the same file, which `write_generator`
+    does; `"beside"` it, in files of their own, for which `export` and `run` are called with each; or nowhere."""
 
     @abstractmethod
     def export(
@@ -464,12 +470,13 @@ class Exporter(Component):
         """Write `generator`, in eval mode on the CPU, to the one file `path`, with `metadata` inside.
 
         `inputs` are example inputs by name, in the order of the generator's arguments, as the model declares them.
-        Their first dimension, N, is dynamic.
+        Their first dimension, N, is dynamic. Where `others` go beside, `generator` is each of them in turn: `inputs`
+        are then `images`, and `labels` for a conditional model.
         """
 
     @abstractmethod
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return the pictures `(N, C, H, W)` in [-1, 1] that the written file makes of `inputs`."""
+        """Return what the written file makes of `inputs`: of a generator, pictures `(N, C, H, W)` in [-1, 1]."""
 
     @abstractmethod
     def read_metadata(self, path: Path) -> Mapping[str, str]:

@@ -10,12 +10,13 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from ganlab.bundle import bundled
 from ganlab.generator.file import write_generator
 from ganlab.generator.metadata import DataRecord, Metadata, RecipeRecord, TrainingRecord
 from ganlab.generator.network import describe
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.registry import registry
-from ganlab.testing.toys import TinyVaried
+from ganlab.testing.toys import TinyEncoding, TinyVaried
 
 IMAGES = ImageSpec(3, 8, 8)
 CLASSES = ImageSpec(1, 4, 4, 5)
@@ -83,13 +84,42 @@ class Labelled(Model):
         return {"generator": LabelledNetwork(self.latent_dim, images), "discriminator": nn.Flatten()}
 
 
+class Told(Labelled):
+    """A conditional generator with an encoder that is told the class, too, and shares a weight with it."""
+
+    api = 1
+    networks = ("generator", "encoder")
+    shipped = ("generator", "encoder")
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        generator = LabelledNetwork(self.latent_dim, images)
+        return {"generator": generator, "encoder": TellingEncoder(generator)}
+
+
+class TellingEncoder(nn.Module):
+    """Projects pictures by the transposed last layer of the generator, and adds an embedding of the class."""
+
+    def __init__(self, generator: LabelledNetwork) -> None:
+        super().__init__()
+        self.last = nn.Linear(generator.last.in_features, generator.last.out_features, bias=False)
+        self.last.weight = generator.last.weight
+        self.embedding = nn.Embedding(generator.embedding.num_embeddings, generator.embedding.embedding_dim)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        return images.flatten(1) @ self.last.weight + self.embedding(labels)
+
+
 @contextmanager
 def registered() -> Iterator[None]:
     """Make the models components."""
     registry.add("model", "tiny", Tiny)
     registry.add("model", "labelled", Labelled)
     registry.add("model", "varied", TinyVaried)
+    registry.add("model", "encoding", TinyEncoding)
+    registry.add("model", "told", Told)
     yield
+    registry.remove("model", "told")
+    registry.remove("model", "encoding")
     registry.remove("model", "varied")
     registry.remove("model", "tiny")
     registry.remove("model", "labelled")
@@ -115,12 +145,14 @@ def about(
     images: ImageSpec = IMAGES,
     recipe_name: str = "faces",
     class_names: Sequence[str] = (),
+    generator: nn.Module | None = None,
 ) -> Metadata:
     """Return metadata of a run that was short."""
     return describe(
         name,
         model or Tiny(),
         images,
+        generator or nn.Identity(),
         recipe=RecipeRecord(name=recipe_name, sha256="ab" * 32),
         training=TrainingRecord(iterations=10, images=640, epochs=2.5),
         data=DataRecord(fingerprint="pictures"),
@@ -148,6 +180,24 @@ def ship_varied(path: Path) -> nn.Module:
     generator = trained(TinyVaried(), IMAGES)
     write_generator(path, generator, about("varied", TinyVaried()))
     return generator
+
+
+def ship_encoding(path: Path, seed: int = 0) -> nn.Module:
+    """Write a generator and its encoder; return what was written."""
+    return _ship_bundle(path, "encoding", TinyEncoding(), IMAGES, seed)
+
+
+def ship_told(path: Path) -> nn.Module:
+    """Write a conditional generator and its encoder, which share a weight; return what was written."""
+    return _ship_bundle(path, "told", Told(), CLASSES, 0)
+
+
+def _ship_bundle(path: Path, name: str, model: Model, images: ImageSpec, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        networks = bundled(model, model.build(images)).eval().requires_grad_(False)
+    write_generator(path, networks, about(name, model, images, generator=networks))
+    return networks
 
 
 def resealed(data: bytes, old: str, new: str) -> bytes:

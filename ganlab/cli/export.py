@@ -62,14 +62,17 @@ def export(
     path = generator_source(source)
 
     from ganlab.generator.export import export as checked_export
-    from ganlab.messages import printable
+    from ganlab.messages import in_words, printable
 
     for name in names:
         exported = checked_export(path, name, settings, out)
-        say(
-            f"{printable(str(exported.path))}  {exported.bytes / 1e6:.1f} MB, "
-            f"differs from torch by at most {exported.max_difference:.1e} (allowed {exported.tolerance:.0e})"
-        )
+        for written in (exported, *exported.others):
+            say(
+                f"{printable(str(written.path))}  {written.bytes / 1e6:.1f} MB, "
+                f"differs from torch by at most {written.max_difference:.1e} (allowed {written.tolerance:.0e})"
+            )
+        if exported.left_out:
+            say(f'the exporter "{name}" has no place for the {in_words(exported.left_out)}', err=True)
         if name in REDUCED:
             say(_against_fp32(path, exported, settings))
 

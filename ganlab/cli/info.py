@@ -9,8 +9,10 @@ import click
 
 from ganlab.cli.completion import complete_runs
 from ganlab.cli.output import say
+from ganlab.messages import in_words
 
 if TYPE_CHECKING:
+    from ganlab.generator.metadata import Metadata
     from ganlab.interfaces import ImageSpec, Input
 
 
@@ -29,9 +31,17 @@ def info(source: Path | None) -> None:
     say(f"{printable(str(path))}  {path.stat().st_size / 1e6:.1f} MB")
     sections = json.loads(metadata.to_json())
     sections["inputs"] = {record.name: _drawn(record.kind, metadata.images) for record in metadata.inputs}
+    sections["shipped"] = {network: _computes(metadata, network) for network in metadata.networks}
     for section, value in sections.items():
         for key, item in _flat(section, value):
             say(f"  {printable(key):<28} {printable(item)}")
+
+
+def _computes(metadata: Metadata, network: str) -> str:
+    """Return in words what a network does: `images (3 x 8 x 8) to z (16)`."""
+    output, shape = metadata.makes(network)
+    made = f"{output} ({' x '.join(map(str, shape))})"
+    return f"{in_words(list(metadata.takes(network)))} to {made}"
 
 
 def _drawn(kind: Input, images: ImageSpec) -> str:

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ganlab.messages import one_line
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Compute = Callable[[Mapping[str, np.ndarray[Any, Any]]], Floats]
-"""From a generator's inputs by name, in the order of its arguments, to images `(N, C, H, W)`."""
+"""From a network's inputs by name, in the order of its arguments, to what it makes: a generator, images."""
 
 
 def check_outline(outline: Outline) -> None:
@@ -34,28 +35,29 @@ def check_outline(outline: Outline) -> None:
     refuse_unlike(outline)
 
 
-def with_torch(artefact: Artefact, device: str) -> Compute:
-    """Return the function from inputs to images that the built network is."""
+def with_torch(artefact: Artefact, device: str) -> dict[str, Compute]:
+    """Return the functions that the built networks are, by their names."""
     import torch
 
+    from ganlab.bundle import parts
     from ganlab.generator.network import load_network
     from ganlab.hardware.device import choose_device, tf32, usual_modes
 
     current = torch.cuda.current_device() if torch.cuda.is_available() else 0
     target = choose_device(device, "device", current)
-    network = load_network(artefact).to(target)
+    networks = parts(load_network(artefact).to(target))
 
-    def compute(inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
+    def compute(name: str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
         # Without TF32 a seed is the same picture on every device.
         with usual_modes(), torch.inference_mode(), tf32(allowed=False):
-            images = network(*(torch.from_numpy(array).to(target) for array in inputs.values()))
-            return np.asarray(images.float().cpu().numpy())
+            made = networks[name](*(torch.from_numpy(array).to(target) for array in inputs.values()))
+            return np.asarray(made.float().cpu().numpy())
 
-    return compute
+    return {name: partial(compute, name) for name in networks}
 
 
-def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
-    """Return the function from inputs to images that the graph is. Loads neither torch nor onnx."""
+def with_onnxruntime(artefact: Artefact, device: str) -> dict[str, Compute]:
+    """Return the function that the graph is, by the name of its network. Loads neither torch nor onnx."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -77,15 +79,17 @@ def with_onnxruntime(artefact: Artefact, device: str) -> Compute:
     if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
         raise GanlabError(f"{artefact.path}: onnxruntime cannot use {device} here; use cpu or auto")
     _check_signature(artefact, session)
+    network = artefact.metadata.network
+    output, _ = artefact.metadata.makes(network)
     path = artefact.path  # not the artefact, which would keep the file's bytes in memory
 
     def compute(inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
         try:
-            return np.asarray(session.run(["images"], dict(inputs))[0])
+            return np.asarray(session.run([output], dict(inputs))[0])
         except Exception as error:
             raise ArtefactError(f"{path}: onnxruntime cannot run it: {one_line(str(error))}") from error
 
-    return compute
+    return {network: compute}
 
 
 def with_exporter(foreign: Foreign, device: str) -> Compute:
@@ -141,14 +145,15 @@ def _providers(artefact: Artefact, device: str, available: list[str]) -> list[An
 
 def _check_signature(artefact: Artefact, session: Any) -> None:
     """Refuse a graph whose inputs and outputs are not those that its metadata promises."""
+    metadata = artefact.metadata
     expected = {
-        name: ("tensor(float)" if kind.shape else "tensor(int64)", list(kind.shape))
-        for name, kind in artefact.metadata.kinds.items()
+        name: ("tensor(float)" if shape else "tensor(int64)", list(shape))
+        for name, shape in metadata.takes(metadata.network).items()
     }
     found = {value.name: (value.type, value.shape[1:]) for value in session.get_inputs()}
     dynamic = all(value.shape and not isinstance(value.shape[0], int) for value in session.get_inputs())
     outputs = {value.name: value.type for value in session.get_outputs()}
-    if found != expected or not dynamic or outputs != {"images": "tensor(float)"}:
+    if found != expected or not dynamic or outputs != {metadata.makes(metadata.network)[0]: "tensor(float)"}:
         raise OtherFormatError(
             f"{artefact.path}: its graph is not what its metadata promises: "
             f"it takes {sorted(found)} and makes {sorted(outputs)}, or their shapes differ; export it again"

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +17,7 @@ from ganlab.durable import replacing_file, temporary_path
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.generator.file import KEY, Artefact, OtherFormatError, read_artefact
 from ganlab.generator.formats import refuse_weights
-from ganlab.generator.generator import BATCH, load_generator
+from ganlab.generator.generator import BATCH, beside, load_generator
 from ganlab.generator.metadata import UNSEALED
 from ganlab.generator.network import load_network, model_of, refuse_unlike, settled
 from ganlab.hardware.memory import memory_errors
@@ -52,6 +52,10 @@ class Exported(NamedTuple):
     tolerance: float
     relative_difference: float
     """The same on the whole: root mean square of the differences, divided by that of torch's pictures."""
+    others: tuple[Exported, ...] = ()
+    """The files of other networks that the model ships, beside the generator's."""
+    left_out: tuple[str, ...] = ()
+    """Networks that the model ships and this format has no place for."""
 
 
 class Pace(NamedTuple):
@@ -88,33 +92,67 @@ def export(
         options = [f"{key}={dump_value(value)}" for key, value in options.items()]
     writer: Exporter = make_component("exporter", exporter, options)
     target = artefact.path.with_suffix(writer.suffix) if path is None else Path(path)
-    if target.exists() and not target.is_file():
-        raise GanlabError(f"{target} is not a file; name one with --out")
     if target.suffix.lower() not in ("", ending := Path(f"generator{writer.suffix}").suffix):
         raise GanlabError(f'{target}: exporter "{exporter}" writes {ending} files; name one with --out')
-    generator = load_network(artefact)
     tolerance = max(model_of(artefact).export_tolerance, writer.tolerance)
-    checks = [_inputs(artefact, count) for count in BATCHES]
-    with usual_modes(), _workplace(target) as written:
-        expected = [_compute(artefact, generator, inputs) for inputs in checks]
-        report(f"writing {target}")
-        with blaming(provider, "cannot write"):
-            _write(writer, provider, generator, artefact, written)
-        _check_written(provider, written)
-        difference, squares = 0.0, np.zeros(2)
-        for inputs, images in zip(checks, expected, strict=True):
-            report(f"comparing with torch at batch {len(images)}")
-            with blaming(provider, "cannot run what it wrote"):
-                made = writer.run(written, inputs)
-            difference = max(difference, _difference(provider, made, images, tolerance))
-            squares += [np.square(made - images, dtype=float).sum(), np.square(images, dtype=float).sum()]
-        if target.exists() and target.samefile(artefact.path) and written.read_bytes() != artefact.data:
+    work = _Work(writer, provider, artefact, load_network(artefact), tolerance, report)
+    with ExitStack() as places, usual_modes():
+        done = []
+        for network, place in _files(artefact, writer, target).items():
+            written = places.enter_context(_workplace(place))
+            done.append((written, _proven(work, network, place, written)))
+        if target.exists() and target.samefile(artefact.path) and done[0][0].read_bytes() != artefact.data:
             raise GanlabError(f"{target} is what is being exported; name another file with --out")
-        size = written.stat().st_size
-        with replacing_file(target) as temporary:
-            os.replace(written, temporary)
+        for written, exported in done:
+            with replacing_file(exported.path) as temporary:
+                os.replace(written, temporary)
+    first, *others = (exported for _, exported in done)
+    left_out = tuple(record.name for record in artefact.metadata.shipped) if writer.others == "none" else ()
+    return first._replace(others=tuple(others), left_out=left_out)
+
+
+def _files(artefact: Artefact, writer: Exporter, target: Path) -> dict[str, Path]:
+    """Return which networks get which files. Raise `GanlabError` where a file of another kind is in the way."""
+    files = {"generator": target}
+    if writer.others == "beside":
+        files |= {record.name: beside(target, record.name) for record in artefact.metadata.shipped}
+    for place in files.values():
+        if place.exists() and not place.is_file():
+            raise GanlabError(f"{place} is not a file; name one with --out")
+    return files
+
+
+class _Work(NamedTuple):
+    """What an export works with, for each of its files."""
+
+    writer: Exporter
+    provider: Provider
+    artefact: Artefact
+    generator: nn.Module
+    tolerance: float
+    report: Callable[[str], None]
+
+
+def _proven(work: _Work, network: str, target: Path, written: Path) -> Exported:
+    """Write one network to `written`, which is to become `target`, run it, and compare it with torch."""
+    writer, provider, artefact, generator, tolerance, report = work
+    checks = [_inputs(artefact, generator, network, count) for count in BATCHES]
+    expected = [_compute(artefact, generator, network, inputs) for inputs in checks]
+    report(f"writing {target}")
+    with blaming(provider, "cannot write"):
+        _write(writer, provider, generator, artefact, network, written)
+    _check_written(provider, written)
+    if network != "generator":  # of no range: as far from torch as float32 is, in proportion
+        tolerance *= max(1.0, *(float(np.abs(made).max()) for made in expected))
+    difference, squares = 0.0, np.zeros(2)
+    for inputs, right in zip(checks, expected, strict=True):
+        report(f"comparing with torch at batch {len(right)}")
+        with blaming(provider, "cannot run what it wrote"):
+            made = writer.run(written, inputs)
+        difference = max(difference, _difference(provider, made, right, tolerance))
+        squares += [np.square(made - right, dtype=float).sum(), np.square(right, dtype=float).sum()]
     relative = float(np.sqrt(squares[0] / squares[1])) if squares[1] else 0.0
-    return Exported(target, size, difference, tolerance, relative)
+    return Exported(target, written.stat().st_size, difference, tolerance, relative)
 
 
 def paces(*paths: Path) -> list[Pace]:
@@ -133,26 +171,41 @@ def paces(*paths: Path) -> list[Pace]:
     return [Pace(float(np.median(one)), float(np.median(many))) for one, many in times]
 
 
-def _inputs(artefact: Artefact, count: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Return inputs in the order of the generator's arguments; other seeds for each batch size."""
-    metadata = artefact.metadata
-    return of_seeds(metadata.kinds, range(100 * count, 101 * count), metadata.images.classes)
+def _inputs(artefact: Artefact, generator: nn.Module, network: str, count: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return inputs in the order of a network's arguments; other seeds for each batch size.
+
+    Networks that take pictures get those that the generator makes.
+    """
+    metadata, seeds = artefact.metadata, range(100 * count, 101 * count)
+    inputs = of_seeds(metadata.kinds, seeds, metadata.images.classes)
+    if network == "generator":
+        return inputs
+    pictures = {"images": _compute(artefact, generator, "generator", inputs)}
+    labels = {"labels": np.array(seeds, np.int64) % metadata.images.classes} if metadata.record(network).labels else {}
+    return {**pictures, **labels}
 
 
-def _compute(artefact: Artefact, generator: nn.Module, inputs: Arrays) -> Floats:
-    """Return torch's images, having made sure that they are worth comparing with."""
+def _compute(artefact: Artefact, generator: nn.Module, network: str, inputs: Arrays) -> Floats:
+    """Return what torch makes, having made sure that it is worth comparing with."""
     import torch
 
-    tensors = [torch.from_numpy(array) for array in inputs.values()]
+    from ganlab.bundle import parts
+
+    part, tensors = parts(generator)[network], [torch.from_numpy(array) for array in inputs.values()]
     with torch.inference_mode():
-        images: Floats = generator(*tensors).float().numpy()
-        again: Floats = generator(*tensors).float().numpy()
-    expected = (len(tensors[0]), *artefact.metadata.images[:3])
+        images: Floats = part(*tensors).float().numpy()
+        again: Floats = part(*tensors).float().numpy()
+    expected = (len(tensors[0]), *artefact.metadata.makes(network)[1])
     if images.shape != expected or not np.isfinite(images).all():
         raise RunError(
-            f"{artefact.path}: its generator makes {_described(images)} instead of finite arrays of shape {expected}"
+            f"{artefact.path}: its {network} makes {_described(images)} instead of finite arrays of shape {expected}"
         )
-    if np.abs(images - again).max() > NOISE:
+    if np.abs(images - again).max() > NOISE * max(1.0, float(np.abs(images).max())):
+        if network != "generator":
+            raise PluginError(
+                f"{artefact.path}: its {network} makes something else of the same pictures each time, so no export can "
+                "be compared; in eval mode it must draw no noise"
+            )
         raise PluginError(
             f"{artefact.path}: its generator makes other pictures of the same inputs each time, so no export can be "
             "compared; a forward that draws noise must do so in training mode only, or declare it in inputs()"
@@ -160,16 +213,23 @@ def _compute(artefact: Artefact, generator: nn.Module, inputs: Arrays) -> Floats
     return images
 
 
-def _write(writer: Exporter, provider: Provider, generator: nn.Module, artefact: Artefact, path: Path) -> None:
+def _write(
+    writer: Exporter, provider: Provider, generator: nn.Module, artefact: Artefact, network: str, path: Path
+) -> None:
     import copy
 
     import torch
 
-    text = artefact.metadata.model_copy(update={"digest": UNSEALED}).to_json()
-    examples = {name: torch.from_numpy(array) for name, array in _inputs(artefact, 2).items()}
+    from ganlab.bundle import parts
+
+    held = () if writer.others == "none" else artefact.metadata.shipped
+    text = artefact.metadata.model_copy(update={"digest": UNSEALED, "network": network, "shipped": held}).to_json()
+    inputs = _inputs(artefact, generator, network, 2)
+    examples = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    module = generator if writer.others == "inside" else parts(generator)[network]
     # A copy: what the exporter does to its generator must not reach the one that it is compared with.
     try:
-        writer.export(copy.deepcopy(generator), examples, {KEY: text}, path)
+        writer.export(copy.deepcopy(module), examples, {KEY: text}, path)
     except OSError as error:
         raise RunError(f"{provider.title} cannot write: {error.strerror or error}") from error
 

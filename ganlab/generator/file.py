@@ -66,6 +66,7 @@ class Artefact(NamedTuple):
 def write_generator(path: Path | str, generator: nn.Module, metadata: Metadata) -> None:
     """Write the generator's weights and buffers with `metadata` inside: the same bytes for the same weights.
 
+    Networks that are shipped with it are written too, their tensors' names behind their own: `encoder/first.weight`.
     Tensors that are tied are stored once. Raises `RunError` for weights that are not finite, and where the disk
     refuses.
     """
@@ -149,12 +150,14 @@ def read_tensors(artefact: Artefact) -> dict[str, Tensor]:
 
 
 def distinct_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return the module's state by name, of tied tensors only the first name."""
+    """Return the module's state by its names in a file, of tied tensors only the first name."""
     from torch import Tensor
+
+    from ganlab.bundle import named_state
 
     distinct: dict[str, Tensor] = {}
     seen: set[int] = set()
-    for name, tensor in module.state_dict(keep_vars=True).items():
+    for name, tensor in named_state(module):
         if not isinstance(tensor, Tensor):
             raise PluginError(
                 f"{type(module).__name__} keeps state that is no tensor, {name}; make it an option of the model"

@@ -18,10 +18,11 @@ from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.generator.arguments import NOTHING, Arguments, Choice, Wishes
 from ganlab.generator.backends import Compute, Floats, check_outline, with_exporter, with_onnxruntime, with_torch
-from ganlab.generator.file import read_artefact
+from ganlab.generator.file import Artefact, read_artefact
 from ganlab.generator.formats import Foreign, ours_or_foreign
 from ganlab.generator.metadata import Metadata
 from ganlab.hardware.memory import memory_errors
+from ganlab.interfaces import Labels
 
 BATCH = 64
 """Pictures computed at once."""
@@ -37,12 +38,21 @@ class Origin(NamedTuple):
 class Generator:
     """A trained generator: seeds or inputs in, images out, numpy in, numpy out, whatever file it came from."""
 
-    def __init__(self, name: str, metadata: Metadata, compute: Compute, origin: Origin | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        metadata: Metadata,
+        compute: Compute,
+        encoder: Callable[[], Compute],
+        origin: Origin | None = None,
+    ) -> None:
         """`name` is what messages call it; `compute` gets and returns arrays of the right type and shape.
 
-        `origin` is where another process finds it.
+        `encoder` returns what computes the encoder, if the metadata has one. `origin` is where another process finds
+        the file.
         """
-        self._name, self._metadata, self._compute, self._origin = name, metadata, compute, origin
+        self._name, self._metadata, self._compute, self._encoder = name, metadata, compute, encoder
+        self._origin = origin
         self._arguments = Arguments.of(name, metadata)
 
     def __reduce__(self) -> tuple[Callable[..., Generator], tuple[str, str, str]]:
@@ -67,7 +77,7 @@ class Generator:
         made = np.empty((count, images.channels, images.height, images.width), np.float32)
         for start in range(0, count, BATCH):
             part = slice(start, start + BATCH)
-            made[part] = self._run({name: array[part] for name, array in arrays.items()})
+            made[part] = self._images({name: array[part] for name, array in arrays.items()})
         return made
 
     def draw(
@@ -120,23 +130,68 @@ class Generator:
             raise ArtefactError(f"{self._name}: batch_size must be at least 1, not {batch_size}")
         return self._batches(iter(_seeds(seeds)), batch_size, self._arguments.wishes(label, inputs, truncation))
 
+    def encode(self, pictures: Pictures, labels: np.ndarray[Any, Any] | None = None) -> Floats:
+        """Return the z `(N, *shape)`, float32, of pictures `(N, H, W, C)`, uint8, as `sample` returns them.
+
+        For a generator whose model ships an encoder; that of a conditional model takes integer `labels` `(N,)`, too.
+        Raises `ArtefactError` where there is none, and for pictures that do not fit.
+        """
+        if "encoder" not in self._metadata.networks:
+            raise ArtefactError(
+                f"{self._name}: holds no encoder, so pictures have no z: its model ships none, or its format has no "
+                "place for it"
+            )
+        array, images = np.asarray(pictures), self._metadata.images
+        expected = (images.height, images.width, images.channels)
+        if array.ndim != 4 or array.shape[1:] != expected or array.dtype != np.uint8:
+            raise ArtefactError(
+                f"{self._name}: pictures must be uint8 of shape (N, {', '.join(map(str, expected))}), "
+                f"not {array.dtype} of shape {array.shape}"
+            )
+        condition = self._checked_labels(labels, len(array))
+        compute, shape = self._encoder(), self._metadata.record("encoder").shape
+        z = np.empty((len(array), *shape), np.float32)
+        for start in range(0, len(array), BATCH):
+            part = slice(start, start + BATCH)
+            pixels = np.ascontiguousarray(array[part].transpose(0, 3, 1, 2), np.float32) / 127.5 - 1.0
+            inputs = {"images": pixels} | {name: values[part] for name, values in condition.items()}
+            z[part] = self._run(inputs, compute, (len(pixels), *shape))
+        return z
+
+    def _checked_labels(self, labels: np.ndarray[Any, Any] | None, count: int) -> Arrays:
+        """Return the labels of pictures by the name of the encoder's argument, if it takes them."""
+        if not self._metadata.record("encoder").labels:
+            if labels is not None:
+                raise ArtefactError(f"{self._name}: its encoder takes no labels: its model is not conditional")
+            return {}
+        if labels is None:
+            raise ArtefactError(f"{self._name}: its encoder needs the labels of the pictures, one each")
+        given = {"labels": np.asarray(labels)}
+        if given["labels"].shape != (count,):
+            raise ArtefactError(f"{self._name}: labels must be {count} integers, one a picture")
+        return self._arguments._replace(kinds={"labels": Labels()}).checked(given)
+
     def _batches(self, remaining: Iterator[int], batch_size: int, wishes: Wishes) -> Iterator[Pictures]:
         first = 0
         while part := list(islice(remaining, batch_size)):
-            yield to_uint8(self._run(self._arguments.drawn(part, wishes, first)))
+            yield to_uint8(self._images(self._arguments.drawn(part, wishes, first)))
             first += len(part)
 
-    def _run(self, inputs: Arrays) -> Floats:
-        """Compute one batch, and believe neither the file nor the model that it names."""
+    def _images(self, inputs: Arrays) -> Floats:
         count = len(next(iter(inputs.values())))
+        return self._run(inputs, self._compute, (count, *self._metadata.images[:3]))
+
+    def _run(self, inputs: Arrays, compute: Compute, expected: tuple[int, ...]) -> Floats:
+        """Compute one batch, and believe neither the file nor the model that it names."""
+        count = expected[0]
         with memory_errors(lambda: f"out of memory for {count} pictures of {self._name} at once; ask for fewer"):
-            images = self._compute(inputs)
-        expected = (count, *self._metadata.images[:3])
-        if images.shape != expected:
-            raise ArtefactError(f"{self._name}: makes arrays of shape {images.shape} instead of {expected}")
-        if not np.isfinite(images).all():
-            raise ArtefactError(f"{self._name}: makes pictures that are not finite; train or export it again")
-        return images
+            made = compute(inputs)
+        if made.shape != expected:
+            raise ArtefactError(f"{self._name}: makes arrays of shape {made.shape} instead of {expected}")
+        if not np.isfinite(made).all():
+            what = "pictures" if compute is self._compute else "a z"
+            raise ArtefactError(f"{self._name}: makes {what} that are not finite; train or export it again")
+        return made
 
 
 def _seeds(seeds: Iterable[int] | int) -> Iterable[int]:
@@ -159,19 +214,26 @@ def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Genera
 
 
 def _ours(path: Path, device: str) -> Generator:
-    artefact = read_artefact(path, check_outline)
-    if artefact.kind == "safetensors":
-        from ganlab.generator.network import settled
+    artefact, computed = _computed(path, device)
+    metadata = artefact.metadata
+    if metadata.network != "generator":
+        raise ArtefactError(f"{artefact.path}: is the {metadata.network} of a generator; name the generator's own file")
 
-        artefact = settled(artefact)
-    load = with_torch if artefact.kind == "safetensors" else with_onnxruntime
-    with memory_errors(lambda: f"out of memory while loading {artefact.path}"):
-        compute = load(artefact, device)
-    return Generator(str(artefact.path), artefact.metadata, compute, Origin(artefact.path.absolute(), device))
+    place, kind = artefact.path, artefact.kind  # not the artefact, which would keep the file's bytes in memory
+
+    def encoder() -> Compute:
+        if kind == "onnx" and "encoder" not in computed:
+            computed["encoder"] = _beside(place, metadata, "encoder", device)
+        return computed["encoder"]
+
+    return Generator(str(place), metadata, computed["generator"], encoder, Origin(place.absolute(), device))
 
 
 def _foreign(file: Foreign, device: str) -> Generator:
-    return Generator(str(file.path), file.metadata, with_exporter(file, device), Origin(file.path, device))
+    def encoder() -> Compute:
+        raise ArtefactError(f"{file.path}: {file.provider.title} computes the generator alone, and no encoder")
+
+    return Generator(str(file.path), file.metadata, with_exporter(file, device), encoder, Origin(file.path, device))
 
 
 def _opened_again(path: str, device: str, about: str) -> Generator:
@@ -180,3 +242,41 @@ def _opened_again(path: str, device: str, about: str) -> Generator:
     if generator.metadata.to_json() != about:
         raise ArtefactError(f"{path}: has changed since the generator was loaded from it; load it again, and send that")
     return generator
+
+
+def run_file(path: os.PathLike[str] | str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
+    """Return what the network in a file makes of `inputs`, on the CPU: for exporters, of what they have written.
+
+    Of a file that holds several networks, it is the generator. Raises `ArtefactError` as `load_generator` does.
+    """
+    artefact, computed = _computed(Path(path), "cpu")
+    return computed[artefact.metadata.network](inputs)
+
+
+def beside(path: Path, network: str) -> Path:
+    """Return where a network lies that is shipped in a file of its own: `generator.encoder.onnx`."""
+    return path.with_name(f"{path.stem}.{network}{path.suffix}")
+
+
+def _computed(path: Path, device: str) -> tuple[Artefact, dict[str, Compute]]:
+    """Return a file and what computes its networks, by name."""
+    artefact = read_artefact(path, check_outline)
+    if artefact.kind == "safetensors":
+        from ganlab.generator.network import settled
+
+        artefact = settled(artefact)
+    load = with_torch if artefact.kind == "safetensors" else with_onnxruntime
+    with memory_errors(lambda: f"out of memory while loading {artefact.path}"):
+        return artefact, load(artefact, device)
+
+
+def _beside(path: Path, metadata: Metadata, network: str, device: str) -> Compute:
+    """Return what computes a network that lies beside its generator. Raise `ArtefactError` where it is another's."""
+    place = beside(path, network)
+    if not place.exists():
+        raise ArtefactError(f"{path}: its {network} should lie beside it as {place.name}; copy or export both again")
+    artefact, computed = _computed(place, device)
+    own = {"network": network, "digest": metadata.digest, "precision": metadata.precision}
+    if artefact.metadata.model_copy(update=own) != metadata.model_copy(update=own) or network not in computed:
+        raise ArtefactError(f"{place}: is not the {network} of {path}; export both again")
+    return computed[network]

@@ -99,6 +99,25 @@ class InputRecord(_Record):
         return self
 
 
+class NetworkRecord(_Record):
+    """A network that is shipped with the generator: what it takes and makes."""
+
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    output: Annotated[str, Field(pattern=f"^{NAME}$")]
+    shape: Annotated[tuple[Size, ...], Field(max_length=8), BeforeValidator(_as_tuple)]
+    """Of what it makes of one picture."""
+    labels: bool = False
+    """Whether it takes the pictures' classes behind them."""
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> NetworkRecord:
+        if not is_shape(self.shape):
+            raise ValueError(f"{self.name} makes too many numbers")
+        if self.name == "generator":
+            raise ValueError("the generator is not shipped beside itself")
+        return self
+
+
 class LatentRecord(_Record):
     """What z is drawn from, in format 1."""
 
@@ -183,6 +202,10 @@ class Metadata(_Record):
     """What the classes are called, in the order of their numbers; empty where that is not known."""
     inputs: Annotated[tuple[InputRecord, ...], Field(min_length=1, max_length=MOST), BeforeValidator(_as_tuple)]
     """What the generator takes, in the order of its arguments."""
+    shipped: Annotated[tuple[NetworkRecord, ...], Field(max_length=MOST), BeforeValidator(_as_tuple)] = ()
+    """The networks that are shipped with the generator."""
+    network: Annotated[str, Field(pattern=f"^{NAME}$")] = "generator"
+    """Which network a file holds that has one alone, as an ONNX file does."""
     recipe: RecipeRecord
     training: TrainingRecord
     data: DataRecord
@@ -197,6 +220,28 @@ class Metadata(_Record):
         """What the generator takes, by name, in the order of its arguments."""
         return {record.name: record.kind for record in self.inputs}
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The names of the networks that are shipped, the generator's first."""
+        return ("generator", *(record.name for record in self.shipped))
+
+    def takes(self, network: str) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what a network takes of one picture, by name, in order; `()` are classes."""
+        if network == "generator":
+            return {name: kind.shape for name, kind in self.kinds.items()}
+        labels: dict[str, tuple[int, ...]] = {"labels": ()} if self.record(network).labels else {}
+        return {"images": self.images[:3], **labels}
+
+    def makes(self, network: str) -> tuple[str, tuple[int, ...]]:
+        """Return the name and the shape of what a network makes of one picture."""
+        if network == "generator":
+            return "images", self.images[:3]
+        return self.record(network).output, self.record(network).shape
+
+    def record(self, network: str) -> NetworkRecord:
+        """Return the record of a network that is shipped with the generator."""
+        return next(record for record in self.shipped if record.name == network)
+
     @model_validator(mode="after")
     def _check_inputs_and_classes(self) -> Metadata:
         labels = [record for record in self.inputs if record.distribution == "labels"]
@@ -208,6 +253,10 @@ class Metadata(_Record):
             raise ValueError("a name in class_names appears twice")
         if len({record.name for record in self.inputs}) < len(self.inputs) or len(labels) > 1:
             raise ValueError("two inputs have one name, or two are labels")
+        if len(set(self.networks)) < len(self.networks) or self.network not in self.networks:
+            raise ValueError("two networks have one name, or the file's is none of them")
+        if any(record.labels for record in self.shipped) and not self.images.classes:
+            raise ValueError("a network that takes labels has at least 1 class")
         return self
 
     def to_json(self) -> str:

@@ -17,6 +17,7 @@ from ganlab.generator.metadata import (
     InputRecord,
     Metadata,
     ModelRecord,
+    NetworkRecord,
     RecipeRecord,
     TrainingRecord,
     VersionsRecord,
@@ -37,6 +38,7 @@ def describe(
     name: str,
     model: Model,
     images: ImageSpec,
+    generator: nn.Module,
     *,
     recipe: RecipeRecord,
     training: TrainingRecord,
@@ -45,8 +47,11 @@ def describe(
 ) -> Metadata:
     """Return the metadata of a generator that `model`, registered as `name`, has built for `images`.
 
-    Names of classes that are too long for a file are left out.
+    Networks that are bundled with it are called once, to see what they make. Names of classes that are too long for a
+    file are left out.
     """
+    from ganlab.bundle import parts
+
     provider = registry.provider("model", name)
     return Metadata(
         model=ModelRecord(
@@ -58,6 +63,9 @@ def describe(
         images=images,
         class_names=tuple(class_names) if fit_in_file(class_names) else (),
         inputs=tuple(InputRecord.of(name, kind) for name, kind in declared_inputs(model, images).items()),
+        shipped=tuple(
+            _record(model, images, name, network) for name, network in parts(generator).items() if name != "generator"
+        ),
         recipe=recipe,
         training=training,
         data=data,
@@ -65,9 +73,33 @@ def describe(
     )
 
 
+def _record(model: Model, images: ImageSpec, name: str, network: nn.Module) -> NetworkRecord:
+    """Return what a network makes of pictures. Raise `PluginError` where that cannot be shipped."""
+    import torch
+
+    who = f"the {name} of {type(model).__name__}"
+    device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
+    condition = [torch.zeros(2, dtype=torch.int64, device=device)] if model.conditional else []
+    with torch.no_grad(), blaming(who, "cannot be called with pictures"):
+        made = network(torch.zeros(2, *images[:3], device=device), *condition)
+    if not isinstance(made, torch.Tensor) or made.shape[:1] != (2,) or not made.is_floating_point():
+        shape = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
+        raise PluginError(f"{who} is shipped and must make one tensor (N, ...) of floats in eval mode, not {shape}")
+    shape, z = tuple(made.shape[1:]), declared_inputs(model, images).get("z")
+    if name == "encoder" and (z is None or shape != z.shape):
+        taken = "takes none" if z is None else f"takes it of shape (N, {', '.join(map(str, z.shape))})"
+        raise PluginError(
+            f"{who} must map pictures to z in eval mode: it makes (N, {', '.join(map(str, shape))}), and the generator "
+            f"{taken}"
+        )
+    output = "z" if name == "encoder" else "output"
+    return NetworkRecord(name=name, output=output, shape=shape, labels=model.conditional)
+
+
 def load_network(artefact: Artefact) -> nn.Module:
     """Build the generator of a safetensors artefact and load its weights; return it in eval mode on the CPU.
 
+    Networks that are shipped with it are bundled with it.
     The class comes from the registry and from nowhere else. Raises `PluginError` where the model is not installed,
     `ArtefactError` where options or tensors do not fit it; nothing is loaded in part.
     """
@@ -78,20 +110,23 @@ def load_network(artefact: Artefact) -> nn.Module:
 
 
 def _loaded(artefact: Artefact) -> nn.Module:
-    path, images = artefact.path, artefact.metadata.images
+    from ganlab.bundle import named_state, parts, prefixed
+
+    path = artefact.path
     model = model_of(artefact)
     tensors = read_tensors(artefact)
     saved = {name: form(tensor) for name, tensor in tensors.items()}
     # First without memory: what a hostile file claims must not be allocated before it is known to be in the file.
-    sketch = _sketch(model, images)
+    sketch = _sketch(model, artefact.metadata)
     if sketch is not None:
         _compare(artefact, sketch, saved)
     with blaming(f"{path}: {_called(artefact)}", "cannot build its generator"):
-        generator = _build(model, images)
+        generator = _build(model, artefact.metadata)
     _compare(artefact, generator, saved)
     first: dict[int, str] = {}
-    state = generator.state_dict(keep_vars=True)
-    generator.load_state_dict({name: tensors[first.setdefault(id(tensor), name)] for name, tensor in state.items()})
+    state = {name: tensors[first.setdefault(id(tensor), name)] for name, tensor in named_state(generator)}
+    for network, part in parts(generator).items():
+        part.load_state_dict({name: state[prefixed(network, name)] for name in part.state_dict()})
     return generator.eval().requires_grad_(False)
 
 
@@ -106,7 +141,7 @@ def refuse_unlike(outline: Outline) -> None:
     if outline.kind != "safetensors":
         return
     with usual_modes():
-        sketch = _sketch(model_of(outline), outline.metadata.images)
+        sketch = _sketch(model_of(outline), outline.metadata)
     if sketch is not None:
         _compare(outline, sketch, outline.forms)
 
@@ -139,6 +174,8 @@ def model_of(artefact: Artefact | Outline) -> Model:
         raise ArtefactError(
             f"{path}: its metadata contradicts itself: its inputs are not those of {_called(artefact)} with its options"
         )
+    if unknown := [record.name for record in metadata.shipped if record.name not in model.shipped]:
+        raise ArtefactError(f"{path}: holds a network that {_called(artefact)} does not ship: {listed(unknown)}")
     return model
 
 
@@ -164,19 +201,22 @@ def _alike(claimed: Mapping[str, Input], declared: Mapping[str, Input]) -> bool:
     )
 
 
-def _build(model: Model, images: ImageSpec) -> nn.Module:
-    """Build the generator without moving torch's random state."""
+def _build(model: Model, metadata: Metadata) -> nn.Module:
+    """Build what a file holds without moving torch's random state."""
     import torch
 
+    from ganlab.bundle import Bundle
+
     with torch.random.fork_rng(devices=[]):
-        networks = model.build(images)
-    if "generator" not in networks:
-        raise PluginError(f'build() of {type(model).__name__} returns no "generator" but {sorted(networks)}')
-    return networks["generator"]
+        networks = model.build(metadata.images)
+    wanted = metadata.networks
+    if missing := [name for name in wanted if name not in networks]:
+        raise PluginError(f'build() of {type(model).__name__} returns no "{missing[0]}" but {sorted(networks)}')
+    return networks["generator"] if len(wanted) == 1 else Bundle({name: networks[name] for name in wanted})
 
 
-def _sketch(model: Model, images: ImageSpec) -> nn.Module | None:
-    """Return the generator with shapes but without values; None for a model that reads values while it is built."""
+def _sketch(model: Model, metadata: Metadata) -> nn.Module | None:
+    """Return what a file holds with shapes but without values; None for a model that reads values while it is built."""
     import torch
     from torch.overrides import TorchFunctionMode
 
@@ -190,7 +230,7 @@ def _sketch(model: Model, images: ImageSpec) -> nn.Module | None:
 
     try:
         with torch.device("meta"), Undrawn():
-            return _build(model, images)
+            return _build(model, metadata)
     # A stranger's code, in surroundings that it need not know of.
     except Exception:  # noqa: BLE001
         return None

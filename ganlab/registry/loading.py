@@ -17,7 +17,7 @@ from ganlab.errors import GanlabError, PluginError
 from ganlab.events import Events
 from ganlab.hardware.memory import ran_out
 from ganlab.interfaces import API, Augmentation, Component, Loss, Model, Observer
-from ganlab.messages import told, with_article
+from ganlab.messages import in_words, told, with_article
 from ganlab.registry.entry_points import Provider, strict
 from ganlab.registry.kinds import KINDS, Kind
 from ganlab.registry.widening import KINDS_OF_VALUES, widened
@@ -158,6 +158,11 @@ def checked(provider: Provider, cls: object) -> type[Component]:
     check_names(cls, who)
     if issubclass(cls, Model) and "generator" not in cls.networks:
         raise PluginError(f'{who} must have "generator" among its networks: that is what is shipped')
+    if issubclass(cls, Model) and not {"generator"} <= set(cls.shipped) <= set(cls.networks):
+        raise PluginError(
+            f'{who} ships {in_words(cls.shipped)}: that must be "generator" and others of its networks, '
+            f"{in_words(cls.networks)}"
+        )
     if not cls.__pydantic_complete__:
         cls.model_rebuild()  # which raises where the type of an option cannot be found
     refuse_widened(cls, base, who)

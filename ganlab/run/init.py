@@ -106,7 +106,9 @@ def _of_run(path: Path, report: Callable[[str], None]) -> _Read:
 
 
 def _of_file(path: Path) -> _Read:
+    from ganlab.bundle import by_network
     from ganlab.generator.file import read_artefact, read_tensors
 
     artefact = read_artefact(path)
-    return _Read(hashlib.sha256(artefact.data).hexdigest(), {"generator": read_tensors(artefact)})
+    networks = by_network(read_tensors(artefact), artefact.metadata.networks)
+    return _Read(hashlib.sha256(artefact.data).hexdigest(), networks)

@@ -50,9 +50,11 @@ def outlook(recipe: Recipe, state: State, images: ImageSpec, schedule: Schedule,
 
     `batches` are those that an iteration draws, where that is known.
     """
+    from ganlab.bundle import bundled
+
     course = schedule.course(batches or 1)
-    generator = state.networks["generator"]
-    weights = sum(tensor.nbytes for tensor in (*generator.parameters(), *generator.buffers()))
+    shipped = bundled(recipe.model, state.networks)
+    weights = sum(tensor.nbytes for tensor in (*shipped.parameters(), *shipped.buffers()))
     checkpoint = sum(tensor.nbytes for _, tensor in state.tensors())
     grid = recipe.snapshot.samples * images.channels * images.height * images.width
     exact = batches is not None or recipe.train.iterations is not None

@@ -254,7 +254,7 @@ class Session:
         if warning := self._collapse.snapshot(state.iteration, samples):
             self._warn(f"{warning}; {self._advice}")
         # The checkpoint comes last: once it is there, everything else of this moment is there too.
-        write_generator(self.directory.generator, generator, self._metadata())
+        write_generator(self.directory.generator, generator, self._metadata(generator))
         self.observers.snapshot(
             self.info,
             Snapshot(
@@ -377,7 +377,7 @@ class Session:
         chosen = [index * count // min(REALS, count) for index in range(min(REALS, count))]
         return self.packed.images[chosen].transpose(0, 2, 3, 1)
 
-    def _metadata(self) -> Metadata:
+    def _metadata(self, generator: nn.Module) -> Metadata:
         from ganlab.generator.metadata import DataRecord, RecipeRecord, TrainingRecord
         from ganlab.generator.network import describe
 
@@ -385,6 +385,7 @@ class Session:
             self.recipe.table["model"]["name"],
             self.recipe.model,
             self.packed.spec,
+            generator,
             recipe=RecipeRecord(name=self.recipe.name, sha256=self.recipe.sha256),
             training=TrainingRecord(
                 iterations=self.state.iteration,

@@ -110,6 +110,19 @@ class TinyVaried(Model):
         return {"generator": generator, "discriminator": _discriminator(images)}
 
 
+class TinyEncoding(Tiny):
+    """The same generator, with an encoder that is shipped beside it and seen by no loss."""
+
+    api = 1
+    networks: ClassVar[tuple[str, ...]] = ("generator", "discriminator", "encoder")
+    shipped: ClassVar[tuple[str, ...]] = ("generator", "encoder")
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        """Return the networks."""
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(images[:3]), self.latent_dim))
+        return {**super().build(images), "encoder": encoder}
+
+
 class _Varied(nn.Module):
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()

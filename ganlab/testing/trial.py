@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
+from ganlab.bundle import bundled
 from ganlab.errors import NonFiniteError
 from ganlab.generator.file import write_generator
 from ganlab.generator.metadata import DataRecord, RecipeRecord, TrainingRecord
@@ -127,7 +128,7 @@ class Trial:
 
     def shipped(self, state: State) -> nn.Module:
         """Return the generator with averaged weights in eval mode, as a run ships it."""
-        return shipped_copy(state.networks["generator"], state.average)
+        return shipped_copy(bundled(self.recipe.model, state.networks), state.average)
 
 
 def usual_optimizer(**options: float) -> Optimizer:
@@ -170,6 +171,7 @@ def artefact(model: Model, generator: nn.Module, images: ImageSpec) -> Iterator[
             name,
             model,
             images,
+            generator,
             recipe=RecipeRecord(name="contract", sha256="0" * 64),
             training=TrainingRecord(iterations=1, images=BATCH_SIZE, epochs=0.5),
             data=DataRecord(fingerprint="contract"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ganlab.bundle import named_parameters
 from ganlab.interfaces import Position
 from ganlab.recipe.schedules import number_at
 
@@ -26,7 +27,7 @@ class MovingAverage:
     def __init__(self, generator: nn.Module, options: Options, batch_size: int) -> None:
         """`batch_size` is how many pictures an iteration counts."""
         self._options, self._batch_size = options, batch_size
-        self._names = [name for name, _ in generator.named_parameters()]
+        self._names = [name for name, _ in named_parameters(generator)]
         self._live: list[Tensor] = list(generator.parameters())
         self._average = [parameter.detach().clone(memory_format=torch.preserve_format) for parameter in self._live]
 
@@ -64,7 +65,7 @@ class MovingAverage:
             average.copy_(live)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield the averaged parameters by name."""
+        """Yield the averaged parameters by their names in a file."""
         yield from zip(self._names, self._average, strict=True)
 
     @torch.no_grad()

@@ -145,17 +145,20 @@ class Checkpoint:
     def networks(self) -> dict[str, dict[str, Tensor]]:
         """Return the tensors of the networks, whatever these are, by network and name.
 
-        The generator's weights are the averaged ones, where the run has kept an average: those that it has shown.
+        Weights of what is shipped are the averaged ones, where the run has kept an average: those that it has shown.
         """
+        from ganlab.bundle import by_network
+
         found: dict[str, dict[str, Tensor]] = {"generator": {}}
         averaged: dict[str, Tensor] = {}
         for name, tensor in _read_tensors(self.path, HEADER_LIMIT).items():
             match name.split("/", 2):
                 case ["networks", network, key]:
                     found.setdefault(network, {})[key] = tensor
-                case ["average", key]:
-                    averaged[key] = tensor
-        found["generator"] |= averaged
+                case ["average", *key]:
+                    averaged["/".join(key)] = tensor
+        for network, tensors in by_network(averaged, found).items():
+            found[network] |= tensors
         return found
 
 

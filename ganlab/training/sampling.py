@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganlab.bundle import bundled, parts
 from ganlab.data.inputs import Grid, declared_inputs, drawn, of_seeds
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.interfaces import ImageSpec, Labels
@@ -40,19 +41,20 @@ def shipped_generator(
 ) -> nn.Module:
     """Return the generator of this moment in eval mode: averaged weights with BatchNorm statistics that fit them.
 
+    Where the model ships other networks, they are bundled with it; their statistics are those of the training.
     `buffers` are those of all networks, averaged over the ranks. A pure function of weights and recipe: the
     training's random state is neither read nor moved. Raises `BrokenOffError` where `stop` says so.
     """
-    generator = shipped_copy(state.networks["generator"], state.average)
-    start = 0
+    shipped = shipped_copy(bundled(recipe.model, state.networks), state.average)
+    networks, start = parts(shipped), 0
     for name, network in state.networks.items():
         size = sum(buffer.numel() for buffer in network.buffers())
-        if name == "generator":
-            set_buffers(list(generator.buffers()), buffers[start : start + size])
+        if name in networks:
+            set_buffers(list(networks[name].buffers()), buffers[start : start + size])
         start += size
     if state.average is not None:
-        reestimate_batchnorm(generator, _statistics_inputs(recipe, images, device, stop))
-    return generator
+        reestimate_batchnorm(networks["generator"], _statistics_inputs(recipe, images, device, stop))
+    return shipped
 
 
 @torch.no_grad()

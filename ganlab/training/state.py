@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ganlab.bundle import bundled
 from ganlab.data.inputs import needs_labels
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError, PluginError, RecipeError
@@ -143,7 +144,8 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
     }
     average = None
     if recipe.moving_average.enabled:
-        average = MovingAverage(networks["generator"], recipe.moving_average, recipe.train.batch_size)
+        shipped = bundled(recipe.model, networks)
+        average = MovingAverage(shipped, recipe.moving_average, recipe.train.batch_size)
     return State(networks, optimizers, average, brought.seen_by_loss(networks), brought=brought, schedules=schedules)
 
 

@@ -31,6 +31,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "fold_batchnorm",
         "write_generator",
         "seal",
+        "run_file",
         "write_bundle",
         "unpacked_bundle",
         "bundle_metadata",

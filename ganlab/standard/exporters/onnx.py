@@ -9,11 +9,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ganlab import Exporter, PluginError, RunError, fold_batchnorm, load_generator, read_metadata, seal
+from ganlab import Exporter, Metadata, PluginError, RunError, fold_batchnorm, read_metadata, run_file, seal
 from ganlab.standard.exporters.attributes import drop_newer_attributes
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class ONNX(Exporter):
 
     api = 1
     suffix: ClassVar[str] = ".onnx"
+    others: ClassVar[Literal["inside", "beside", "none"]] = "beside"
 
     opset: Annotated[int, Field(ge=16, le=25)] = 20
     """Version of ONNX's operators. Older ones are read by older programs; torch cannot write below 16."""
@@ -38,21 +39,29 @@ class ONNX(Exporter):
         self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
     ) -> None:
         """Write the graph. Raise `PluginError` with the remedy where the generator cannot be expressed in ONNX."""
-        write_graph(translated(generator, inputs, self.opset), metadata, path)
+        write_graph(translated(generator, inputs, self.opset, output_of(metadata)), metadata, path)
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
-        return load_generator(path, device="cpu")(inputs)
+        return run_file(path, inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         """Read the graph's properties."""
         return {"ganlab": read_metadata(path).to_json()}
 
 
-def translated(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -> onnx.ModelProto:
-    """Return the generator's graph in float32, BatchNorm folded, checked to be what was asked for."""
-    model = _translate(fold_batchnorm(generator), inputs, opset)
-    _check(model, inputs, opset)
+def output_of(metadata: Mapping[str, str]) -> str:
+    """Return what the network that is written is to call its output: `images` of a generator."""
+    about = Metadata.from_json(metadata["ganlab"], "the metadata")
+    return about.makes(about.network)[0]
+
+
+def translated(
+    generator: nn.Module, inputs: Mapping[str, Tensor], opset: int, output: str = "images"
+) -> onnx.ModelProto:
+    """Return the network's graph in float32, BatchNorm folded, checked to be what was asked for."""
+    model = _translate(fold_batchnorm(generator), inputs, opset, output)
+    _check(model, [*inputs, output], opset)
     drop_newer_attributes(model, opset)
     return model
 
@@ -76,7 +85,7 @@ def write_graph(model: onnx.ModelProto, metadata: Mapping[str, str], path: Path)
     path.write_bytes(seal(data))
 
 
-def _translate(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -> onnx.ModelProto:
+def _translate(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int, output: str) -> onnx.ModelProto:
     """Return torch's ONNX graph of the generator."""
     import torch
 
@@ -90,7 +99,7 @@ def _translate(generator: nn.Module, inputs: Mapping[str, Tensor], opset: int) -
                 external_data=False,
                 opset_version=opset,
                 input_names=list(inputs),
-                output_names=["images"],
+                output_names=[output],
                 dynamic_shapes=tuple({0: "batch"} for _ in inputs),
             )
     # torch raises its own errors, and whatever the model's forward raises while it is traced.
@@ -138,7 +147,7 @@ def _reason(error: BaseException) -> str:
     return f"{type(cause).__name__}: {line[:200]}" + (f". {remedy[0].upper()}{remedy[1:]}" if remedy else "")
 
 
-def _check(model: onnx.ModelProto, inputs: Mapping[str, Tensor], opset: int) -> None:
+def _check(model: onnx.ModelProto, names: list[str], opset: int) -> None:
     """Refuse a graph that is not what was asked for: torch answers some wishes with a warning only."""
     written = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     if written != {"ai.onnx": opset}:
@@ -147,7 +156,7 @@ def _check(model: onnx.ModelProto, inputs: Mapping[str, Tensor], opset: int) -> 
     if model.functions:
         raise RunError(f"torch wrote functions of its own into the graph: {', '.join(f.name for f in model.functions)}")
     values = [*model.graph.input, *model.graph.output]
-    if [value.name for value in values] != [*inputs, "images"]:
+    if [value.name for value in values] != names:
         raise RunError(f"torch named the graph's inputs and outputs {', '.join(value.name for value in values)}")
     for value in values:
         if not value.type.tensor_type.shape.dim[0].dim_param:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from ganlab import Exporter, Metadata, PluginError, load_generator, read_metadata
-from ganlab.standard.exporters.onnx import quiet, translated, write_graph
+from ganlab import Exporter, Metadata, PluginError, load_generator, read_metadata, run_file
+from ganlab.standard.exporters.onnx import output_of, quiet, translated, write_graph
 from ganlab.standard.exporters.subpixel import in_subpixel_form
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class HalfONNX(Exporter):
 
     api = 1
     suffix: ClassVar[str] = ".fp16.onnx"
+    others: ClassVar[Literal["inside", "beside", "none"]] = "beside"
     tolerance: ClassVar[float] = 8e-3
     """A pixel's step."""
 
@@ -47,7 +48,7 @@ class HalfONNX(Exporter):
             from onnxruntime.transformers.float16 import convert_float_to_float16
             from onnxruntime.transformers.onnx_model import OnnxModel
 
-        model = translated(generator, inputs, self.opset)
+        model = translated(generator, inputs, self.opset, output_of(metadata))
         with quiet():
             model = convert_float_to_float16(model, keep_io_types=True)
             OnnxModel.graph_topological_sort(model.graph)
@@ -55,7 +56,7 @@ class HalfONNX(Exporter):
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
-        return load_generator(path, device="cpu")(inputs)
+        return run_file(path, inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         """Read the graph's properties."""
@@ -97,7 +98,7 @@ class Int8ONNX(Exporter):
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
-        return load_generator(path, device="cpu")(inputs)
+        return run_file(path, inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         """Read the graph's properties."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ganlab import Exporter, Metadata, load_generator, read_metadata, write_generator
+from ganlab import Exporter, Metadata, read_metadata, run_file, write_generator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,7 @@ class Safetensors(Exporter):
 
     api = 1
     suffix: ClassVar[str] = ".safetensors"
+    others: ClassVar[Literal["inside", "beside", "none"]] = "inside"
 
     def export(
         self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
@@ -27,7 +28,7 @@ class Safetensors(Exporter):
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Load the file again and compute on the CPU."""
-        return load_generator(path, device="cpu")(inputs)
+        return run_file(path, inputs)
 
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         """Read the header."""

@@ -7,14 +7,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from ganlab.bundle import bundled
 from ganlab.errors import GanlabError
 from ganlab.generator.export import export
 from ganlab.generator.file import KEY, read_artefact
 from ganlab.generator.metadata import Metadata
 from ganlab.interfaces import Exporter, Model
-from ganlab.testing.subject import Check, ContractError, Subject, registered
+from ganlab.testing.subject import Check, ContractError, NotRunError, Subject, registered
 from ganlab.testing.surroundings import modes, moved, random_states
-from ganlab.testing.toys import CLASSES, IMAGES, Tiny, TinyLabelled, TinyVaried
+from ganlab.testing.toys import CLASSES, IMAGES, Tiny, TinyEncoding, TinyLabelled, TinyVaried
 from ganlab.testing.trial import artefact
 
 
@@ -25,6 +26,8 @@ def has_a_suffix(subject: Subject[Exporter]) -> None:
         raise ContractError(
             f'suffix is {suffix!r}: state the ending of its files with a dot, suffix: ClassVar[str] = ".x"'
         )
+    if subject.cls.others not in ("inside", "beside", "none"):
+        raise ContractError(f'others is {subject.cls.others!r}: state "inside", "beside" or "none"')
     if not 0 < subject.make().tolerance < 1:
         raise ContractError("tolerance is the largest difference on pictures in [-1, 1]: state one above 0 and below 1")
 
@@ -58,6 +61,13 @@ def reads_metadata(subject: Subject[Exporter]) -> None:
         )
 
 
+def ships_the_others(subject: Subject[Exporter]) -> None:
+    """Export a generator whose model ships an encoder, too."""
+    if subject.cls.others == "none":
+        raise NotRunError("it exports the generator alone")
+    _exported(subject, TinyEncoding())
+
+
 def leaves_surroundings(subject: Subject[Exporter]) -> None:
     """Look at what the export has changed."""
     if found := _exported(subject, Tiny()).changed:
@@ -75,6 +85,7 @@ CHECKS = (
         ("labels",),
     ),
     Check("metadata", "It reads back the metadata that it wrote.", reads_metadata, ("equal",)),
+    Check("others", "It exports what a model ships beside its generator, as it states.", ships_the_others, ("equal",)),
     Check("random", "It changes no random state and no mode of torch.", leaves_surroundings, ("equal",)),
 )
 
@@ -93,7 +104,7 @@ class _Exported(NamedTuple):
 def _exported(subject: Subject[Exporter], model: Model) -> _Exported:
     """Export a tiny generator, and ask what it has written. Frozen models are equal by options."""
     images = IMAGES._replace(classes=CLASSES if model.conditional else 0)
-    generator = model.build(images)["generator"].eval()
+    generator = bundled(model, model.build(images)).eval()
     exporter = subject.make()
     options = exporter.model_dump(mode="json", exclude_none=True)
     with artefact(model, generator, images) as path, registered("exporter", subject.cls) as name:

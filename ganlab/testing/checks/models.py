@@ -19,6 +19,7 @@ from ganlab.messages import line_of
 from ganlab.registry.lookup import registry
 from ganlab.testing.checks.generators import CHECKS as GENERATOR
 from ganlab.testing.checks.generators import built, generated, inputs, pictures, seeded
+from ganlab.testing.checks.shipping import CHECKS as SHIPPING
 from ganlab.testing.shapes import accepted
 from ganlab.testing.subject import Check, ContractError, Subject, described
 from ganlab.testing.surroundings import SEED, moved, random_states
@@ -137,7 +138,7 @@ def uses_every_parameter(subject: Subject[Model]) -> None:
     }
     idle = [
         f"{name}.{key}"
-        for name in dict.fromkeys(("generator", *_loss(subject).networks))
+        for name in dict.fromkeys((*subject.cls.shipped, *_loss(subject).networks))
         for key, parameter in state.networks[name].named_parameters()
         if parameter.requires_grad and id(parameter) not in stepped
     ]
@@ -189,6 +190,7 @@ CHECKS = (
     Check("seed", "The same seed gives the same weights, another seed others.", follows_the_seed, ("random",)),
     *GENERATOR,
     Check("save_load", "What is saved and loaded makes the same pictures.", saves_and_loads, ("shape", "random")),
+    *SHIPPING,
     Check("iteration", "An iteration leaves everything finite.", trains, ("dtype", "save_load")),
     Check("gradients", "Every parameter gets a gradient.", uses_every_parameter, ("iteration",)),
     Check("resume", "A run resumed after any iteration ends with the same bits.", resumes, ("iteration",)),

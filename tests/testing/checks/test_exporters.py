@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from breaking import Break, assert_breaks_only_its_check, failures, named
+from breaking import Break, assert_breaks_only_its_check, failures, named, suite
 from torch import Tensor, nn
 
-from ganlab import Exporter, Metadata, load_generator, read_metadata, write_generator
+from ganlab import Exporter, Metadata, load_generator, read_metadata, run_file, write_generator
+from ganlab.standard.exporters.onnx import ONNX
 from ganlab.testing.checks import exporters
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -145,6 +146,38 @@ class Unvaried(Good):
         return super().run(path, {name: array * (name in ("z", "labels")) for name, array in inputs.items()})
 
 
+class Elsewhere(Good):
+    """States a place for other networks that there is not."""
+
+    api = 1
+    others: ClassVar[Any] = "elsewhere"
+
+
+class Beside(Good):
+    """Writes each network that is shipped to a file of its own, in ONNX."""
+
+    api = 1
+    suffix: ClassVar[str] = ".onnx"
+    others: ClassVar[Any] = "beside"
+
+    def export(
+        self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
+    ) -> None:
+        ONNX().export(generator, inputs, metadata, path)
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        return run_file(path, inputs)
+
+
+class Dull(Beside):
+    """Encodes every picture alike."""
+
+    api = 1
+
+    def run(self, path: Path, inputs: Arrays) -> Floats:
+        return super().run(path, {name: array * (name != "images") for name, array in inputs.items()})
+
+
 class Seeding(Good):
     """Seeds torch to trace with an example of its own."""
 
@@ -180,6 +213,8 @@ class Hurrying(Good):
 BREAKS = [
     Break("suffix", Endless, "suffix is None: state the ending of its files"),
     Break("suffix", Dotless, "suffix is 'onnx': state the ending of its files"),
+    Break("suffix", Elsewhere, 'others is \'elsewhere\': state "inside", "beside" or "none"'),
+    Break("others", Dull, "it wrote a file that differs from torch by"),
     Break("suffix", Lenient, "tolerance is the largest difference on pictures in [-1, 1]: state one above 0"),
     Break("equal", Coarse, "it wrote a file that differs from torch by 1.0e-02 at batch 1, more than the 1e-05"),
     Break("equal", Fixed, "it wrote a file that makes float32 of shape (2, 1, 8, 8) instead of finite arrays of"),
@@ -206,3 +241,5 @@ def test_every_check_has_an_exporter_that_breaks_it() -> None:
 
 def test_a_good_exporter_passes_every_check() -> None:
     assert failures(Good) == {}
+    assert failures(Beside) == {}
+    assert suite(Good).outcome("others").advice == "not checked: it exports the generator alone"

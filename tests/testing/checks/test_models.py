@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -289,6 +290,98 @@ class Noted(Generator):
         pass
 
 
+class Encoder(nn.Module):
+    """A fixed projection to z, and a change of what it makes."""
+
+    projection: Tensor
+
+    def __init__(self, images: ImageSpec, change: Callable[[Tensor], Any] = lambda z: z) -> None:
+        super().__init__()
+        self.register_buffer("projection", torch.randn(math.prod(images[:3]), 4))
+        self.change = change
+
+    def forward(self, images: Tensor) -> Any:
+        return self.change(images.flatten(1) @ self.projection / 10)
+
+
+class Encoding(Good):
+    """Ships an encoder."""
+
+    api = 1
+    networks: ClassVar[tuple[str, ...]] = ("generator", "discriminator", "encoder")
+    shipped: ClassVar[tuple[str, ...]] = ("generator", "encoder")
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {**super().build(images), "encoder": self.encoder(images)}
+
+    def encoder(self, images: ImageSpec) -> nn.Module:
+        return Encoder(images)
+
+
+class Paired(Encoding):
+    """Has an encoder that gives a mean and a variance."""
+
+    api = 1
+
+    def encoder(self, images: ImageSpec) -> nn.Module:
+        return Encoder(images, lambda z: (z, z))
+
+
+class Short(Encoding):
+    """Has an encoder that makes another z than the generator takes."""
+
+    api = 1
+
+    def encoder(self, images: ImageSpec) -> nn.Module:
+        return Encoder(images, lambda z: z[:, :3])
+
+
+class Sampling(Encoding):
+    """Has an encoder that draws z in eval mode, too."""
+
+    api = 1
+
+    def encoder(self, images: ImageSpec) -> nn.Module:
+        return Encoder(images, lambda z: z + torch.randn_like(z))
+
+
+class Centring(Encoding):
+    """Has an encoder that looks at the whole batch."""
+
+    api = 1
+
+    def encoder(self, images: ImageSpec) -> nn.Module:
+        return Encoder(images, lambda z: z - z.mean(0))
+
+
+class Losing(Encoding):
+    """Has an encoder with a constant that is not saved."""
+
+    api = 1
+
+    def encoder(self, images: ImageSpec) -> nn.Module:
+        constant = torch.randn(4)
+        return Encoder(images, lambda z: z + constant)
+
+
+class Endless(Encoding):
+    """Has an encoder that makes NaN."""
+
+    api = 1
+
+    def encoder(self, images: ImageSpec) -> nn.Module:
+        return Encoder(images, lambda z: z / 0.0 * 0.0)
+
+
+class Untrained(Encoding):
+    """Ships an encoder that no loss trains."""
+
+    api = 1
+
+    def encoder(self, images: ImageSpec) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(images[:3]), 4))
+
+
 class Dividing(Good):
     """Divides logits by nothing."""
 
@@ -407,6 +500,13 @@ BREAKS = [
     Break("save_load", Forgetful, "a generator with the same state makes other pictures: keep whatever forward needs"),
     Break("save_load", Uncopyable, "the generator cannot be copied, as samples and exports do: RuntimeError: Only"),
     Break("save_load", Stateful, "Noted keeps state that is no tensor, _extra_state; make it an option of the model"),
+    Break("shipped", Paired, "is shipped and must make one tensor (N, ...) of floats in eval mode, not tuple"),
+    Break("shipped", Short, "must map pictures to z in eval mode: it makes (N, 3), and the generator takes it of"),
+    Break("shipped", Sampling, "the encoder makes something else of the same pictures each time: in eval mode it must"),
+    Break("shipped", Centring, "the encoder mixes the pictures of a batch: in eval mode each must be seen by itself"),
+    Break("shipped", Losing, "the encoder makes something else once it is loaded from its artefact: keep whatever"),
+    Break("shipped", Endless, "the encoder makes NaN or infinite values from the first weights: look for divisions"),
+    Break("gradients", Untrained, "encoder.1.weight, encoder.1.bias never get a gradient: use them in forward"),
     Break("iteration", Dividing, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
     Break("iteration", Rooted, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
     Break("gradients", Idle, "generator.spare.weight, generator.spare.bias never get a gradient: use them in forward"),
@@ -437,6 +537,10 @@ def test_every_check_has_a_model_that_breaks_it() -> None:
 
 def test_a_good_model_passes_every_check() -> None:
     assert failures(Good, ["onnx"]) == {}
+
+
+def test_a_good_encoder_passes_every_check() -> None:
+    assert failures(Encoding) == {}
 
 
 def test_an_input_may_matter_later_only() -> None:
