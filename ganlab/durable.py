@@ -37,6 +37,7 @@ def replacing_file(path: Path, flush: bool = True) -> Iterator[Path]:
     """
     temporary, renamed = path, False
     try:
+        refuse_links(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_special(path)
         temporary = temporary_path(path)
@@ -65,6 +66,7 @@ def replacing_directory(path: Path, needed: int | None = None) -> Iterator[Path]
     """
     temporary, renamed = path, False
     try:
+        refuse_links(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_path(path)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -88,6 +90,7 @@ def replacing_directory(path: Path, needed: int | None = None) -> Iterator[Path]
 
 def append_text(path: Path, text: str) -> None:
     """Add text at the end of a file, which is made where there is none. A link is not followed: `OSError`."""
+    refuse_links(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
         file.write(text)
@@ -98,10 +101,24 @@ def temporary_path(path: Path) -> Path:
     for folder in path.absolute().parents[:_DEPTH]:
         with suppress(OSError):
             status = os.lstat(folder / WORKPLACE)
-            if stat.S_ISDIR(status.st_mode) and status.st_dev == os.stat(path.parent).st_dev:
+            own = os.lstat(folder / OWN)
+            if all(stat.S_ISDIR(one.st_mode) for one in (own, status)) and status.st_dev == os.stat(path.parent).st_dev:
                 parts = path.absolute().relative_to(folder).parts
                 return folder / WORKPLACE / f"{TEMPORARY}{os.getpid()}-{'-'.join(parts)}"
     return path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+
+
+def refuse_links(path: Path) -> None:
+    """Raise `OSError` where the way from a run's directory down to `path` goes through a link, at any depth.
+
+    What lies behind it is not the run's, whoever has put the link there, and whenever.
+    """
+    run = next((folder for folder in path.absolute().parents[:_DEPTH] if os.path.lexists(folder / MARKER)), None)
+    for folder in path.absolute().parents if run is not None else ():
+        if folder == run:
+            return
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, f"{folder} is a link, and none is followed in a run's directory", str(folder))
 
 
 def _discard(temporary: Path, path: Path) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
-from ganlab.durable import replacing_file
+from ganlab.durable import MARKER, replacing_file
 from ganlab.errors import ArtefactError, PluginError, RunError
 from ganlab.generator.metadata import UNSEALED, Metadata, parse_object
 from ganlab.messages import listed, one_line, shown
@@ -210,6 +210,8 @@ def _regular_file(path: Path) -> Path:
         raise ArtefactError(f"{path}: there is no such file; name a run's directory, a .safetensors or an .onnx file")
     if not path.is_file():
         raise ArtefactError(f"{path}: is not a regular file")
+    if path.is_symlink() and (path.parent / MARKER).exists():
+        raise ArtefactError(f"{path}: is a link, and none is followed in a run's directory; name what it leads to")
     return path
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, replacing_file
+from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, refuse_links, replacing_file
 from ganlab.errors import GanlabError, RunError
 from ganlab.messages import one_line, option
 from ganlab.regular import read_regular
@@ -31,6 +31,8 @@ FORMAT = 1
 """Of the marker that makes a directory a run's."""
 MARKER_BYTES = 65536
 
+_OURS = (OWN, "checkpoints", "samples")
+"""The folders in a run's directory that ganlab reads, writes and deletes in."""
 _OF_PROCESS = re.compile(rf"^{re.escape(TEMPORARY)}(\d{{1,10}})-")
 
 
@@ -89,9 +91,10 @@ class RunDirectory(NamedTuple):
             return
         except OSError as error:
             raise RunError(f"cannot read {self.path}: {error.strerror or error}") from error
-        if links := sorted(entry.name for entry in entries if entry.is_symlink()):
+        links = sorted(entry.path for entry in entries if entry.is_symlink())
+        if links := links or sorted(_links_below(self.path)):
             raise GanlabError(
-                f"{self.path / links[0]} is a link; ganlab writes only into a run's own files and folders: remove it, "
+                f"{links[0]} is a link; ganlab writes only into a run's own files and folders: remove it, "
                 f"or name another directory, {option('out')}"
             )
         samples = self.path / "samples"
@@ -149,6 +152,7 @@ class RunDirectory(NamedTuple):
         """
         workplace = self.path / WORKPLACE
         try:
+            refuse_links(workplace / "any")
             # Checkpoints are written by whoever holds the lock: a process number among them was given out again.
             for name in sorted(os.listdir(workplace)):
                 if "-checkpoints-" in name or not _is_written(name):
@@ -302,6 +306,13 @@ def _path_of(descriptor: int) -> Path | None:
         return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
     except OSError:
         return None
+
+
+def _links_below(run: Path) -> Iterator[str]:
+    """Yield the links in a run's own folders, at any depth; none is followed."""
+    for name in _OURS:
+        for folder, folders, files in os.walk(run / name):
+            yield from filter(os.path.islink, (f"{folder}/{entry}" for entry in (*folders, *files)))
 
 
 def _is_written(name: str) -> bool:

@@ -372,7 +372,7 @@ def _unread(error: OSError) -> _DamagedError:
 
 def _regular_size(path: Path) -> int:
     """Return a file's size. Raise `_DamagedError` for what has none: reading a pipe would wait for ever."""
-    status = path.stat()
+    status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
         raise _DamagedError(f"is damaged: {path.name} is not a regular file")
     return status.st_size

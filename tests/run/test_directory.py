@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from toys import tiny
 
 import ganlab
-from ganlab import Observer, RunInfo, Tick, hookimpl
+from ganlab import Observer, RunInfo, Tick, hookimpl, save_png
 from ganlab.errors import GanlabError, RunError
 from ganlab.registry import registry
 from ganlab.run.directory import INDEX, RunDirectory, enter_in_index, indexed_runs, new_directory, newest_run
@@ -131,6 +132,64 @@ def test_a_link_in_a_run_leads_nowhere(tmp_path: Path, name: str) -> None:
     with pytest.raises(GanlabError, match=f"run/{name} is a link; ganlab writes only into a run's own files"):
         ganlab.train(tiny(), out="run")
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".ganlab/tmp", ".ganlab/lock", ".ganlab/tmp/.tmp-1-x", "checkpoints/00000004", "checkpoints/00000004/state.safetensors",
+     "samples/00000004.png"],
+)  # fmt: skip
+def test_a_link_deep_in_a_run_leads_nowhere(tmp_path: Path, name: str) -> None:
+    """Nothing of what a link leads to is read, changed or deleted, and that is said before pictures are packed."""
+    run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
+    elsewhere = tmp_path / "elsewhere"
+    if (run / name).exists():
+        (run / name).rename(elsewhere)
+    else:
+        elsewhere.mkdir()
+    if elsewhere.is_dir():
+        (elsewhere / "mine").mkdir()
+        (elsewhere / "mine/text").write_text("mine")
+    (run / name).symlink_to(elsewhere)
+    shutil.rmtree("cache")
+    before = contents(tmp_path)
+    with pytest.raises(GanlabError, match=f"run/{name} is a link; ganlab writes only into a run's own files"):
+        ganlab.train(tiny(), out="run")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [".ganlab", ".ganlab/tmp", "samples"])
+def test_a_link_that_comes_while_a_run_is_on_leads_nowhere(tmp_path: Path, name: str) -> None:
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    with RunDirectory(run).locked("faces"):
+        (run / "samples").mkdir()
+        (elsewhere / "tmp/mine").mkdir(parents=True)
+        (run / name).rename(tmp_path / "old")
+        (run / name).symlink_to(elsewhere)
+        if name == ".ganlab":
+            shutil.copy(tmp_path / "old/run.json", elsewhere)
+        before = contents(elsewhere)
+        said: list[str] = []
+        RunDirectory(run).sweep(said.append)
+        if name == "samples":
+            with pytest.raises(RunError, match=f"{name} is a link, and none is followed in a run's directory"):
+                save_png(run / "samples/00000001.png", np.zeros((2, 2, 1), np.uint8))
+        else:
+            save_png(run / "samples/00000001.png", np.zeros((2, 2, 1), np.uint8))
+            assert len(said) == 1
+        assert contents(elsewhere) == before
+
+
+def test_a_run_s_generator_is_not_read_through_a_link(tmp_path: Path) -> None:
+    run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
+    (run / "generator.safetensors").rename("mine.safetensors")
+    (run / "generator.safetensors").symlink_to(tmp_path / "mine.safetensors")
+    for path in (run, run / "generator.safetensors"):
+        with pytest.raises(GanlabError, match="generator.safetensors: is a link, and none is followed in a run's"):
+            ganlab.load_generator(path)
+    Path("folder").mkdir()  # of somebody who keeps his files elsewhere
+    Path("folder/generator.safetensors").symlink_to(tmp_path / "mine.safetensors")
+    assert ganlab.load_generator("folder").sample(2).shape == (2, 8, 8, 1)
 
 
 def test_a_run_of_an_older_ganlab_is_known_by_its_checkpoint(tmp_path: Path) -> None:

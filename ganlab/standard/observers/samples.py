@@ -48,6 +48,9 @@ class Samples(Observer):
 
 
 def sample_files(directory: Path) -> list[tuple[int, Path]]:
-    """Return the sample grids of a run with their iterations, in order."""
-    paths = (directory / SAMPLES).glob("*.png")
-    return sorted((int(path.stem), path) for path in paths if re.fullmatch("[0-9]{8,}", path.stem))
+    """Return the sample grids of a run with their iterations, in order; a link is none."""
+    folder = directory / SAMPLES
+    paths = () if folder.is_symlink() else folder.glob("*.png")
+    return sorted(
+        (int(path.stem), path) for path in paths if re.fullmatch("[0-9]{8,}", path.stem) and not path.is_symlink()
+    )
