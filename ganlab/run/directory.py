@@ -20,7 +20,6 @@ from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, refuse_links, repl
 from ganlab.errors import GanlabError, RunError
 from ganlab.messages import one_line, option
 from ganlab.regular import read_regular
-from ganlab.training.checkpoint import begun_with
 
 RUNS = Path("runs")
 """Where runs without a directory of their own are kept, below the current directory."""
@@ -64,9 +63,8 @@ class RunDirectory(NamedTuple):
 
     @property
     def is_run(self) -> bool:
-        """Whether the directory proves that it is a run's: by our marker, or, of an older ganlab, by a checkpoint."""
-        marker = self._marker
-        return marker.get("format") == FORMAT if marker else begun_with(self.checkpoints) is not None
+        """Whether the directory proves that it is a run's, by our marker: anybody may have copied a checkpoint."""
+        return self._marker.get("format") == FORMAT
 
     @property
     def begun_in(self) -> Path | None:

@@ -192,11 +192,17 @@ def test_a_run_s_generator_is_not_read_through_a_link(tmp_path: Path) -> None:
     assert ganlab.load_generator("folder").sample(2).shape == (2, 8, 8, 1)
 
 
-def test_a_run_of_an_older_ganlab_is_known_by_its_checkpoint(tmp_path: Path) -> None:
+def test_a_copied_checkpoint_proves_no_run(tmp_path: Path) -> None:
+    """Who copies checkpoints into a folder of his own keeps what else lies there."""
     run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
-    shutil.rmtree(run / ".ganlab")
-    (run / ".lock").write_text("pid 1 on nowhere")
-    assert ganlab.train(tiny(), out="run").iterations == 12
+    mine = tmp_path / "mine"
+    shutil.copytree(run / "checkpoints", mine / "checkpoints")
+    for name in ("recipe.toml", "environment.json", "log.txt"):
+        (mine / name).write_text(f"my {name}")
+    before = contents(mine)
+    with pytest.raises(GanlabError, match="is not empty and holds no run of ganlab; name a new directory"):
+        ganlab.train(tiny(), out=mine)
+    assert contents(mine) == before
 
 
 def test_a_run_that_was_killed_before_its_marker_begins_anew(tmp_path: Path) -> None:
