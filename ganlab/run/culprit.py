@@ -9,13 +9,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
-from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.hardware.memory import ran_out
 from ganlab.messages import LAYOUT, printable, same_again, told
 from ganlab.registry.entry_points import HOST, Provider, normalized
 from ganlab.registry.kinds import Kind
 from ganlab.registry.lookup import HERE, registry
+from ganlab.training.checkpoint import checkpoint_folders
 
 if TYPE_CHECKING:
     from ganlab.interfaces import Component
@@ -115,15 +115,15 @@ def _kept(head: str, error: BaseException, run: RunDirectory | None) -> Iterator
     """Write the traceback into the run's directory; yield what is to be said of that and of its checkpoint."""
     if run is None:
         return
-    path = run.error
+    text = f"{head}\n\n{''.join(traceback.format_exception(error))}"
     try:
-        with replacing_file(path) as temporary:
-            text = f"{head}\n\n{''.join(traceback.format_exception(error))}"
-            temporary.write_text(printable(text, keep=LAYOUT), encoding="utf-8")
-    except RunError as refused:
+        kept = run.write_error(printable(text, keep=LAYOUT))
+    except GanlabError as refused:
         yield str(refused)
     else:
-        yield f"Its traceback is in {path}."
+        yield (
+            f"Its traceback is in {run.error}." if kept else f"Its traceback is not kept: {run.error} is not ganlab's."
+        )
     if (newest := _newest(run.checkpoints)) is not None:
         yield (
             f"The checkpoint of iteration {newest} is kept: once the plugin is repaired, "
@@ -133,8 +133,9 @@ def _kept(head: str, error: BaseException, run: RunDirectory | None) -> Iterator
 
 def _newest(checkpoints: Path) -> int | None:
     """Return the iteration of the newest checkpoint; whether it is intact is found out by who continues it."""
-    names = [path.name for path in checkpoints.iterdir()] if checkpoints.is_dir() else []
-    return max((int(name) for name in names if name.isdecimal()), default=None)
+    with suppress(GanlabError):  # then nothing is said of it: what has failed is the news
+        return max((int(path.name) for path in checkpoint_folders(checkpoints)), default=None)
+    return None
 
 
 def _remedy(provider: Provider) -> str:

@@ -12,22 +12,23 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, refuse_links, replacing_file
 from ganlab.errors import GanlabError, RunError
-from ganlab.messages import one_line, option
+from ganlab.messages import one_line, option, shown
 from ganlab.regular import read_regular
+from ganlab.training.record import Record
 
 RUNS = Path("runs")
 """Where runs without a directory of their own are kept, below the current directory."""
 INDEX = RUNS / "index.jsonl"
 INDEX_START = b'{"run": "'
 """How every line of the index begins."""
-FORMAT = 1
-"""Of the marker that makes a directory a run's."""
+FORMAT = 2
+"""Of the marker that makes a directory a run's; since 2, a record beside it says what ganlab has written."""
 MARKER_BYTES = 65536
 
 _OURS = (OWN, "checkpoints", "samples")
@@ -101,6 +102,11 @@ class RunDirectory(NamedTuple):
                 raise GanlabError(
                     f"{path} is a pipe or a device, not a file; remove it, or choose another directory, {option('out')}"
                 )
+        if (form := self._marker.get("format")) not in (None, FORMAT):
+            raise GanlabError(
+                f"{option('out', self.path)} holds a run of another version of ganlab, which cannot go on here "
+                f"(format {shown(form)}, not {FORMAT}); its generator can be used. Name a new directory"
+            )
         if entries and not self.is_run:
             raise GanlabError(
                 f"{option('out', self.path)} is not empty and holds no run of ganlab; name a new directory"
@@ -119,6 +125,7 @@ class RunDirectory(NamedTuple):
         try:
             self._take(lock)
             if not (self.path / MARKER).exists():
+                Record(self.path).begin()
                 with replacing_file(self.path / MARKER) as temporary:
                     marker = {"format": FORMAT, "run": secrets.token_hex(16), "recipe": recipe, "folder": os.getcwd()}
                     temporary.write_text(json.dumps(marker) + "\n", encoding="ascii")
@@ -126,6 +133,24 @@ class RunDirectory(NamedTuple):
         finally:
             os.close(lock)
             os.close(folder)
+
+    def write_error(self, text: str) -> bool:
+        """Keep the traceback of a plugin's error; return False where a file of somebody else's lies in its place."""
+        record = Record(self.path)
+        if self.error.exists() and self.error.name not in record.names():
+            return False
+        record.add(self.error.name)
+        with replacing_file(self.error) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return True
+
+    def delete_error(self) -> None:
+        """Delete the traceback of a plugin's error, if ganlab has written it."""
+        record = Record(self.path)
+        if self.error.name in record.names():
+            with suppress(OSError):
+                self.error.unlink(missing_ok=True)
+                record.forget(self.error.name)
 
     def _take(self, lock: int) -> None:
         try:
@@ -153,7 +178,7 @@ class RunDirectory(NamedTuple):
             refuse_links(workplace / "any")
             # Checkpoints are written by whoever holds the lock: a process number among them was given out again.
             for name in sorted(os.listdir(workplace)):
-                if "-checkpoints-" in name or not _is_written(name):
+                if _OF_PROCESS.match(name) and ("-checkpoints-" in name or not _is_written(name)):
                     entry = workplace / name
                     shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         except FileNotFoundError:

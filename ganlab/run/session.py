@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -103,8 +102,7 @@ class Session:
                 if checkpoint is None:
                     self._enter_in_index()
                 self._write_description()
-                with suppress(OSError):
-                    directory.error.unlink()  # of an attempt before this one
+                directory.delete_error()  # of an attempt before this one
         from ganlab.data.storage import Verification
 
         self.info = self._info()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ganlab.durable import replacing_directory
 from ganlab.errors import ArtefactError, RunError
 from ganlab.messages import listed, one_line, option
+from ganlab.training.record import Record
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +45,7 @@ TEXT_LIMIT = 200
 NUMBER_LIMIT = 2**53
 """Up to here every whole number is a float, too."""
 
-_NAME = re.compile(r"^\d{8,}$")
+_NAME = re.compile(r"^[0-9]{8,200}$")
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 """What no waiting mends."""
 
@@ -165,13 +166,18 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one run, in a directory of their own. What cannot be deleted is only reported.
 
+    Those that the run's record names are its own; others do not count, and are left alone.
+
     Whether one is intact is found out by reading all of it, once; after that as long as its files look the same.
     """
 
     def __init__(self, directory: Path, keep: int, report: Report) -> None:
         """Keep the newest `keep`; say through `report` which ones are damaged and why."""
         self._directory, self._keep, self._report = directory, keep, report
+        self._record = Record(directory.parent)
         self._intact: dict[Path, _Look] = {}
+        self._told: set[Path] = set()
+        """What was said to be none of ours."""
 
     def newest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is intact, or None where there is none at all.
@@ -180,7 +186,8 @@ class Checkpoints:
         `RunError` where one may be, but cannot be read.
         """
         damaged, unreadable = [], False
-        for path in reversed(_directories(self._directory)):
+        self._tell_of_strangers()
+        for path in reversed(checkpoint_folders(self._directory)):
             try:
                 return Checkpoint(path, self._examined(path))
             except _DamagedError as error:
@@ -202,14 +209,15 @@ class Checkpoints:
         """
         from safetensors.torch import save
 
-        path = self._directory / f"{state.iteration:08d}"
+        path = self._place(state.iteration)
         if path.exists() and (problem := self._problem(path)) is not None:
             try:
-                _delete(path)
+                self._delete(path)
             except OSError as error:
                 raise RunError(
                     f"cannot replace the checkpoint {path}, which {problem}: {error.strerror or error}"
                 ) from error
+            path = self._place(state.iteration)
         if not path.exists():
             tensors = {name: tensor.contiguous() for name, tensor in state.tensors()}
             if len(buffers) > 1:
@@ -224,6 +232,7 @@ class Checkpoints:
                 sha256=hashlib.sha256(data).hexdigest(),
                 bytes=len(data),
             )
+            self._record.add(_entry(path))
             with replacing_directory(path, len(data) + MANIFEST_ROOM) as temporary:
                 (temporary / STATE).write_bytes(data)
                 (temporary / MANIFEST).write_text(manifest.to_json(), encoding="ascii")
@@ -235,8 +244,9 @@ class Checkpoints:
     def delete_old(self) -> None:
         """Delete all but the newest, but never the last one that could be gone back to."""
         try:
-            found = _directories(self._directory)
-        except RunError as error:
+            self._tell_of_strangers()
+            found = checkpoint_folders(self._directory)
+        except (RunError, ArtefactError) as error:
             self._report(str(error))
             return
         old, kept = found[: -self._keep], found[-self._keep :]
@@ -244,7 +254,38 @@ class Checkpoints:
             spared = next((path for path in reversed(old) if self._problem(path) is None), None)
             old = [path for path in old if path != spared]
         for path in old:
-            _remove(path, self._report)
+            try:
+                self._delete(path)
+            except OSError as error:
+                self._report(f"cannot delete {path}: {error.strerror or error}")
+            except RunError as error:
+                self._report(str(error))
+
+    def _place(self, iteration: int) -> Path:
+        """Return where the checkpoint of an iteration belongs: beside a stranger's, if need be, with one more zero."""
+        path, ours = self._directory / f"{iteration:08d}", self._record.names()
+        while _entry(path) not in ours and (path.exists() or path.is_symlink()):
+            path = path.with_name(f"0{path.name}")
+        return path
+
+    def _delete(self, path: Path) -> None:
+        """Delete a checkpoint, which is two files and nothing else; what else somebody has put there stays."""
+        for name in (MANIFEST, STATE):
+            (path / name).unlink(missing_ok=True)
+        try:
+            path.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        self._record.forget(_entry(path))
+
+    def _tell_of_strangers(self) -> None:
+        """Say once of each what could be taken for a checkpoint and is none of this run's."""
+        ours = self._record.names()
+        for path in _numbered(self._directory):
+            if _entry(path) not in ours and path not in self._told:
+                self._told.add(path)
+                self._report(f"{path} was not written by this run: it is no checkpoint of it, and is left alone")
 
     def _problem(self, path: Path) -> str | None:
         """Return what is wrong with a checkpoint, or None."""
@@ -276,7 +317,7 @@ class Checkpoints:
 
 def begun_with(directory: Path) -> Manifest | None:
     """Return the manifest of the newest checkpoint that has a sound one, or None: what the run in there trains."""
-    for path in reversed(_directories(directory)):
+    for path in reversed(checkpoint_folders(directory)):
         with suppress(_DamagedError):
             return _read_manifest(path)
     return None
@@ -290,31 +331,28 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ArtefactError(f"checkpoint {path} {error}") from error
 
 
-def _remove(path: Path, report: Report) -> None:
+def checkpoint_folders(directory: Path) -> list[Path]:
+    """Return the checkpoints that the run's record names, oldest first, damaged ones included."""
+    if not (found := _numbered(directory)):
+        return []
+    ours = Record(directory.parent).names()
+    return [path for path in found if _entry(path) in ours and path.is_dir() and not path.is_symlink()]
+
+
+def _numbered(directory: Path) -> list[Path]:
+    """Return what is called as a checkpoint is, in the order of the numbers."""
     try:
-        _delete(path)
-    except OSError as error:
-        report(f"cannot delete {path}: {error.strerror or error}")
-
-
-def _delete(path: Path) -> None:
-    """Delete a checkpoint, which is two files and nothing else; what else somebody has put there stays."""
-    for name in (MANIFEST, STATE):
-        (path / name).unlink(missing_ok=True)
-    path.rmdir()
-
-
-def _directories(directory: Path) -> list[Path]:
-    """Return the checkpoints, oldest first, damaged ones included."""
-    try:
-        found = [
-            path for path in directory.iterdir() if _NAME.match(path.name) and path.is_dir() and not path.is_symlink()
-        ]
+        found = [path for path in directory.iterdir() if _NAME.match(path.name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise RunError(f"cannot read {directory}: {error.strerror or error}") from error
     return sorted(found, key=lambda path: int(path.name))
+
+
+def _entry(path: Path) -> str:
+    """Return what the record of its run calls a checkpoint."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -30,6 +30,7 @@ from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.recipe.toml import dumps
 from ganlab.training.checkpoint import RANK_BUFFERS, Checkpoint, Checkpoints
+from ganlab.training.record import Record
 from ganlab.training.state import State
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -112,6 +113,7 @@ def test_d5_there_is_always_one_to_go_back_to(run: Path) -> None:
     state = newest(run) / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-1])
     newest(run).rename(run / "checkpoints" / "00000003")  # as a run leaves it that was stopped there
+    Record(run).add("checkpoints/00000003")
     continued(run)
     assert sorted(os.listdir(run / "checkpoints")) == ["00000002", "00000003", "00000004"]
     continued(run, train={"iterations": 8})
@@ -126,15 +128,18 @@ def test_d6_everything_is_flushed_in_order_before_the_old_is_deleted(server: Ser
     ended = server.call("hurt", 0, "kill", "run", "toy.toml", folder=folder)
     assert ended.code == 0, ended.err
     calls = json.loads((folder / "calls.json").read_text())
-    first = next(
-        index
-        for index, call in enumerate(calls)
-        if call.startswith("mkdir .ganlab/tmp/.tmp-") and call.endswith("checkpoints-00000004")
-    )
-    name = calls[first].removeprefix("mkdir ")
+    (made,) = [
+        call for call in calls if call.startswith("mkdir .ganlab/tmp/") and call.endswith("checkpoints-00000004")
+    ]
+    name = made.removeprefix("mkdir ")
+    record = name.replace("checkpoints-00000004", ".ganlab-written.json")
+    recorded = [f"write {record}", f"chmod {record}", f"flush {record}", f"rename {record}", "flush .ganlab"]
+    first = max(at for at, call in enumerate(calls[: calls.index(made)]) if call == recorded[0])
     kinds = ("mkdir", "write", "chmod", "flush", "rename", "unlink", "rmdir")
     save = [call for call in calls[first:] if call.split()[0] in kinds]
     assert save == [
+        *recorded,
+        "mkdir checkpoints",
         f"mkdir {name}",
         f"write {name}/state.safetensors",
         f"write {name}/manifest.json",
@@ -148,6 +153,8 @@ def test_d6_everything_is_flushed_in_order_before_the_old_is_deleted(server: Ser
         "unlink checkpoints/00000000/manifest.json",
         "unlink checkpoints/00000000/state.safetensors",
         "rmdir checkpoints/00000000",
+        "mkdir .ganlab",
+        *recorded,
     ]
 
 
@@ -336,6 +343,7 @@ def forge(directory: Path, state: bytes, **changes: Any) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     (path / "state.safetensors").write_bytes(state)
     (path / "manifest.json").write_bytes(sealed(manifest_table(**changes), state))
+    Record(directory.parent).add(f"{directory.name}/{path.name}")
     return path
 
 

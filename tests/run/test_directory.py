@@ -136,9 +136,15 @@ def test_a_link_in_a_run_leads_nowhere(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [".ganlab/tmp", ".ganlab/lock", ".ganlab/tmp/.tmp-1-x", "checkpoints/00000004", "checkpoints/00000004/state.safetensors",
-     "samples/00000004.png"],
-)  # fmt: skip
+    [
+        ".ganlab/tmp",
+        ".ganlab/lock",
+        ".ganlab/tmp/.tmp-1-x",
+        "checkpoints/00000004",
+        "checkpoints/00000004/state.safetensors",
+        "samples/00000004.png",
+    ],
+)
 def test_a_link_deep_in_a_run_leads_nowhere(tmp_path: Path, name: str) -> None:
     """Nothing of what a link leads to is read, changed or deleted, and that is said before pictures are packed."""
     run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
@@ -185,7 +191,7 @@ def test_a_run_s_generator_is_not_read_through_a_link(tmp_path: Path) -> None:
     (run / "generator.safetensors").rename("mine.safetensors")
     (run / "generator.safetensors").symlink_to(tmp_path / "mine.safetensors")
     for path in (run, run / "generator.safetensors"):
-        with pytest.raises(GanlabError, match="generator.safetensors: is a link, and none is followed in a run's"):
+        with pytest.raises(GanlabError, match=r"generator.safetensors: is a link, and none is followed in a run's"):
             ganlab.load_generator(path)
     Path("folder").mkdir()  # of somebody who keeps his files elsewhere
     Path("folder/generator.safetensors").symlink_to(tmp_path / "mine.safetensors")
@@ -203,6 +209,43 @@ def test_a_copied_checkpoint_proves_no_run(tmp_path: Path) -> None:
     with pytest.raises(GanlabError, match="is not empty and holds no run of ganlab; name a new directory"):
         ganlab.train(tiny(), out=mine)
     assert contents(mine) == before
+
+
+def test_a_run_of_another_format_is_refused_and_left_as_it_is() -> None:
+    run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
+    marker = run / ".ganlab/run.json"
+    marker.write_text(marker.read_text().replace('"format": 2', '"format": 1'))
+    before = contents(run)
+    with pytest.raises(GanlabError, match=r"of another version of ganlab, which cannot go on here \(format 1,"):
+        ganlab.train(tiny(), out="run")
+    assert contents(run) == before
+    assert ganlab.load_generator(run).sample(1).shape == (1, 8, 8, 1)
+
+
+def test_what_somebody_puts_among_ganlab_s_own_files_stays() -> None:
+    """No name makes a file ganlab's to delete, in its own folder neither."""
+    run = ganlab.train(tiny(train={"iterations": 4}), out="run").directory
+    mine = ("error.txt", ".ganlab/tmp/mine", ".ganlab/notes", "checkpoints/00000001/u")
+    for name in mine:
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text(f"my {name}")
+    ganlab.train(tiny(), out="run")
+    assert {name: (run / name).read_text() for name in mine} == {name: f"my {name}" for name in mine}
+    log = (run / "log.txt").read_text()
+    assert log.count("checkpoints/00000001 was not written by this run: it is no checkpoint of it") == 1
+    assert "cannot delete" not in log
+
+
+def test_an_error_of_somebody_else_s_is_neither_replaced_nor_deleted() -> None:
+    ganlab.train(tiny(train={"iterations": 4}), out="run")
+    run = RunDirectory(Path("run"))
+    assert run.write_error("theirs")
+    run.delete_error()
+    assert not run.error.exists()
+    run.error.write_text("mine")
+    assert not run.write_error("theirs")
+    run.delete_error()
+    assert run.error.read_text() == "mine"
 
 
 def test_a_run_that_was_killed_before_its_marker_begins_anew(tmp_path: Path) -> None:

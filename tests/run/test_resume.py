@@ -25,6 +25,7 @@ from ganlab.run.resume import (
     with_pictures_found,
 )
 from ganlab.training.checkpoint import Manifest, Provenance
+from ganlab.training.record import Record
 from ganlab.training.schedule import Schedule
 from ganlab.training.state import State
 
@@ -55,8 +56,11 @@ def entered(of: Recipe, checkpoint: bool = True) -> RunDirectory:
     run = new_directory(of.name)
     enter_in_index(run, of.name, pytest.fail, of.file)
     if checkpoint:
+        with run.locked(of.name):
+            pass
         (run.checkpoints / "00000004").mkdir(parents=True)
         (run.checkpoints / "00000004/manifest.json").write_text(begun(of, 4, 4).to_json())
+        Record(run.path).add("checkpoints/00000004")
     return run
 
 
@@ -153,6 +157,8 @@ def test_what_is_no_run_is_left_alone() -> None:
 
 def test_a_run_of_another_recipe_is_refused_before_its_state_is_read() -> None:
     run = RunDirectory(Path("run"))
+    with run.locked("toy"):
+        Record(run.path).add("checkpoints/00000004")
     checkpoint = run.checkpoints / "00000004"
     checkpoint.mkdir(parents=True)
     run.recipe.touch()

@@ -87,6 +87,7 @@ def test_a_run_leaves_what_the_documentation_says() -> None:
     assert left(run.directory).keys() == {
         ".ganlab/lock",
         ".ganlab/run.json",
+        ".ganlab/written.json",
         "recipe.toml",
         "environment.json",
         "log.txt",

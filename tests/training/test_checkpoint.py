@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,14 @@ def small_state(seed: int = 0) -> State:
     return state
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the checkpoints of a run are, in its directory."""
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    return folder
+
+
 def save(checkpoints: Checkpoints, state: State, iteration: int) -> Path:
     state.iteration = iteration
     return checkpoints.save(state, buffer_rows(state, ALONE), BEGUN)
@@ -54,12 +63,12 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_a_state_comes_back_bit_for_bit_in_the_strides_that_it_had(tmp_path: Path) -> None:
+def test_a_state_comes_back_bit_for_bit_in_the_strides_that_it_had(folder: Path) -> None:
     saved, fresh = small_state(), small_state(seed=1)
     saved.drawn, saved.rollbacks = 17, 2
-    save(Checkpoints(tmp_path, 2, pytest.fail), saved, 9)
+    save(Checkpoints(folder, 2, pytest.fail), saved, 9)
     strides = [tensor.stride() for _, tensor in fresh.tensors()]
-    found = Checkpoints(tmp_path, 2, pytest.fail).newest()
+    found = Checkpoints(folder, 2, pytest.fail).newest()
     assert found is not None
     found.restore(fresh, ALONE)
     assert (fresh.iteration, fresh.drawn, fresh.rollbacks) == (9, 17, 2)
@@ -69,14 +78,14 @@ def test_a_state_comes_back_bit_for_bit_in_the_strides_that_it_had(tmp_path: Pat
     assert found.manifest.provenance == BEGUN
 
 
-def test_each_rank_gets_its_own_buffers_back_and_another_number_their_mean(tmp_path: Path) -> None:
+def test_each_rank_gets_its_own_buffers_back_and_another_number_their_mean(folder: Path) -> None:
     state = small_state()
     rows = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0], [3.0, 2.0, 1.0, 8.0, 7.0, 6.0, 14.0]]).double()
     state.iteration = 1
     two = Provenance(**{**vars(BEGUN), "ranks": 2})
-    Checkpoints(tmp_path, 2, pytest.fail).save(state, rows, two)
+    Checkpoints(folder, 2, pytest.fail).save(state, rows, two)
     for place, expected in ((Place(1, 2, 1), rows[1]), (Place(0, 1, 0), rows.mean(0))):
-        read_checkpoint(tmp_path / "00000001").restore(state, Ranks(place, CPU))
+        read_checkpoint(folder / "00000001").restore(state, Ranks(place, CPU))
         assert torch.equal(buffer_rows(state, ALONE)[0], expected)
 
 
@@ -99,13 +108,13 @@ def reads() -> list[str]:
     return READS
 
 
-def test_a_state_is_read_once_and_not_again_at_the_saves_that_follow(tmp_path: Path, reads: list[str]) -> None:
-    before = Checkpoints(tmp_path, 3, pytest.fail)
+def test_a_state_is_read_once_and_not_again_at_the_saves_that_follow(folder: Path, reads: list[str]) -> None:
+    before = Checkpoints(folder, 3, pytest.fail)
     for iteration in (1, 2, 3):
         save(before, small_state(), iteration)
     assert reads == [], "what it has written itself need not be read"
 
-    checkpoints = Checkpoints(tmp_path, 3, pytest.fail)
+    checkpoints = Checkpoints(folder, 3, pytest.fail)
     assert checkpoints.newest() is not None
     assert reads == ["00000003"]
     for _ in range(2):
@@ -114,7 +123,7 @@ def test_a_state_is_read_once_and_not_again_at_the_saves_that_follow(tmp_path: P
         save(checkpoints, small_state(), iteration)
         save(checkpoints, small_state(), iteration)
     assert reads == ["00000003"]
-    assert names(tmp_path) == ["00000004", "00000005", "00000006"]
+    assert names(folder) == ["00000004", "00000005", "00000006"]
 
 
 def disturb(file: Path, data: bytes) -> None:
@@ -138,20 +147,20 @@ def replaced(file: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("change", [disturb, replaced])
 def test_what_another_process_changes_between_two_saves_is_noticed(
-    tmp_path: Path, change: Callable[[Path, bytes], None]
+    folder: Path, change: Callable[[Path, bytes], None]
 ) -> None:
     said: list[str] = []
-    checkpoints = Checkpoints(tmp_path, 2, said.append)
+    checkpoints = Checkpoints(folder, 2, said.append)
     for iteration in (1, 2):
         save(checkpoints, small_state(), iteration)
-    state = tmp_path / "00000002" / STATE
+    state = folder / "00000002" / STATE
     change(state, flipped(state.read_bytes()))
     save(checkpoints, small_state(), 3)
-    assert names(tmp_path) == ["00000001", "00000002", "00000003"], "the last one to go back to is spared"
+    assert names(folder) == ["00000001", "00000002", "00000003"], "the last one to go back to is spared"
     save(checkpoints, small_state(), 4)
-    assert names(tmp_path) == ["00000003", "00000004"]
+    assert names(folder) == ["00000003", "00000004"]
 
-    newest = tmp_path / "00000004" / STATE
+    newest = folder / "00000004" / STATE
     change(newest, flipped(newest.read_bytes()))
     found = checkpoints.newest()
     assert found is not None
@@ -160,8 +169,8 @@ def test_what_another_process_changes_between_two_saves_is_noticed(
     assert said == [f"checkpoint {newest.parent} {damage}; looking for the one before"]
 
 
-def test_a_file_that_was_touched_is_read_again_and_believed(tmp_path: Path, reads: list[str]) -> None:
-    checkpoints = Checkpoints(tmp_path, 2, pytest.fail)
+def test_a_file_that_was_touched_is_read_again_and_believed(folder: Path, reads: list[str]) -> None:
+    checkpoints = Checkpoints(folder, 2, pytest.fail)
     path = save(checkpoints, small_state(), 1)
     disturb(path / STATE, (path / STATE).read_bytes())
     reads.clear()
@@ -170,8 +179,8 @@ def test_a_file_that_was_touched_is_read_again_and_believed(tmp_path: Path, read
     assert reads == ["00000001"]
 
 
-def test_an_intact_one_of_the_same_iteration_stays_and_a_damaged_one_is_replaced(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, 2, pytest.fail)
+def test_an_intact_one_of_the_same_iteration_stays_and_a_damaged_one_is_replaced(folder: Path) -> None:
+    checkpoints = Checkpoints(folder, 2, pytest.fail)
     path = save(checkpoints, small_state(), 1)
     inode = (path / STATE).stat().st_ino
     sound = (path / STATE).read_bytes()
@@ -182,21 +191,80 @@ def test_an_intact_one_of_the_same_iteration_stays_and_a_damaged_one_is_replaced
     assert (path / STATE).read_bytes() == sound
 
 
-def test_without_checkpoints_there_is_none(tmp_path: Path) -> None:
-    for directory in (tmp_path, tmp_path / "nowhere"):
+def test_what_somebody_else_has_put_among_checkpoints_does_not_count_and_stays(folder: Path) -> None:
+    """Names are not what decides: an older copy, a later date, and the very place of the next one."""
+    said: list[str] = []
+    for iteration in (10, 20, 30):
+        save(Checkpoints(folder, 2, pytest.fail), small_state(), iteration)
+    assert names(folder) == ["00000020", "00000030"]
+    shutil.copytree(folder / "00000030", folder / "00000010")  # where one of ours was before
+    for name in ("00000001/u", "20240131", "00000040"):
+        (folder / name).mkdir(parents=True)
+    strangers = {"00000001", "00000010", "20240131", "00000040"}
+    mine = {path: path.read_bytes() for path in (folder / "00000010").iterdir()}
+
+    checkpoints = Checkpoints(folder, 2, said.append)
+    found = checkpoints.newest()
+    assert found is not None
+    assert found.path == folder / "00000030"
+    for iteration in (40, 50, 60):
+        save(checkpoints, small_state(), iteration)
+    assert set(names(folder)) == strangers | {"00000050", "00000060"}
+    assert {path: path.read_bytes() for path in (folder / "00000010").iterdir()} == mine
+    assert (folder / "00000001/u").is_dir()
+    assert sorted(said) == [
+        f"{folder}/{name} was not written by this run: it is no checkpoint of it, and is left alone"
+        for name in sorted(strangers)
+    ]
+    assert begun_with(folder) is not None
+
+
+def test_where_a_stranger_s_lies_a_checkpoint_gets_another_place(folder: Path) -> None:
+    (folder / "00000007").mkdir()
+    path = save(Checkpoints(folder, 2, lambda _: None), small_state(), 7)
+    assert path == folder / "000000007"
+    found = Checkpoints(folder, 2, lambda _: None).newest()
+    assert found is not None
+    assert (found.path, found.manifest.iteration) == (path, 7)
+    assert list((folder / "00000007").iterdir()) == []
+
+
+def test_what_lies_in_a_checkpoint_that_is_deleted_stays_and_is_said_once(folder: Path) -> None:
+    said: list[str] = []
+    checkpoints = Checkpoints(folder, 2, said.append)
+    (save(checkpoints, small_state(), 1) / "notes.txt").write_text("mine")
+    for iteration in (2, 3, 4, 5):
+        save(checkpoints, small_state(), iteration)
+    assert [path.name for path in (folder / "00000001").iterdir()] == ["notes.txt"]
+    assert names(folder) == ["00000001", "00000004", "00000005"]
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("text", ["{", "7", "[7]", '{"checkpoints": 1}', "[" * 100_000])
+def test_a_damaged_record_ends_the_run_and_deletes_nothing(folder: Path, text: str) -> None:
+    for iteration in (1, 2):
+        save(Checkpoints(folder, 2, pytest.fail), small_state(), iteration)
+    (folder.parent / ".ganlab/written.json").write_text(text)
+    with pytest.raises(ArtefactError, match=r"written.json is damaged, so which files of the run are ganlab's own is"):
+        save(Checkpoints(folder, 2, pytest.fail), small_state(), 3)
+    assert names(folder) == ["00000001", "00000002"]
+
+
+def test_without_checkpoints_there_is_none(folder: Path) -> None:
+    for directory in (folder, folder / "nowhere"):
         assert Checkpoints(directory, 2, pytest.fail).newest() is None
         assert begun_with(directory) is None
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "00000007").write_text("a file")
-    assert Checkpoints(tmp_path, 2, pytest.fail).newest() is None
+    (folder / "notes").mkdir()
+    (folder / "00000007").write_text("a file")
+    assert Checkpoints(folder, 2, lambda _: None).newest() is None
 
 
 @pytest.fixture
-def three(tmp_path: Path) -> Path:
+def three(folder: Path) -> Path:
     """A directory with checkpoints of the iterations 1, 99,999,999 and 100,000,000, which has a digit more."""
     for iteration in (1, 10**8 - 1, 10**8):
-        save(Checkpoints(tmp_path, 3, pytest.fail), small_state(), iteration)
-    return tmp_path
+        save(Checkpoints(folder, 3, pytest.fail), small_state(), iteration)
+    return folder
 
 
 @pytest.mark.parametrize("missing", [STATE, MANIFEST])
