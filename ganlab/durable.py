@@ -22,6 +22,8 @@ WORKPLACE = f"{OWN}/tmp"
 """Where a run's files are written before they are renamed: all that lies in it is ganlab's, to be deleted."""
 _DEPTH = 4
 """So many folders above a file its run's directory is looked for."""
+_held: dict[Path, tuple[int, int]] = {}
+"""The directories of runs that this process holds, and which ones on the disk these are."""
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}
 """What some network file systems say when a folder is to be flushed. There is no way to do it there."""
@@ -37,7 +39,7 @@ def replacing_file(path: Path, flush: bool = True) -> Iterator[Path]:
     """
     temporary, renamed = path, False
     try:
-        refuse_links(path)
+        check_way(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_special(path)
         temporary = temporary_path(path)
@@ -66,7 +68,7 @@ def replacing_directory(path: Path, needed: int | None = None) -> Iterator[Path]
     """
     temporary, renamed = path, False
     try:
-        refuse_links(path)
+        check_way(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_path(path)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -90,7 +92,7 @@ def replacing_directory(path: Path, needed: int | None = None) -> Iterator[Path]
 
 def append_text(path: Path, text: str) -> None:
     """Add text at the end of a file, which is made where there is none. A link is not followed: `OSError`."""
-    refuse_links(path)
+    check_way(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
         file.write(text)
@@ -108,17 +110,45 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
 
 
-def refuse_links(path: Path) -> None:
-    """Raise `OSError` where the way from a run's directory down to `path` goes through a link, at any depth.
+class _GoneError(FileNotFoundError):
+    """A run's directory is not there any more; it must not be made again by whoever writes into it next."""
 
-    What lies behind it is not the run's, whoever has put the link there, and whenever.
+
+def hold(path: Path, descriptor: int) -> None:
+    """Let nothing be written into the run's directory `path` any more once it is not the one that is open there."""
+    status = os.fstat(descriptor)
+    _held[path.absolute()] = status.st_dev, status.st_ino
+
+
+def let_go(descriptor: int) -> None:
+    """Forget a run's directory, wherever it has been."""
+    status = os.fstat(descriptor)
+    for path in [path for path, held in _held.items() if held == (status.st_dev, status.st_ino)]:
+        del _held[path]
+
+
+def check_way(path: Path) -> None:
+    """Raise `OSError` where a link leads from a run's directory down to `path`, or the directory is gone that is held.
+
+    What lies behind a link is not the run's, whoever has put it there, and whenever.
     """
-    run = next((folder for folder in path.absolute().parents[:_DEPTH] if os.path.lexists(folder / MARKER)), None)
-    for folder in path.absolute().parents if run is not None else ():
-        if folder == run:
-            return
+    above = path.absolute().parents[:_DEPTH]
+    run = next((folder for folder in above if folder in _held or os.path.lexists(folder / MARKER)), None)
+    if run is None:
+        return
+    if run in _held and _held[run] != _identity(run):
+        raise _GoneError(errno.ENOENT, f"the run's directory {run} is gone", str(run))
+    for folder in above[: above.index(run)]:
         if folder.is_symlink():
             raise OSError(errno.ELOOP, f"{folder} is a link, and none is followed in a run's directory", str(folder))
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _discard(temporary: Path, path: Path) -> None:
@@ -130,6 +160,8 @@ def _discard(temporary: Path, path: Path) -> None:
 
 def _refused(path: Path, error: OSError, renamed: bool, needed: int | None = None) -> RunError:
     reason = error.strerror or str(error)
+    if isinstance(error, _GoneError):
+        return RunError(f"cannot write {path}: {reason}")
     if error.errno in _NO_SPACE:
         reason += f" ({'' if needed is None else f'{needed:,} bytes are needed, '}{_free(path.parent)})"
     left = "it is there, but a power cut may take it away" if renamed else "what was there before is untouched"

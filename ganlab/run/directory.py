@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, refuse_links, replacing_file
+from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, check_way, hold, let_go, replacing_file
 from ganlab.errors import GanlabError, RunError
-from ganlab.messages import one_line, option, shown
+from ganlab.messages import one_line, option, same_again, shown
 from ganlab.regular import read_regular
 from ganlab.training.record import Record
 
@@ -124,6 +124,7 @@ class RunDirectory(NamedTuple):
             raise self._refused(error) from error
         try:
             self._take(lock)
+            hold(self.path, folder)
             if not (self.path / MARKER).exists():
                 Record(self.path).begin()
                 with replacing_file(self.path / MARKER) as temporary:
@@ -131,6 +132,7 @@ class RunDirectory(NamedTuple):
                     temporary.write_text(json.dumps(marker) + "\n", encoding="ascii")
             yield Held(folder)
         finally:
+            let_go(folder)
             os.close(lock)
             os.close(folder)
 
@@ -175,7 +177,7 @@ class RunDirectory(NamedTuple):
         """
         workplace = self.path / WORKPLACE
         try:
-            refuse_links(workplace / "any")
+            check_way(workplace / "any")
             # Checkpoints are written by whoever holds the lock: a process number among them was given out again.
             for name in sorted(os.listdir(workplace)):
                 if _OF_PROCESS.match(name) and ("-checkpoints-" in name or not _is_written(name)):
@@ -205,10 +207,19 @@ class Held(NamedTuple):
         now = _path_of(self.descriptor)
         if now is None or not now.exists() or not os.path.samestat(now.stat(), mine):
             raise RunError(
-                f"the run's directory {path} is gone: it was deleted or moved while the run was on; "
-                "what was trained since its last checkpoint is lost"
+                f"the run's directory {path} is gone: it was deleted while the run was on, or moved to another disk. "
+                f"Nothing was written there any more; {same_again(path)} begins a new run"
             )
+        hold(now, self.descriptor)
         return now
+
+    def is_gone(self, path: Path) -> bool:
+        """Tell whether the directory is neither at `path` nor anywhere else."""
+        try:
+            self.moved_from(path)
+        except RunError:
+            return True
+        return False
 
 
 class IndexEntry(NamedTuple):

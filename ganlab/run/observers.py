@@ -37,6 +37,9 @@ class Observers:
         self._hooks = _Hooks("ganlab")
         self._hooks.add_hookspecs(Events)
         self._origins: dict[int, str] = {}
+        self.excused: Callable[[], bool] = lambda: False
+        """Whether observers that fail now are not at fault, so that nothing is said of them: they have nowhere to
+        write to."""
 
     def register(self, observer: Observer, name: str, origin: str) -> None:
         """Add an observer. Raise `PluginError` naming `origin` where a hook is misspelt or has a wrong signature."""
@@ -83,6 +86,8 @@ class Observers:
             # A stranger's code: whatever it raises must not stop the run.
             except (Exception, SystemExit) as error:  # noqa: BLE001
                 failures.append((implementation.plugin, error))
+        if failures and self.excused():
+            return
         for observer, cause in failures:
             self._forget(observer)
             origin = self._origins.get(id(observer), "an observer")

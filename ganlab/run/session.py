@@ -82,6 +82,7 @@ class Session:
         """Train to the end in `directory`, which is followed where it is `held`; return whether anything was left."""
         self._held = held
         self._work_in(directory)
+        self.observers.excused = lambda: held is not None and held.is_gone(self.directory.path)
         with self.ranks.work_of_first() as mine:
             if mine:
                 directory.sweep(self._warn)
@@ -121,6 +122,9 @@ class Session:
             if not finished and self.state.iteration:
                 self.state.refuse_non_finite(self.ranks)
                 self._save()
+            with self.ranks.work_of_first() as mine:
+                if mine:
+                    self._follow()
             reason = "finished" if finished else "interrupted"
         finally:
             self._at = "end"

@@ -261,11 +261,15 @@ class Mover(Observer):
     api = 1
     to: str = ""
     """Where to; nowhere: it is deleted."""
+    again: bool = False
+    """Whether another one is put in its place."""
 
     @hookimpl
     def tick(self, run: RunInfo, tick: Tick) -> None:
         if tick.iteration == 5:
             shutil.move(run.directory, self.to) if self.to else shutil.rmtree(run.directory)
+            if self.again:
+                run.directory.mkdir()
 
 
 @pytest.fixture
@@ -288,10 +292,24 @@ def test_a_directory_that_is_moved_is_followed() -> None:
     assert ganlab.train(tiny(), out="new").already_done
 
 
+EVERYBODY = dict.fromkeys(("log", "metrics", "samples", "plot", "gif"), True)
+
+
 @pytest.mark.usefixtures("_mover")
-def test_a_directory_that_is_deleted_is_said_to_be_gone() -> None:
-    with pytest.raises(RunError, match="the run's directory gone is gone: it was deleted or moved while"):
-        ganlab.train(tiny(observers={"terminal": {"mode": "off"}, "mover": True}), out="gone")
+@pytest.mark.parametrize("again", [False, True], ids=["deleted", "another in its place"])
+def test_a_directory_that_is_deleted_is_said_to_be_gone_and_not_made_again(
+    capsys: pytest.CaptureFixture[str], again: bool
+) -> None:
+    watched = {"terminal": {"mode": "plain"}, "mover": {"again": again}} | EVERYBODY
+    with pytest.raises(RunError) as caught:
+        ganlab.train(tiny(observers=watched), out="gone")
+    assert str(caught.value) == (
+        "the run's directory gone is gone: it was deleted while the run was on, or moved to another disk. "
+        'Nothing was written there any more; the same call with out="gone" begins a new run'
+    )
+    assert (os.listdir("gone") == []) if again else not Path("gone").exists()
+    assert "failed" not in capsys.readouterr().err
+    assert ganlab.train(tiny(), out="gone").iterations == 12
 
 
 @pytest.mark.parametrize("line", ['{"run": "x", "recipe": "x", "started": ' + "9" * 400 + "}", "[" * 100_000, "{}", ""])
