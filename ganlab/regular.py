@@ -1,4 +1,4 @@
-"""Files that are read once it is known that they are files: a pipe would be waited for, and a device may not end."""
+"""Paths that others name, looked at before anything is done with them: what no path can be, pipes and devices."""
 
 from __future__ import annotations
 
@@ -6,6 +6,38 @@ import errno
 import os
 import stat
 from pathlib import Path
+
+from ganlab.errors import GanlabError
+
+NAME_BYTES = 255
+"""The longest name of a file that Linux and macOS take; a system is only asked as far as its folders are there."""
+SHOWN = 60
+"""Letters that a message shows of what is no path."""
+
+
+def named_path(path: object) -> Path:
+    """Return a path that a user or a file names, whether there is anything or not.
+
+    Raise `GanlabError` for what is no path, and for one that the system does not take or lets nobody look at: pathlib
+    raises then, where it is only asked whether there is a file.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise GanlabError(f"{ascii(path)[:SHOWN]} is no path; name a file or a directory")
+    path = Path(path)
+    start = str(path)[:SHOWN] + ("..." if len(str(path)) > SHOWN else "")
+    try:
+        if any(len(os.fsencode(part)) > NAME_BYTES for part in path.parts):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except ValueError as error:  # a NUL, or half of a letter
+        raise GanlabError(f"{start!a} holds what no path can hold; name another one") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise GanlabError(f"{start} is longer than a path can be; name a shorter one") from error
+        raise GanlabError(f"cannot look at {path}: {error.strerror}") from error
+    return path
 
 
 def read_regular(path: Path, limit: int) -> bytes:

@@ -66,9 +66,10 @@ def copy(name: str, destination: Path) -> None:
     from ganlab.recipe.compose import read_layers
     from ganlab.recipe.json_schema import DIRECTIVE, FILE
     from ganlab.recipe.recipe import find_recipe
+    from ganlab.regular import named_path
 
     source = find_recipe(name)
-    target = destination / source.name if destination.is_dir() else destination
+    target = destination / source.name if named_path(destination).is_dir() else destination
     if target.exists():
         raise GanlabError(f"{target} exists; name another file")
     read_layers(source)  # whatever is no recipe is refused

@@ -170,7 +170,9 @@ def _check_out(out: Path, separate: bool) -> None:
     from ganlab.data.pictures import ENCODINGS
     from ganlab.errors import GanlabError
     from ganlab.messages import in_words
+    from ganlab.regular import named_path
 
+    named_path(out)
     endings = [*ENCODINGS, ARRAY]
     named = out.suffix.lower() in endings
     if separate and (named or (out.exists() and not out.is_dir())):

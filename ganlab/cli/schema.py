@@ -28,8 +28,9 @@ def schema(out: Path | None) -> None:
     from ganlab.durable import replacing_file
     from ganlab.errors import GanlabError
     from ganlab.recipe.json_schema import FILE, recipe_schema
+    from ganlab.regular import named_path
 
-    if out is not None and out.suffix.lower() != ".json":  # a recipe is what people have at hand here
+    if out is not None and named_path(out).suffix.lower() != ".json":  # a recipe is what people have at hand here
         raise GanlabError(f"{out}: a JSON Schema is a .json file; name one with --out, such as {FILE}")
     found = recipe_schema()
     for sentence in found.left_open:

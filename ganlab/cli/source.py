@@ -15,6 +15,7 @@ def generator_source(source: Path | None) -> Path:
     """
     from ganlab.errors import GanlabError
     from ganlab.messages import printable
+    from ganlab.regular import named_path
     from ganlab.run.directory import RunDirectory, newest_run
 
     if source is None:
@@ -22,7 +23,7 @@ def generator_source(source: Path | None) -> Path:
         path = entry.directory.generator
         say(printable(f"newest run: {entry.directory.path} ({entry.recipe}, {_age(path)})"), err=True)
         return path
-    if not source.exists():
+    if not named_path(source).exists():
         raise GanlabError(f"{source} does not exist; name a generator file or a run's directory")
     if source.is_dir():
         generator = RunDirectory(source).generator

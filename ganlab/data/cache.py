@@ -22,6 +22,7 @@ from ganlab.data.folders import CACHE_SIGNATURE, CACHE_TAG, walk_folder
 from ganlab.durable import TEMPORARY
 from ganlab.errors import DataError, RunError, printable
 from ganlab.interfaces import Dataset, locations
+from ganlab.regular import named_path
 
 WITHOUT_EFFECT = {"flip"}
 """Options of every dataset that change nothing in the packed pixels."""
@@ -42,7 +43,9 @@ class Place(NamedTuple):
 
 def place(dataset: Dataset, name: str) -> Place:
     """Return where the packed pictures of `dataset` belong, and the state of its sources."""
-    roots = [Path(os.path.realpath(os.path.expanduser(path))) for path in dataset.sources()]
+    for given in locations(dataset).values():  # before the dataset looks there itself
+        named_path(os.path.expanduser(named_path(given)))
+    roots = [Path(os.path.realpath(named_path(os.path.expanduser(path)))) for path in dataset.sources()]
     # The sources stand for the paths, so that `data` and `./data` are the same data.
     what = {
         "dataset": [name, type(dataset).__module__, type(dataset).__qualname__],

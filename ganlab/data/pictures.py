@@ -10,6 +10,7 @@ import numpy as np
 from ganlab.data.folders import SHEET_MARK
 from ganlab.errors import GanlabError
 from ganlab.messages import in_words
+from ganlab.regular import named_path
 
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -74,7 +75,7 @@ def save_png(path: Path | str, picture: Pictures, flush: bool = True) -> None:
 
     Raises `GanlabError` for a path that does not end in `.png`, `RunError` where the disk refuses.
     """
-    if Path(path).suffix.lower() != ".png":
+    if named_path(path).suffix.lower() != ".png":
         raise GanlabError(f"{path}: a PNG file has a name that ends in .png")
     save_picture(Path(path), picture, flush)
 

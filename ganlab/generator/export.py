@@ -27,6 +27,7 @@ from ganlab.recipe.toml import dump_value
 from ganlab.registry.entry_points import Provider
 from ganlab.registry.loading import blaming
 from ganlab.registry.lookup import registry
+from ganlab.regular import named_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,7 +92,7 @@ def export(
     if isinstance(options, Mapping):
         options = [f"{key}={dump_value(value)}" for key, value in options.items()]
     writer: Exporter = make_component("exporter", exporter, options)
-    target = artefact.path.with_suffix(writer.suffix) if path is None else Path(path)
+    target = artefact.path.with_suffix(writer.suffix) if path is None else named_path(path)
     if target.suffix.lower() not in ("", ending := Path(f"generator{writer.suffix}").suffix):
         raise GanlabError(f'{target}: exporter "{exporter}" writes {ending} files; name one with --out')
     tolerance = max(model_of(artefact).export_tolerance, writer.tolerance)

@@ -15,6 +15,7 @@ from ganlab.durable import MARKER, replacing_file
 from ganlab.errors import ArtefactError, PluginError, RunError
 from ganlab.generator.metadata import UNSEALED, Metadata, parse_object
 from ganlab.messages import listed, one_line, shown
+from ganlab.regular import named_path
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -73,6 +74,7 @@ def write_generator(path: Path | str, generator: nn.Module, metadata: Metadata) 
     import torch
     from safetensors.torch import save
 
+    path = named_path(path)
     tensors = {
         # A copy each, for the library refuses tensors that lie in one storage, as slices of a flat buffer do.
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -87,11 +89,11 @@ def write_generator(path: Path | str, generator: nn.Module, metadata: Metadata) 
         raise RunError(
             f"{path} is not written: its header has {length} bytes, more than the {HEADER_LIMIT} that are read"
         )
-    with replacing_file(Path(path)) as temporary:
+    with replacing_file(path) as temporary:
         temporary.write_bytes(data)
 
 
-def read_artefact(path: Path | str, check: Callable[[Outline], None] = lambda outline: None) -> Artefact:
+def read_artefact(path: os.PathLike[str] | str, check: Callable[[Outline], None] = lambda outline: None) -> Artefact:
     """Read a generator file, or a run's `generator.safetensors`, without believing it.
 
     What it is, is told from its bytes, and everything that it says about itself is judged before the rest is read,
@@ -99,7 +101,7 @@ def read_artefact(path: Path | str, check: Callable[[Outline], None] = lambda ou
     Nothing in it is executed, and time and memory are bounded by its size. Raises `ArtefactError` where it is
     anything but an undamaged generator.
     """
-    path = _regular_file(Path(path))
+    path = _regular_file(path)
     try:
         with path.open("rb") as file:
             outline = _judged(path, file)
@@ -118,7 +120,7 @@ def read_metadata(path: os.PathLike[str] | str) -> Metadata:
 
     Needs no torch, and the same little memory for a file of any size.
     """
-    path = _regular_file(Path(path))
+    path = _regular_file(path)
     try:
         with path.open("rb") as file:
             metadata = _judged(path, file).metadata
@@ -201,7 +203,8 @@ def unreadable(path: Path, error: OSError) -> ArtefactError:
     return ArtefactError(f"{path}: cannot be read: {error.strerror}")
 
 
-def _regular_file(path: Path) -> Path:
+def _regular_file(path: os.PathLike[str] | str) -> Path:
+    path = named_path(path)
     if path.is_dir():
         if not (path / "generator.safetensors").is_file():
             raise ArtefactError(f"{path}: holds no generator.safetensors; name a run that has been trained, or a file")

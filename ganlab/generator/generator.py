@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ganlab.data.inputs import Arrays
+from ganlab.data.inputs import SEEDS, Arrays
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.generator.arguments import NOTHING, Arguments, Choice, Wishes
@@ -23,6 +23,8 @@ from ganlab.generator.formats import Foreign, ours_or_foreign
 from ganlab.generator.metadata import Metadata
 from ganlab.hardware.memory import memory_errors
 from ganlab.interfaces import Labels
+from ganlab.messages import shown
+from ganlab.regular import named_path
 
 BATCH = 64
 """Pictures computed at once."""
@@ -91,7 +93,7 @@ class Generator:
 
         The same for every file and device: seeds are numbers from 0 to 2**32 - 1, or a count, as in `sample`.
         """
-        return self._arguments.drawn(list(_seeds(seeds)), self._arguments.wishes(label, inputs, truncation))
+        return self._arguments.drawn(list(self._seeds(seeds)), self._arguments.wishes(label, inputs, truncation))
 
     def sample(
         self,
@@ -109,7 +111,7 @@ class Generator:
         normal or uniform one a number for all of it, or all of its numbers. `truncation` scales normal inputs: below
         1, pictures are more alike and less often failed (Brock et al. 2019, section 3.1, who draw anew instead).
         """
-        chosen, images = list(_seeds(seeds)), self._metadata.images
+        chosen, images = list(self._seeds(seeds)), self._metadata.images
         pictures = np.empty((len(chosen), images.height, images.width, images.channels), np.uint8)
         start = 0
         for batch in self.batches(chosen, label, batch_size, inputs, truncation):
@@ -126,9 +128,22 @@ class Generator:
         truncation: float = 1.0,
     ) -> Iterator[Pictures]:
         """Return the pictures of `sample` a batch at a time: for more of them than fit into memory."""
-        if batch_size < 1:
-            raise ArtefactError(f"{self._name}: batch_size must be at least 1, not {batch_size}")
-        return self._batches(iter(_seeds(seeds)), batch_size, self._arguments.wishes(label, inputs, truncation))
+        if not _is_whole(batch_size) or batch_size < 1:
+            raise ArtefactError(f"{self._name}: batch_size must be a whole number from 1, not {shown(batch_size)}")
+        return self._batches(self._seeds(seeds), batch_size, self._arguments.wishes(label, inputs, truncation))
+
+    def _seeds(self, seeds: Iterable[int] | int) -> Iterator[int]:
+        """Return the seeds that are meant: so many from 0 where a number is given."""
+        try:
+            return iter(seeds)  # type: ignore[arg-type]  # that is the question
+        except TypeError:
+            count = operator.index(seeds) if _is_whole(seeds) else -1  # type: ignore[arg-type]
+        if 0 <= count <= SEEDS:
+            return iter(range(count))
+        raise ArtefactError(
+            f"{self._name}: {shown(seeds)} is neither seeds nor how many there are; give a whole number from 0, "
+            "or a list of seeds"
+        )
 
     def encode(self, pictures: Pictures, labels: np.ndarray[Any, Any] | None = None) -> Floats:
         """Return the z `(N, *shape)`, float32, of pictures `(N, H, W, C)`, uint8, as `sample` returns them.
@@ -194,9 +209,13 @@ class Generator:
         return made
 
 
-def _seeds(seeds: Iterable[int] | int) -> Iterable[int]:
-    """Return the seeds that are meant: so many from 0 where a number is given."""
-    return seeds if isinstance(seeds, Iterable) else range(operator.index(seeds))
+def _is_whole(number: object) -> bool:
+    """Tell whether something is a whole number, Python's, numpy's or torch's; true and false are none."""
+    try:
+        operator.index(number)  # type: ignore[arg-type]  # that is the question
+    except TypeError:
+        return False
+    return not isinstance(number, bool)
 
 
 def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Generator:
@@ -208,9 +227,9 @@ def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Genera
     onnxruntime only; CUDA needs onnxruntime-gpu. Raises `ArtefactError` for a file that is anything but an
     undamaged generator, `PluginError` where its model is not installed.
     """
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
+    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
         raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
-    return ours_or_foreign(Path(path), partial(_ours, device=device), partial(_foreign, device=device))
+    return ours_or_foreign(named_path(path), partial(_ours, device=device), partial(_foreign, device=device))
 
 
 def _ours(path: Path, device: str) -> Generator:
@@ -249,7 +268,7 @@ def run_file(path: os.PathLike[str] | str, inputs: Mapping[str, np.ndarray[Any, 
 
     Of a file that holds several networks, it is the generator. Raises `ArtefactError` as `load_generator` does.
     """
-    artefact, computed = _computed(Path(path), "cpu")
+    artefact, computed = _computed(named_path(path), "cpu")
     return computed[artefact.metadata.network](inputs)
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, check_way, hold, let_go, replacing_file
 from ganlab.errors import GanlabError, RunError
 from ganlab.messages import one_line, option, same_again, shown
-from ganlab.regular import read_regular
+from ganlab.regular import named_path, read_regular
 from ganlab.training.record import Record
 
 RUNS = Path("runs")
@@ -293,11 +293,9 @@ def indexed_runs() -> list[IndexEntry]:
 def _entry(line: str) -> IndexEntry | None:
     try:
         table = json.loads(line)
-        file = Path(table["file"]) if "file" in table else None
-        if file is not None and "\0" in str(file):
-            return None
-        return IndexEntry(RunDirectory(Path(table["run"])), str(table["recipe"]), float(table["started"]), file)
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        file = named_path(table["file"]) if "file" in table else None
+        return IndexEntry(RunDirectory(named_path(table["run"])), str(table["recipe"]), float(table["started"]), file)
+    except (GanlabError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -19,6 +19,7 @@ from ganlab.recipe.toml import dump_value
 from ganlab.registry.code import code_digest
 from ganlab.registry.entry_points import HOST, normalized, strict
 from ganlab.registry.lookup import HERE, registry
+from ganlab.regular import named_path
 from ganlab.run.directory import IndexEntry, RunDirectory, from_here, indexed_runs
 from ganlab.training.checkpoint import Manifest, begun_with
 
@@ -50,7 +51,7 @@ def chosen_directory(recipe: Recipe, out: os.PathLike[str] | str | None, resume:
             "directory by itself"
         )
     if out is not None:
-        return RunDirectory(Path(out).expanduser())
+        return RunDirectory(named_path(os.path.expanduser(named_path(out))))
     return _newest_run_of(recipe) if resume else None
 
 

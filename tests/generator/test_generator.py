@@ -214,14 +214,14 @@ def test_a_number_is_a_count_of_seeds(generator: Generator) -> None:
     assert np.array_equal(generator.sample(int(np.int64(2))), generator.sample([0, 1]))
     assert generator.sample(0).shape == (0, 8, 8, 3)
     assert np.array_equal(generator.draw(3)["z"], generator.draw(range(3))["z"])
-    with pytest.raises(TypeError):
+    with pytest.raises(ArtefactError, match="neither seeds nor how many"):
         generator.sample(2.0)  # type: ignore[arg-type]
 
 
 def test_what_is_no_seed_or_batch_size_is_refused(generator: Generator) -> None:
     with pytest.raises(ArtefactError, match=r"g\.safetensors: '-1' is not a seed"):
         generator.sample([-1])
-    with pytest.raises(ArtefactError, match="batch_size must be at least 1, not 0"):
+    with pytest.raises(ArtefactError, match="batch_size must be a whole number from 1, not 0"):
         generator.sample([1], batch_size=0)
 
 
@@ -364,3 +364,32 @@ def test_metadata_says_which_file_it_came_from_by_its_digest(tmp_path: Path) -> 
     digests = {load_generator(tmp_path / name).metadata.digest for name in "ab"}
     assert digests == {read_metadata(tmp_path / name).digest for name in "ab"}
     assert len(digests) == 2
+
+
+@pytest.mark.parametrize("seeds", [2.5, -1, True, None, 2**32 + 1, np.array(2.5)])
+def test_what_is_neither_seeds_nor_a_count_is_refused_with_a_sentence(generator: Generator, seeds: object) -> None:
+    for draw in (generator.sample, generator.latents):
+        with pytest.raises(ArtefactError, match="is neither seeds nor how many there are; give a whole number from 0"):
+            draw(seeds)  # type: ignore[arg-type]
+
+
+def test_a_number_of_numpy_s_is_a_count_and_an_array_of_one_is_a_seed(generator: Generator) -> None:
+    assert len(generator.sample(int(np.int64(3)))) == len(generator.sample(np.array(3))) == 3
+    for seeds in (np.array([3]), torch.tensor([3])):
+        assert np.array_equal(generator.sample(seeds), generator.sample([3]))
+    assert len(generator.sample(0)) == 0
+
+
+@pytest.mark.parametrize("size", [0, 2.5, True, "4"])
+def test_a_batch_size_is_a_whole_number(generator: Generator, size: object) -> None:
+    with pytest.raises(ArtefactError, match="batch_size must be a whole number from 1, not"):
+        generator.sample(2, batch_size=size)  # type: ignore[arg-type]
+
+
+def test_what_is_no_path_or_device_is_refused_with_a_sentence() -> None:
+    for read in (load_generator, read_metadata):
+        for path in (5, None, "x" * 300, "a\0b"):
+            with pytest.raises(GanlabError, match=r"is no path|longer than a path can be|holds what no path can hold"):
+                read(path)  # type: ignore[arg-type]
+    with pytest.raises(GanlabError, match='device "5" is none of auto, cpu'):
+        load_generator("there", device=5)  # type: ignore[arg-type]

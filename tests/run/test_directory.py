@@ -312,7 +312,20 @@ def test_a_directory_that_is_deleted_is_said_to_be_gone_and_not_made_again(
     assert ganlab.train(tiny(), out="gone").iterations == 12
 
 
-@pytest.mark.parametrize("line", ['{"run": "x", "recipe": "x", "started": ' + "9" * 400 + "}", "[" * 100_000, "{}", ""])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"run": "x", "recipe": "x", "started": ' + "9" * 400 + "}",
+        "[" * 100_000,
+        "{}",
+        "",
+        '{"run": "' + "x" * 5000 + '", "recipe": "x", "started": 1}',
+        '{"run": "a\\u0000b", "recipe": "x", "started": 1}',
+        '{"run": "/\\ud800", "recipe": "x", "started": 1}',
+        '{"run": ".", "recipe": "x", "started": 1, "file": "/\\ud800"}',
+        '{"run": ".", "recipe": "x", "started": 1, "file": "' + "x" * 5000 + '"}',
+    ],
+)
 def test_no_line_of_the_index_ends_a_verb(line: str) -> None:
     INDEX.parent.mkdir()
     INDEX.write_text(f"{line}\n")

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from toys import falling, tiny
 
+import ganlab
 from ganlab import GanlabError
 from ganlab.interfaces import Position
 from ganlab.recipe.recipe import Recipe, load_recipe, parse_recipe
 from ganlab.recipe.toml import dumps
 from ganlab.run.directory import RunDirectory, enter_in_index, new_directory
+from ganlab.run.preview import preview
 from ganlab.run.resume import (
     LISTED,
     check_directory,
@@ -49,6 +51,22 @@ def test_a_directory_that_is_named_is_the_runs() -> None:
     assert chosen_directory(recipe(), None, resume=False) is None
     with pytest.raises(GanlabError, match=r"^out=\.{3} and resume=\.{3} exclude each other"):
         chosen_directory(recipe(), "there", resume=True)
+
+
+@pytest.mark.parametrize("out", ["x" * 300, "a\0b", "~/" + "x" * 300, 5])
+def test_what_can_be_no_directory_is_refused_by_a_run_and_a_dry_run(out: str) -> None:
+    for begin in (lambda: ganlab.train(recipe(), out=out), lambda: preview(recipe(), out)):
+        with pytest.raises(GanlabError, match=r"longer than a path can be|holds what no path can hold|is no path"):
+            begin()
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("root", ["x" * 300, "a\0b", "no/" + "x" * 300])
+def test_what_can_be_no_path_of_pictures_is_refused(root: str) -> None:
+    for name in ("image_folder", "mnist", "celeba", "cifar10"):
+        tables = tiny() | {"dataset": {"name": name, "root": root, "resolution": 8}}
+        with pytest.raises(GanlabError, match=r"longer than a path can be|holds what no path can hold"):
+            preview(parse_recipe(tables))
 
 
 def entered(of: Recipe, checkpoint: bool = True) -> RunDirectory:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,8 +88,9 @@ def _print(verdict: str, name: str, sentence: str) -> None:
 def _chosen(name: str) -> Iterator[list[Provider]]:
     """Yield the components that are meant: those of a plugin's folder, or installed ones."""
     from ganlab.registry.project import PYPROJECT, offered, read_project
+    from ganlab.regular import named_path
 
-    path = Path(name)
+    path = named_path(name)
     folder = path.parent if path.name == PYPROJECT else path
     if (folder / PYPROJECT).is_file() or "/" in name or name in (".", ".."):
         project = read_project(folder)
