@@ -175,8 +175,8 @@ def _check_out(out: Path, separate: bool) -> None:
     named_path(out)
     endings = [*ENCODINGS, ARRAY]
     named = out.suffix.lower() in endings
-    if separate and (named or (out.exists() and not out.is_dir())):
-        raise GanlabError(f"--separate fills a directory with PNG files, and --out {out} is a file; name a directory")
+    if separate and (named or ((out.exists() or out.is_symlink()) and not out.is_dir())):
+        raise GanlabError(f"--separate fills a directory with PNG files, and --out {out} is none; name a directory")
     if not separate and out.is_dir():
         raise GanlabError(f"--out {out} is a directory; name a file, or use --separate")
     if not separate and not named:

@@ -67,6 +67,7 @@ def check_directory(recipe: Recipe, directory: RunDirectory) -> Manifest | None:
     """Refuse, before anything expensive, a directory that this recipe cannot use; return how the run in it began."""
     path = directory.path
     if not path.exists():
+        _refuse_blocked(path)
         return None
     if not path.is_dir():
         raise GanlabError(f"{option('out', path)} is a file; name a directory")
@@ -75,6 +76,20 @@ def check_directory(recipe: Recipe, directory: RunDirectory) -> Manifest | None:
     if (manifest := begun_with(directory.checkpoints)) is not None:
         refuse_changes(recipe, manifest, path)
     return manifest
+
+
+def _refuse_blocked(path: Path) -> None:
+    """Refuse a directory that is not there and cannot be made, because of what lies there or above."""
+    for place in (path, *path.parents):
+        if place.is_dir():
+            return
+        if place.is_symlink() and not place.exists():
+            raise GanlabError(
+                f"{option('out', path)}: {place} is a link to {os.readlink(place)}, where nothing is; make that "
+                "directory, or name another one"
+            )
+        if place.exists():
+            raise GanlabError(f"{option('out', path)}: {place} is a file; name another directory")
 
 
 def refuse_changes(recipe: Recipe, manifest: Manifest, path: Path) -> None:

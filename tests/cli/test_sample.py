@@ -218,7 +218,7 @@ MISTAKES = [
     (["--out", "."], "--out . is a directory; name a file, or use --separate"),
     (
         ["--separate", "--out", "s.jpg"],
-        "--separate fills a directory with PNG files, and --out s.jpg is a file",
+        "--separate fills a directory with PNG files, and --out s.jpg is none",
     ),
     (["g.onnx", "--count", "10001"], "10,001 pictures do not fit one grid; use --separate, or --out FILE.npy"),
     (["g.onnx", "--device", "tpu"], 'device "tpu" is none of auto, cpu, cuda, cuda:N and mps'),

@@ -173,6 +173,25 @@ def test_what_is_no_run_is_left_alone() -> None:
     assert sorted(os.listdir("holiday")) == [".ganlab", "beach.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("link", 'out="link": link is a link to there, where nothing is; make that directory, or name another one'),
+        ("link/run", 'out="link/run": link is a link to there, where nothing is; make that directory'),
+        ("file/run", 'out="file/run": file is a file; name another directory'),
+        ("file/no/run", 'out="file/no/run": file is a file; name another directory'),
+    ],
+)
+def test_what_cannot_be_made_a_directory_is_refused_before_pictures_are_packed(out: str, said: str) -> None:
+    Path("link").symlink_to("there")
+    Path("file").touch()
+    for begin in (lambda: ganlab.train(tiny(), out=out), lambda: preview(recipe(), out)):
+        with pytest.raises(GanlabError, match=f"^{said}"):
+            begin()
+    assert sorted(os.listdir()) == ["file", "link"]
+    check_directory(recipe(), RunDirectory(Path("no/where")))
+
+
 def test_a_run_of_another_recipe_is_refused_before_its_state_is_read() -> None:
     run = RunDirectory(Path("run"))
     with run.locked("toy"):
