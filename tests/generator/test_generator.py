@@ -368,7 +368,7 @@ def test_metadata_says_which_file_it_came_from_by_its_digest(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("seeds", [2.5, -1, True, None, 2**32 + 1, np.array(2.5)])
 def test_what_is_neither_seeds_nor_a_count_is_refused_with_a_sentence(generator: Generator, seeds: object) -> None:
-    for draw in (generator.sample, generator.latents):
+    for draw in (generator.sample, generator.draw):
         with pytest.raises(ArtefactError, match="is neither seeds nor how many there are; give a whole number from 0"):
             draw(seeds)  # type: ignore[arg-type]
 
