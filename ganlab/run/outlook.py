@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -100,5 +99,5 @@ def _rates_that_end(recipe: Recipe, ahead: Outlook) -> Iterator[str]:
 
 
 def megabytes(size: int) -> str:
-    """Return a size as people read it."""
-    return f"{max(1, math.ceil(size / 1e6)):,} MB"
+    """Return a size as people read it, with three digits at least, so that what is multiplied adds up."""
+    return f"{size / 1e6:,.{min(max(9 - len(str(size)), 0), 6)}f} MB"

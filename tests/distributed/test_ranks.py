@@ -264,7 +264,7 @@ def test_several_ranks_leave_what_one_leaves_and_speak_once(jobs: dict[str, Ende
     assert (one.codes, two.codes) == ([0], [0, 0])
     assert two.out[1] == two.err[1] == ""
     assert two.said() == []
-    assert two.err[0].count(f"{ITERATIONS} iterations on {ITERATIONS * BATCH} pictures, 4 snapshots of 1 MB") == 1
+    assert two.err[0].count(f"{ITERATIONS} iterations on {ITERATIONS * BATCH} pictures, 4 snapshots of 0.") == 1
     assert [text.count(f"Trained {ITERATIONS} iterations on {ITERATIONS * BATCH} pictures") for text in two.out] == [
         1,
         0,

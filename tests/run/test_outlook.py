@@ -36,7 +36,7 @@ def _installed() -> Iterator[None]:
     registry.remove("augmentation", "diffaugment")
 
 
-FOUND = re.compile(r"(?:up to )?([\d,]+) iterations on ([\d,]+) pictures, (?:up to )?([\d,]+) snapshots of \d+ MB")
+FOUND = re.compile(r"(?:up to )?([\d,]+) iterations on ([\d,]+) pictures, (?:up to )?([\d,]+) snapshots? of [\d.,]+ MB")
 
 
 def numbers(text: str) -> list[int]:
@@ -71,9 +71,17 @@ def test_a_snapshot_writes_as_much_as_is_said() -> None:
     run = ganlab.train(table)
     written = [*(run.directory / "checkpoints" / "00000002").iterdir(), run.generator]
     total = sum(path.stat().st_size for path in written) + 64 * 64  # the pixels of the grid
-    (said,) = re.findall(r"snapshots of ([\d,]+) MB, ([\d,]+) MB written in all", preview(parse_recipe(table)))
-    assert int(said[0]) == pytest.approx(total / 1e6, abs=1)
-    assert int(said[1]) == pytest.approx(2 * total / 1e6, abs=1)
+    (said,) = re.findall(r"snapshots of ([\d.]+) MB, ([\d.]+) MB written in all", preview(parse_recipe(table)))
+    assert float(said[0]) == pytest.approx(total / 1e6, rel=0.01)
+    assert float(said[1]) == pytest.approx(2 * total / 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("snapshots", [2, 29, 1000])
+def test_what_all_snapshots_write_is_so_many_times_what_one_writes(snapshots: int) -> None:
+    for size in (*range(1000, 10**6, 997), 10**6, 10**7 - 1, 123_456_789):
+        said = re.findall(r"([\d.,]+) MB", str(Outlook(1, True, 1, snapshots, size)))
+        one, all_of_them = (float(number.replace(",", "")) for number in said)
+        assert all_of_them == pytest.approx(snapshots * one, rel=0.006)
 
 
 def advice(iterations: int, pictures: int, **tables: Any) -> list[str]:
