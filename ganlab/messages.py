@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,14 @@ def at_command_line() -> Iterator[None]:
         yield
     finally:
         _at_command_line = before
+
+
+def shell_word(text: str) -> str:
+    """Return a text as a shell reads it, to be copied from a terminal: what cannot be shown becomes `$'...'`."""
+    if text.isprintable():
+        return shlex.quote(text)
+    letters = (ascii(chr(byte))[1:-1] if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in os.fsencode(text))
+    return "$'" + "".join("\\'" if letter == "'" else letter for letter in letters) + "'"
 
 
 def spoken_at_command_line() -> bool:

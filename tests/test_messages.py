@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import string
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from ganlab.messages import (
     quoted,
     same_again,
     setting,
+    shell_word,
     short,
     shown,
     told,
@@ -219,3 +222,24 @@ def test_a_place_is_a_file_that_can_be_told_from_others_and_a_line() -> None:
     assert [line_of(steps), line_of(len), line_of(iter([]))] == [""] * 3
     assert place_in("/a/ganlab_vae/__init__.py", 7) == "ganlab_vae/__init__.py:7"
     assert place_in("/a/ganlab_vae/loss.py", 7) == "loss.py:7"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "faces",
+        "my faces",
+        "it's",
+        "ü",
+        b"\xff".decode(errors="surrogateescape"),
+        "a\nb",
+        "\x1b[31m'\\x",
+        "$HOME",
+        "",
+    ],
+)
+def test_a_word_for_the_shell_is_printable_and_comes_back_as_it_was(text: str) -> None:
+    word = shell_word(text)
+    assert word.isprintable()
+    echoed = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert echoed.stdout == os.fsencode(text)

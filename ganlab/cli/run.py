@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 
 from ganlab.cli.completion import complete_recipes, complete_settings
 from ganlab.cli.output import say
+from ganlab.messages import shell_word
 from ganlab.run.signals import COMMAND
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def run(
         again = ["ganlab", "run", recipe, "--out", str(directory)]
         again += [word for override in overrides for word in ("--set", override)]
         again += ["--nproc", str(here.world)] if here.world > 1 else []
-        return shlex.join(again)
+        return " ".join(map(shell_word, again))
 
     COMMAND.words.go_on = go_on
     try:
@@ -166,7 +166,7 @@ def _where_things_lie(directory: Path) -> str:
         ("generator", "generator.safetensors"),
     ]
     lines = [f"  {label:<10} {directory / name}" for label, name in rows if (directory / name).exists()]
-    run = shlex.quote(str(directory))
+    run = shell_word(str(directory))
     lines += ["Next:", f"  ganlab sample {run} --count 64 --seed 7", f"  ganlab export {run} --onnx"]
     return "\n".join(lines)
 
