@@ -72,6 +72,7 @@ def sample(
     A seed is the same picture from any of these files, on any device.
     """
     from ganlab.cli.source import generator_source
+    from ganlab.data.latents import SEEDS
     from ganlab.data.pictures import check_holds, grid, grid_size, save_picture
     from ganlab.errors import GanlabError
     from ganlab.generator.generator import load_generator
@@ -81,6 +82,11 @@ def sample(
         raise GanlabError("--seeds says which pictures to draw; leave --count and --seed away")
     first = seed or 0
     chosen = parse_seeds(seeds) if seeds is not None else [range(first, first + (count or 64))]
+    if seeds is None and first < SEEDS < chosen[0].stop:
+        raise GanlabError(
+            f"--count {count or 64:,} is too many from seed {first} on: seeds end at {SEEDS - 1}, so "
+            f"{SEEDS - first:,} at most"
+        )
     _check_seeds(chosen)
     total = sum(map(len, chosen))
     if separate:

@@ -212,10 +212,21 @@ MISTAKES = [
     (["--seeds", "1", "--count", "2"], "--seeds says which pictures to draw; leave --count and --seed away"),
     (["--seeds", "1", "--seed", "0"], "--seeds says which pictures to draw; leave --count and --seed away"),
     (["--seeds", "0-4294967296"], "4294967296 is not a seed: seeds are whole numbers from 0 to 4294967295"),
-    (["--seed", "4294967295", "--count", "2"], "4294967296 is not a seed"),
+    (
+        ["--seed", "4294967295", "--count", "2"],
+        "--count 2 is too many from seed 4294967295 on",
+    ),
     (["--out", "s.gif"], "--out s.gif: name a file that ends in .png, .jpg, .jpeg, .webp or .npy"),
     (["--out", "s"], "--out s: name a file that ends in .png, .jpg, .jpeg, .webp or .npy"),
     (["--out", "."], "--out . is a directory; name a file, or use --separate"),
+    (
+        ["g.onnx", "--count", "99999999999"],
+        "--count 99,999,999,999 is too many from seed 0 on: seeds end at 4294967295, so 4,294,967,296 at most",
+    ),
+    (
+        ["g.onnx", "--count", "7", "--seed", "4294967290"],
+        "--count 7 is too many from seed 4294967290 on: seeds end at 4294967295, so 6 at most",
+    ),
     (
         ["--separate", "--out", "s.jpg"],
         "--separate fills a directory with PNG files, and --out s.jpg is none",
