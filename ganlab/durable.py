@@ -18,6 +18,10 @@ OWN = ".ganlab"
 """The folder in a run's directory that is ganlab's alone, and by which the directory proves what it is."""
 MARKER = f"{OWN}/run.json"
 """What says in a run's directory that it is one. Nothing else in there is taken for ganlab's because of its name."""
+INDEX = "runs/index.jsonl"
+"""The list of the runs that were begun in a folder, below it."""
+INDEX_START = b'{"run": "'
+"""How every line of the index begins."""
 WORKPLACE = f"{OWN}/tmp"
 """Where a run's files are written before they are renamed: all that lies in it is ganlab's, to be deleted."""
 _DEPTH = 4

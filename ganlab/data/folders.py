@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ganlab.durable import MARKER
+from ganlab.durable import INDEX, INDEX_START, MARKER
 from ganlab.errors import DataError, printable
 from ganlab.regular import read_regular
 
@@ -32,11 +32,11 @@ def walk_folder(
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield for `root` and each folder below it what `os.walk` does: path, names of folders, names of files.
 
-    The order is fixed: names are sorted. What `is_listed` leaves out is passed over, and so are ganlab's own runs and
-    caches below `root`, whose paths `passed_over` gets: what was drawn is not to be trained on. Where that is given,
-    the sheets of `ganlab sample` are, too; they are found by a look into every file that may be one. Linked folders
-    are followed, but no folder comes twice. Raises `DataError` for a folder that cannot be read, unless such are to be
-    skipped.
+    The order is fixed: names are sorted. What `is_listed` leaves out is passed over, and so are ganlab's own runs,
+    their index, and caches below `root`: what was drawn is not to be trained on. The paths of runs and caches are added
+    to `passed_over`. Where that is given, the sheets of `ganlab sample` are passed over and added, too; they are found by
+    a look into every file that may be one. Linked folders are followed, but no folder comes twice. Raises `DataError`
+    for a folder that cannot be read, unless such are to be skipped.
     """
     seen = set()
     for folder, subfolders, files in os.walk(root, onerror=None if skip_unreadable else _refuse, followlinks=True):
@@ -49,7 +49,7 @@ def walk_folder(
         subfolders[:] = [name for name in listed if not _is_own(f"{folder}/{name}")]
         if passed_over is not None:
             passed_over += [f"{folder}/{name}" for name in listed if name not in subfolders]
-        visible = sorted(name for name in files if not name.startswith("."))
+        visible = sorted(name for name in files if not name.startswith(".") and not _is_index(folder, name))
         if passed_over is not None:
             sheets = {name for name in visible if is_sheet(f"{folder}/{name}")}
             passed_over += [f"{folder}/{name}" for name in visible if name in sheets]
@@ -80,6 +80,17 @@ def is_sheet(path: str) -> bool:
 
 def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _is_index(folder: str, name: str) -> bool:
+    """Tell whether a file is the index of ganlab's runs, by its place and its beginning."""
+    if not f"{folder}/{name}".endswith(f"/{INDEX}"):
+        return False
+    try:
+        with open(f"{folder}/{name}", "rb", buffering=0, opener=_at_once) as file:
+            return file.read(len(INDEX_START)) == INDEX_START
+    except (OSError, TypeError):  # nothing to read: None
+        return False
 
 
 def _is_own(folder: str) -> bool:

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ganlab.durable import MARKER, OWN, TEMPORARY, WORKPLACE, check_way, hold, let_go, replacing_file
+from ganlab import durable
+from ganlab.durable import INDEX_START, MARKER, OWN, TEMPORARY, WORKPLACE, check_way, hold, let_go, replacing_file
 from ganlab.errors import GanlabError, RunError
 from ganlab.messages import one_line, option, same_again, shown
 from ganlab.regular import named_path, read_regular
@@ -24,9 +25,7 @@ from ganlab.training.record import Record
 
 RUNS = Path("runs")
 """Where runs without a directory of their own are kept, below the current directory."""
-INDEX = RUNS / "index.jsonl"
-INDEX_START = b'{"run": "'
-"""How every line of the index begins."""
+INDEX = Path(durable.INDEX)
 FORMAT = 2
 """Of the marker that makes a directory a run's; since 2, a record beside it says what ganlab has written."""
 MARKER_BYTES = 65536

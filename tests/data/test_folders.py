@@ -106,7 +106,7 @@ def test_a_run_among_the_pictures_is_no_part_of_them(tmp_path: Path, monkeypatch
     assert len(ImageFolder(root=pics).open()) == 12
     assert "packing image_folder again" not in (pics / "run/log.txt").read_text()
     (remark,) = ImageFolder(root=pics).open().remarks[-1:]
-    assert remark == f"left out {pics}/run: a run or a cache of ganlab's own"
+    assert remark == f"left out 2 folders, runs or caches of ganlab's own: the first is {pics}/packed"
 
 
 def test_a_cache_in_the_folder_of_the_pictures_is_no_change_in_them(
@@ -163,3 +163,21 @@ def test_a_sheet_beside_folders_of_classes_does_not_take_the_classes_away(tmp_pa
         picture_folder(tmp_path / name, 2)
     save_picture(tmp_path / "sample.png", pictures(1, 8, 8)[0], sheet=True)
     assert ImageFolder(root=tmp_path, labels=True).open().classes == 2
+
+
+def test_runs_below_the_pictures_are_one_line_and_no_change_in_them(tmp_path: Path) -> None:
+    """Neither the runs nor their index count, for the list of what was left out and for the cache."""
+    write_files(Path("pics"), {f"{number}.png": png_bytes(picture) for number, picture in enumerate(pictures(4, 8, 8))})
+    dataset = ImageFolder(root=tmp_path / "pics", resolution=8)
+    before = cache.place(dataset, "pics")
+    os.chdir("pics")
+    table = tiny(train={"iterations": 1})
+    for _ in range(3):
+        ganlab.train(table)
+    assert Path("runs/index.jsonl").exists()
+    assert cache.place(dataset, "pics") == before
+    assert dataset.open().remarks == [
+        f"left out 3 folders, runs or caches of ganlab's own: the first is {tmp_path}/pics/runs/recipe/0001"
+    ]
+    Path("runs/index.jsonl").write_text("of somebody else")
+    assert dataset.open().remarks[0] == "left out as no pictures: 1 .jsonl"

@@ -170,7 +170,11 @@ def _pictures_below(root: Path, apart: str) -> tuple[list[str], list[str]]:
     # A folder called x.jpg that holds no pictures is a bad picture, which is to be named and not passed over.
     names += [suspect for suspect in suspects if not any(name.startswith(f"{suspect}/") for name in names)]
     runs = [path for path in own if os.path.isdir(path)]
-    remarks = _left_out(others) + [f"left out {folder}: a run or a cache of ganlab's own" for folder in runs]
+    remarks = _left_out(others)
+    if len(runs) == 1:
+        remarks.append(f"left out {runs[0]}: a run or a cache of ganlab's own")
+    elif runs:
+        remarks.append(f"left out {len(runs):,} folders, runs or caches of ganlab's own: the first is {runs[0]}")
     if sheets := len(own) - len(runs):
         remarks.append(f"left out {sheets:,} {'sheet' if sheets == 1 else 'sheets'} that ganlab sample has drawn")
     return sorted(names), remarks
