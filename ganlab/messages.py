@@ -126,6 +126,11 @@ def listed(items: Sequence[str], limit: int = 5) -> str:
     )
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with what it counts, as in `1 picture is` and `2,000 pictures are`."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def with_article(word: str) -> str:
     """Return the word with its article."""
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from ganlab.data.findings import Findings
 from ganlab.errors import PluginError
 from ganlab.interfaces import Dataset, Model, Optimizer
 from ganlab.messages import (
     at_command_line,
+    counted,
     did_you_mean,
     distance,
     in_words,
@@ -37,6 +39,7 @@ from ganlab.recipe.recipe import TABLES
 from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
 from ganlab.registry import registry
 from ganlab.registry.loading import BASES
+from ganlab.run.outlook import Outlook
 
 
 def real_names() -> list[str]:
@@ -243,3 +246,19 @@ def test_a_word_for_the_shell_is_printable_and_comes_back_as_it_was(text: str) -
     assert word.isprintable()
     echoed = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
     assert echoed.stdout == os.fsencode(text)
+
+
+def test_what_is_counted_is_one_or_several() -> None:
+    said = [counted(number, "picture") for number in (0, 1, 2, 1234)]
+    assert said == ["0 pictures", "1 picture", "2 pictures", "1,234 pictures"]
+    assert [counted(number, "file holds", "files hold") for number in (1, 2)] == ["1 file holds", "2 files hold"]
+
+
+def test_one_finding_is_said_in_the_singular() -> None:
+    one = list(Findings(deep=1, narrow=1, least=0, greatest=9, profiles=1, several=1).sentences())
+    assert [sentence.split(" ", 6)[:6] for sentence in one] == [
+        ["1", "of", "the", "1", "picture", "with"],
+        ["1", "picture", "has", "a", "colour", "profile"],
+        ["1", "file", "holds", "several", "pictures,", "frames"],
+    ]
+    assert "1 iteration on 1 picture, 1 snapshot of" in str(Outlook(1, True, 1, 1, 1000))

@@ -11,7 +11,7 @@ import click
 
 from ganlab.cli.completion import complete_recipes, complete_settings
 from ganlab.cli.output import say
-from ganlab.messages import shell_word
+from ganlab.messages import counted, shell_word
 from ganlab.run.signals import COMMAND
 
 if TYPE_CHECKING:
@@ -125,12 +125,13 @@ def run(
         return  # rank 0 speaks for all
     if trained.already_done:
         summary = (
-            f"The run in {trained.directory} was finished before: {trained.iterations:,} iterations. "
+            f"The run in {trained.directory} was finished before: {counted(trained.iterations, 'iteration')}. "
             f"Train it longer with --set train.{_length(loaded)}=..., or start a new one with another --out."
         )
     else:
         summary = (
-            f"Trained {trained.iterations:,} iterations on {trained.images:,} pictures in {_duration(trained.seconds)}."
+            f"Trained {counted(trained.iterations, 'iteration')} on {counted(trained.images, 'picture')} "
+            f"in {_duration(trained.seconds)}."
         )
     say(f"{summary}\n{_where_things_lie(trained.directory)}", err=_for_programs(loaded))
 

@@ -76,7 +76,7 @@ def sample(
     from ganlab.data.pictures import check_holds, grid, grid_size, save_picture
     from ganlab.errors import GanlabError
     from ganlab.generator.generator import load_generator
-    from ganlab.messages import printable
+    from ganlab.messages import counted, printable
 
     if seeds is not None and (count is not None or seed is not None):
         raise GanlabError("--seeds says which pictures to draw; leave --count and --seed away")
@@ -103,10 +103,10 @@ def sample(
     out = out or path.parent / ("seeds" if separate else "sample.png")
     if separate:
         _write_separately(chosen, generator.batches(chain(*chosen), *wishes), out)
-        say(f"{total:,} pictures in {printable(str(out))}")
+        say(f"{counted(total, 'picture')} in {printable(str(out))}")
     elif array:
         _write_array((total, *_size(generator)), generator.batches(chain(*chosen), *wishes), out)
-        say(f"{total:,} pictures in {printable(str(out))}")
+        say(f"{counted(total, 'picture')} in {printable(str(out))}")
     else:
         across = columns or math.ceil(math.sqrt(total))
         height, width, channels = _size(generator)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ganlab.messages import counted
+
 
 @dataclass
 class Findings:
@@ -38,15 +40,18 @@ class Findings:
         """Yield what the user should be warned of."""
         if self.narrow:
             yield (
-                f"{self.narrow:,} of the {self.deep:,} pictures with more than 8 bits use less than an eighth of the "
-                f"values that they could, only {self.least:.10g} to {self.greatest:.10g}, and come out almost "
+                f"{self.narrow:,} of the {counted(self.deep, 'picture')} with more than 8 bits "
+                f"{'uses' if self.narrow == 1 else 'use'} less than an eighth of the values that {'it' if self.narrow == 1 else 'they'} could, only "
+                f"{self.least:.10g} to {self.greatest:.10g}, and {'comes' if self.narrow == 1 else 'come'} out almost "
                 f"without contrast; dataset.range = [{self.least:.10g}, {self.greatest:.10g}] spreads these values "
                 'over all shades, dataset.range = "data" those of each picture by itself'
             )
         if self.profiles:
             yield (
-                f"{self.profiles:,} pictures have a colour profile that is damaged, too large or made for other "
-                "colours than theirs; it was ignored, and their colours were taken for sRGB"
+                f"{counted(self.profiles, 'picture has', 'pictures have')} a colour profile that is damaged, too large "
+                "or made for other colours; it was ignored, and sRGB taken in its place"
             )
         if self.several:
-            yield f"{self.several:,} files hold several pictures, frames or pages; the first of each is taken"
+            files = counted(self.several, "file holds", "files hold")
+            each = "" if self.several == 1 else "of each "
+            yield f"{files} several pictures, frames or pages; the first {each}is taken"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ganlab.messages import setting
+from ganlab.messages import counted, setting
 from ganlab.recipe.schedules import schedules_of
 from ganlab.registry.checkout import how_to_install
 from ganlab.registry.lookup import registry
@@ -39,7 +39,8 @@ class Outlook(NamedTuple):
     def __str__(self) -> str:
         most = "" if self.exact else "up to "
         return (
-            f"{most}{self.iterations:,} iterations on {self.images:,} pictures, {most}{self.snapshots:,} snapshots of "
+            f"{most}{counted(self.iterations, 'iteration')} on {counted(self.images, 'picture')}, "
+            f"{most}{counted(self.snapshots, 'snapshot')} of "
             f"{megabytes(self.snapshot_bytes)}, {megabytes(self.snapshots * self.snapshot_bytes)} written in all"
         )
 
@@ -70,8 +71,8 @@ def warnings(recipe: Recipe, pictures: int, ahead: Outlook) -> Iterator[str]:
     """Yield what the user should consider before so many iterations on so many pictures."""
     if ahead.iterations < FEW_ITERATIONS:
         yield (
-            f"{ahead.iterations:,} iterations are few: most models need thousands before their pictures are "
-            f"recognised; train longer with {setting('train.iterations', 25000)}"
+            f"{counted(ahead.iterations, 'iteration is', 'iterations are')} few: most models need "
+            f"thousands before their pictures are recognised; train longer with {setting('train.iterations', 25000)}"
         )
     yield from _rates_that_end(recipe, ahead)
     if pictures < FEW_PICTURES and recipe.augmentation is None and "discriminator" in recipe.model.networks:
@@ -80,8 +81,9 @@ def warnings(recipe: Recipe, pictures: int, ahead: Outlook) -> Iterator[str]:
         if AUGMENTATION in registry.names("augmentation"):
             install = ""
         yield (
-            f"{pictures:,} pictures are few: a discriminator soon knows them by heart, unless it sees each of them "
-            f'changed; {install}write [augmentation] with name = "{AUGMENTATION}" into the recipe'
+            f"{counted(pictures, 'picture is', 'pictures are')} few: a discriminator soon knows them by "
+            f"heart, unless it sees each of them changed; {install}"
+            f'write [augmentation] with name = "{AUGMENTATION}" into the recipe'
         )
 
 

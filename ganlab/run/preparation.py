@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ganlab.errors import printable
 from ganlab.generator.metadata import fit_in_file
+from ganlab.messages import counted
 from ganlab.registry.lookup import registry
 from ganlab.run.heartbeat import Heartbeat
 from ganlab.run.init import Init, known_init, read_init
@@ -126,7 +127,7 @@ def _tell_of(packed: Packed, batch_size: int, note: Note) -> None:
     if (times, rest) > (1, 0):
         often = f"{times} or {times + 1} times" if rest else f"{times} times"
         note(
-            f"the data has {len(packed.images):,} pictures, fewer than train.batch_size = {batch_size:,}: "
+            f"the data has {counted(len(packed.images), 'picture')}, fewer than train.batch_size = {batch_size:,}: "
             f"each batch has every picture {often}",
             "info",
         )

@@ -269,6 +269,6 @@ def test_a_dataset_tells_once_how_many_profiles_were_ignored(tmp_path: Path) -> 
         profile = UNUSABLE["cut"] if number % 2 else WIDE
         (tmp_path / f"{number:02d}.png").write_bytes(png(SAMPLES, 8, RGB, [iccp(profile)]))
     assert pack(ImageFolder(root=tmp_path, resolution=8), "image_folder", lambda *_: None).warnings == (
-        "20 pictures have a colour profile that is damaged, too large or made for other colours than theirs; it was "
-        "ignored, and their colours were taken for sRGB",
+        "20 pictures have a colour profile that is damaged, too large or made for other colours; it was "
+        "ignored, and sRGB taken in its place",
     )

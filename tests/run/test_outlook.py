@@ -36,7 +36,9 @@ def _installed() -> Iterator[None]:
     registry.remove("augmentation", "diffaugment")
 
 
-FOUND = re.compile(r"(?:up to )?([\d,]+) iterations on ([\d,]+) pictures, (?:up to )?([\d,]+) snapshots? of [\d.,]+ MB")
+FOUND = re.compile(r"([\d,]+) iterations? on ([\d,]+) pictures?, (?:up to )?([\d,]+) snapshots? of [\d.,]+ MB")
+    r"(?:up to )?([\d,]+) iterations? on ([\d,]+) pictures?, (?:up to )?([\d,]+) snapshots? of [\d.,]+ MB"
+)
 
 
 def numbers(text: str) -> list[int]:
