@@ -37,8 +37,6 @@ def _installed() -> Iterator[None]:
 
 
 FOUND = re.compile(r"([\d,]+) iterations? on ([\d,]+) pictures?, (?:up to )?([\d,]+) snapshots? of [\d.,]+ MB")
-    r"(?:up to )?([\d,]+) iterations? on ([\d,]+) pictures?, (?:up to )?([\d,]+) snapshots? of [\d.,]+ MB"
-)
 
 
 def numbers(text: str) -> list[int]:
