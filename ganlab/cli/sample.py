@@ -72,7 +72,7 @@ def sample(
     A seed is the same picture from any of these files, on any device.
     """
     from ganlab.cli.source import generator_source
-    from ganlab.data.latents import SEEDS
+    from ganlab.data.inputs import SEEDS
     from ganlab.data.pictures import check_holds, grid, grid_size, save_picture
     from ganlab.errors import GanlabError
     from ganlab.generator.generator import load_generator

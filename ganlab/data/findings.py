@@ -39,11 +39,11 @@ class Findings:
     def sentences(self) -> Iterator[str]:
         """Yield what the user should be warned of."""
         if self.narrow:
+            values = f"{self.least:.10g} to {self.greatest:.10g}"
             yield (
-                f"{self.narrow:,} of the {counted(self.deep, 'picture')} with more than 8 bits "
-                f"{'uses' if self.narrow == 1 else 'use'} less than an eighth of the values that {'it' if self.narrow == 1 else 'they'} could, only "
-                f"{self.least:.10g} to {self.greatest:.10g}, and {'comes' if self.narrow == 1 else 'come'} out almost "
-                f"without contrast; dataset.range = [{self.least:.10g}, {self.greatest:.10g}] spreads these values "
+                f"{self.narrow:,} of the {counted(self.deep, 'picture')} with more than 8 bits have almost no contrast: "
+                f"less than an eighth of the possible values is used, only {values}; "
+                f"dataset.range = [{self.least:.10g}, {self.greatest:.10g}] spreads these values "
                 'over all shades, dataset.range = "data" those of each picture by itself'
             )
         if self.profiles:

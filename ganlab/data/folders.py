@@ -34,9 +34,9 @@ def walk_folder(
 
     The order is fixed: names are sorted. What `is_listed` leaves out is passed over, and so are ganlab's own runs,
     their index, and caches below `root`: what was drawn is not to be trained on. The paths of runs and caches are added
-    to `passed_over`. Where that is given, the sheets of `ganlab sample` are passed over and added, too; they are found by
-    a look into every file that may be one. Linked folders are followed, but no folder comes twice. Raises `DataError`
-    for a folder that cannot be read, unless such are to be skipped.
+    to `passed_over`. Where that is given, the sheets of `ganlab sample` are passed over and added, too; they are found
+    by a look into every file that may be one. Linked folders are followed, but no folder comes twice. Raises
+    `DataError` for a folder that cannot be read, unless such are to be skipped.
     """
     seen = set()
     for folder, subfolders, files in os.walk(root, onerror=None if skip_unreadable else _refuse, followlinks=True):

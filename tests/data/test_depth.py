@@ -285,8 +285,8 @@ def test_a_dataset_with_twelve_bits_is_told_once_and_packed_anew_with_another_ra
         (tmp_path / f"{number:02d}.png").write_bytes(png((SHADES >> 4) + number, 16, GREY))
     (tmp_path / "full.png").write_bytes(png(SHADES, 16, GREY))
     told = (
-        "40 of the 41 pictures with more than 8 bits use less than an eighth of the values that they could, only "
-        "0 to 4134, and come out almost without contrast; dataset.range = [0, 4134] spreads these values over all "
+        "40 of the 41 pictures with more than 8 bits have almost no contrast: less than an eighth of the possible "
+        "values is used, only 0 to 4134; dataset.range = [0, 4134] spreads these values over all "
         'shades, dataset.range = "data" those of each picture by itself'
     )
     for _ in range(2):

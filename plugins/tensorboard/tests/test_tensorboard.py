@@ -24,7 +24,7 @@ from ganlab import ImageSpec, RunInfo, Snapshot, Tick
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.testing import contract, isolated, tiny_recipe
 
-SCALARS = {"loss_generator", "loss_discriminator", "D(x)", "D(G(z))", "images_per_second", "epoch"}
+SCALARS = {"loss_generator", "loss_discriminator", "D(x)", "D(G(z))", "sign(D(x))", "images_per_second", "epoch"}
 
 
 def recipe(iterations: int = 8, **observers: Any) -> dict[str, Any]:
