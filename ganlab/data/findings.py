@@ -41,8 +41,8 @@ class Findings:
         if self.narrow:
             values = f"{self.least:.10g} to {self.greatest:.10g}"
             yield (
-                f"{self.narrow:,} of the {counted(self.deep, 'picture')} with more than 8 bits have almost no contrast: "
-                f"less than an eighth of the possible values is used, only {values}; "
+                f"{self.narrow:,} of the {counted(self.deep, 'picture')} with more than 8 bits have almost no contrast"
+                f": less than an eighth of the possible values is used, only {values}; "
                 f"dataset.range = [{self.least:.10g}, {self.greatest:.10g}] spreads these values "
                 'over all shades, dataset.range = "data" those of each picture by itself'
             )
