@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import NonNegativeFloat
 
-from ganlab import Batch, Iteration, Loss, RecipeError, Update
+from ganlab import Batch, Iteration, Loss, RecipeError, Scheduled, Update
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,7 +22,7 @@ class R3GANLoss(Loss):
 
     api = 1
 
-    gamma: NonNegativeFloat = 0.05
+    gamma: Scheduled[NonNegativeFloat] = 0.05
     """Weight of both penalties on the discriminator's slope: gamma / 2 (R1 + R2). The more pixels, the more."""
 
     def updates(
@@ -35,7 +35,7 @@ class R3GANLoss(Loss):
         G, D = networks["generator"], networks["discriminator"]
         _refuse_batchnorm(D)
         batch = next(batches)
-        made = G(batch.z, *batch.condition)
+        made = G(*batch.inputs.values())
 
         real, fake = _start_of_graph(batch.real), _start_of_graph(made)
         real_logits, fake_logits = _logits(D, real, batch), _logits(D, fake, batch)

@@ -277,7 +277,7 @@ def networks() -> dict[str, nn.Module]:
 
 def batches(drawn: list[Batch]) -> Iterator[Batch]:
     for _ in count():
-        drawn.append(Batch(torch.rand(6, 1, 2, 2) * 2 - 1, torch.randn(6, 3), ()))
+        drawn.append(Batch(torch.rand(6, 1, 2, 2) * 2 - 1, {"z": torch.randn(6, 3)}, ()))
         yield drawn[-1]
 
 
@@ -287,7 +287,7 @@ def test_the_losses_are_the_paper_s_equations_computed_by_hand() -> None:
     state = parts["discriminator"].state_dict()  # follows the weights
     updates = R3GANLoss(gamma=0.7).updates(parts, batches(drawn), START)
     update = next(updates)
-    batch, fakes = drawn[0], parts["generator"](drawn[0].z)
+    batch, fakes = drawn[0], parts["generator"](drawn[0].inputs["z"])
 
     def logits_and_slopes(images: Tensor) -> tuple[Array, Array]:
         w1, b1, w2, b2 = (tensor.double().numpy() for tensor in state.values())
@@ -326,7 +326,7 @@ def test_the_losses_are_the_paper_s_equations_computed_by_hand() -> None:
 
 def test_penalties_of_a_linear_discriminator_are_its_weight_squared_and_pull_it_to_0() -> None:
     """D(x) = w x: R1 = R2 = |w|^2, so that gamma / 2 (R1 + R2) = gamma |w|^2, whose gradient is 2 gamma w."""
-    layer, drawn = nn.Linear(4, 1, bias=False), Batch(torch.rand(6, 1, 2, 2), torch.randn(6, 3), ())
+    layer, drawn = nn.Linear(4, 1, bias=False), Batch(torch.rand(6, 1, 2, 2), {"z": torch.randn(6, 3)}, ())
     layer.weight.data = torch.tensor([[3.0, -1.0, 0.5, 2.0]])
     parts = networks() | {"discriminator": nn.Sequential(nn.Flatten(), layer, nn.Flatten(0))}
     gradients: list[Tensor] = []
