@@ -23,6 +23,7 @@ from ganlab.run.signals import watching_signals
 
 if TYPE_CHECKING:
     import torch
+    from torch.utils.module_tracker import ModuleTracker
 
     from ganlab.data.batches import Batches, Draw
     from ganlab.data.packing import Packed
@@ -126,7 +127,11 @@ class _Bench:
         # Only now: counting, and the import of what counts, would be a part of the first iteration.
         from torch.utils.flop_counter import FlopCounterMode
 
-        with FlopCounterMode(display=False) as counter:
+        counter = FlopCounterMode(display=False)
+        # Its tracker hooks into the inputs of every module, which torch.autograd.grad in a loss does not bear: gradient
+        # penalties would break down.
+        counter.mod_tracker = cast("ModuleTracker", _Untracked())
+        with counter:
             _ends(trainer, period)
         self.batches_per_iteration = state.drawn / state.iteration
         return counter.get_total_flops() / period, ends[0] - begun
@@ -174,6 +179,18 @@ class _Bench:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+class _Untracked:
+    """Stands for the tracker of modules where the arithmetic of all of them together is asked for."""
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> _Untracked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def _ends(trainer: Trainer, iterations: int) -> list[float]:

@@ -13,7 +13,7 @@ from ganlab_conditional import ConditionalDCGAN
 from torch import nn
 from toys import tiny
 
-from ganlab import Batch, Iteration, Loss, Update
+from ganlab import Batch, ImageSpec, Iteration, Loss, Model, Update
 from ganlab.bench.measure import _Bench, _endless, _Fixed, measure
 from ganlab.bench.peak import Peak
 from ganlab.data.batches import Batches, Draw
@@ -82,6 +82,49 @@ class TakingTurns(Loss):
             yield Update("discriminator", networks["discriminator"](fake.detach()).mean())
         else:
             yield Update("generator", -networks["discriminator"](fake).mean())
+
+
+class Penalised(Loss):
+    """Brings the slope of one layer without a bias to 0, by a gradient in a gradient."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        D, batch = networks["discriminator"], next(batches)
+        real = batch.real.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
+        yield Update("discriminator", gradient.square().sum())
+        yield Update("generator", networks["generator"](batch.z).mean())
+
+
+class OneLayer(Model):
+    """A linear layer each way."""
+
+    api = 1
+
+    def check(self, images: ImageSpec) -> None:
+        pass
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        return {
+            "generator": nn.Sequential(nn.Linear(self.latent_dim, 64, bias=False), nn.Unflatten(1, images[:3])),
+            "discriminator": nn.Sequential(nn.Flatten(), nn.Linear(64, 1, bias=False), nn.Flatten(0)),
+        }
+
+
+def test_a_loss_that_takes_a_gradient_itself_is_counted() -> None:
+    registry.add("loss", "penalised", Penalised)
+    registry.add("model", "one_layer", OneLayer)
+    try:
+        bench = bench_of(tiny(model={"name": "one_layer", "latent_dim": 6}, loss={"name": "penalised"}))
+        # D: forward, the gradient for pictures, and that one's for the weights. G: forward, and its gradient for the
+        # weights. A multiplication and an addition for each weight and each of 8 pictures.
+        assert bench.count()[0] == 2 * 8 * (3 * 64 + 2 * 6 * 64)
+    finally:
+        registry.remove("loss", "penalised")
+        registry.remove("model", "one_layer")
 
 
 def test_what_an_iteration_costs_is_the_mean_over_the_period() -> None:
