@@ -40,7 +40,7 @@ class R3GANLoss(Loss):
         real, fake = _start_of_graph(batch.real), _start_of_graph(made)
         real_logits, fake_logits = _logits(D, real, batch), _logits(D, fake, batch)
         r1, r2 = _squared_slope(real_logits, real), _squared_slope(fake_logits, fake)
-        # Equation 2, where D has the opposite sign, and equations 3 and 4.
+        # Equation 2, where D has the opposite sign; R1 and R2 are equations 9 and 10 of Mescheder et al. 2018.
         loss = softplus(fake_logits - real_logits).mean() + self.gamma / 2 * (r1 + r2)
         stats = {
             "D(x)": real_logits.mean(),

@@ -1,4 +1,4 @@
-"""The networks of the paper's config E: ResNeXt-like blocks, and initial weights that need no normalisation."""
+"""The paper's networks: residual blocks with grouped convolutions, and initial weights that need no normalisation."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Discriminator(nn.Module):
             layers += [Halve(), *_projection(before, after), *_blocks(options, after, count)]
         last = widths[-1]
         basis = _drawn(nn.Conv2d(last, last, START, groups=last, bias=False))
-        # The authors compare in as many dimensions as the maps next to the picture have channels.
+        # 768 in the paper's for CIFAR-10, whose maps are all as wide; of several widths, our choice.
         features = widths[0] if classes else 1
         self.layers = nn.Sequential(*layers, basis, nn.Flatten(), _drawn(nn.Linear(last, features, bias=False)))
         self.classes = _embedding(classes, features, 1 / math.sqrt(features)) if classes else None

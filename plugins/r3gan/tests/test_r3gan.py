@@ -82,7 +82,7 @@ def parameters(model: Model, images: ImageSpec) -> dict[str, int]:
 
 
 def by_hand(model: Residual, images: ImageSpec) -> dict[str, int]:
-    """Count what the paper draws: figure 4 and its appendix."""
+    """Count layer by layer."""
     widths = model.widths(images)
     block = {c: c * 2 * c + 2 * c * model.group_size * 9 + 2 * c * c + 2 * 2 * c for c in widths}
     both = sum(model.blocks * block[c] for c in widths)
@@ -282,7 +282,7 @@ def batches(drawn: list[Batch]) -> Iterator[Batch]:
 
 
 def test_the_losses_are_the_paper_s_equations_computed_by_hand() -> None:
-    """Equation 2 with the sign turned, R1 and R2 of equations 3 and 4; a small perceptron's slope by the chain rule."""
+    """Equation 2 with the sign turned, with R1 and R2; a small perceptron's slope by the chain rule."""
     parts, drawn = networks(), list[Batch]()
     state = parts["discriminator"].state_dict()  # follows the weights
     updates = R3GANLoss(gamma=0.7).updates(parts, batches(drawn), START)
