@@ -96,7 +96,7 @@ class Penalised(Loss):
         real = batch.real.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
         yield Update("discriminator", gradient.square().sum())
-        yield Update("generator", networks["generator"](batch.z).mean())
+        yield Update("generator", networks["generator"](*batch.inputs.values()).mean())
 
 
 class OneLayer(Model):
