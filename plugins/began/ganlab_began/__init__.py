@@ -81,7 +81,7 @@ class Equilibrium(Loss):
         G, D, state = networks["generator"], networks["autoencoder"], networks["equilibrium"]
         self._watch(state)
         batch = next(batches)
-        fake = G(batch.z, *batch.condition)
+        fake = G(*batch.inputs.values())
         real_loss, fake_loss = _loss(D, batch.real), _loss(D, fake.detach())
         balance = (self.gamma * real_loss - fake_loss).detach()
         M = real_loss.detach() + balance.abs()  # section 3.4.1

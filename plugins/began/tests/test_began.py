@@ -57,7 +57,7 @@ def play(
 
     def batches() -> Iterator[Batch]:
         for x, z in itertools.cycle(pictures):
-            yield Batch(torch.full((2, 1, 1, 1), x).double(), torch.full((2, 1, 1, 1), z).double(), ())
+            yield Batch(torch.full((2, 1, 1, 1), x).double(), {"z": torch.full((2, 1, 1, 1), z).double()}, ())
 
     drawn, logged = batches(), []
     for _ in range(iterations):
@@ -127,7 +127,9 @@ def test_steps_are_those_of_a_smaller_learning_rate(factor: float) -> None:
         networks: dict[str, Any] = BEGAN(**TINY).build(IMAGES) | loss.build(IMAGES)
         networks["equilibrium"].lr_factor.fill_(factor)
         adams = {name: torch.optim.Adam(networks[name].parameters(), lr=lr) for name in loss.networks}
-        batches = (Batch(torch.rand(4, 1, 16, 16) * 2 - 1, torch.rand(4, 3) * 2 - 1, ()) for _ in itertools.count())
+        batches = (
+            Batch(torch.rand(4, 1, 16, 16) * 2 - 1, {"z": torch.rand(4, 3) * 2 - 1}, ()) for _ in itertools.count()
+        )
         for _ in range(5):
             for update in loss.updates(networks, batches, START):
                 assert isinstance(update.networks, str)
@@ -147,7 +149,7 @@ def test_steps_are_those_of_a_smaller_learning_rate(factor: float) -> None:
 def test_nothing_waits_for_the_device() -> None:
     loss = Equilibrium(patience=1)
     networks: dict[str, Any] = BEGAN(**TINY).build(IMAGES) | loss.build(IMAGES)
-    batch = Batch(torch.rand(4, 1, 16, 16), torch.rand(4, 3), ())
+    batch = Batch(torch.rand(4, 1, 16, 16), {"z": torch.rand(4, 3)}, ())
     with Synchronisations() as synchronisations:
         for _ in range(2):
             for update in loss.updates(networks, itertools.repeat(batch), START):
