@@ -226,7 +226,8 @@ def test_d10_a_changed_recipe_is_refused_with_every_difference(run: Path) -> Non
         "  optimizer.lr was 0.0002 and is now 0.001",
         "  seed was 0 and is now 1",
         "  train.iterations was 4 and is now 3",
-        "Put the values back, or start a new run in another directory, out=...",
+        "Put the values back, or start a new run in another directory, out=..., with the weights of this one, "
+        f'init="{run}"',
     ]
 
 

@@ -156,6 +156,9 @@ class Wrong(ganlab.Exporter):
         made = ganlab.run_file(path, inputs)
         return made + np.float32(0.1) if "images" in inputs else made
 
+    def read_metadata(self, path: Path) -> Mapping[str, str]:
+        return {"ganlab": ganlab.read_metadata(path).to_json()}
+
 
 def test_where_one_file_differs_none_is_kept(shipped: Path) -> None:
     registry.add("exporter", "wrong", Wrong)

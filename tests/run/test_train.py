@@ -263,7 +263,8 @@ def test_other_pictures_in_another_place_are_refused() -> None:
 def test_fewer_pictures_than_a_batch_are_trained_on_and_that_is_said_once(count: int, often: str) -> None:
     table = tiny(dataset={"count": count}, observers={"terminal": {"mode": "off"}, "log": True})
     run = ganlab.train(table)
-    said = f"the data has {count} pictures, fewer than train.batch_size = 8: each batch has every picture {often}"
+    all_of_them = "1 picture" if count == 1 else f"{count} pictures"
+    said = f"the data has {all_of_them}, fewer than train.batch_size = 8: each batch has every picture {often}"
     assert (run.directory / "log.txt").read_text().count(said) == 1
     assert (run.iterations, run.images) == (12, 96)
     assert json.loads((run.directory / "metrics.jsonl").read_text().splitlines()[-1])["epoch"] == 12.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -351,7 +352,8 @@ distributed.destroy_process_group()
 
 def test_pictures_of_all_ranks_count(tmp_path: Path) -> None:
     commands = [[sys.executable, "-c", RANK, str(tmp_path / "store"), rank] for rank in "01"]
-    ranks = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ranks = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for command in commands]
     # 3 steps have been made, each for 2 batches of 5.
     assert [float(rank.communicate(timeout=120)[0]) for rank in ranks] == pytest.approx([0.3, 0.3])
 

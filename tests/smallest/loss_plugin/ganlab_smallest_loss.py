@@ -7,7 +7,7 @@ class LeastSquares(Loss):
     api = 1
 
     def updates(self, networks, batches, iteration):
-        G, D, (real, z, labels) = networks["generator"], networks["discriminator"], next(batches)
-        fake = G(z, *labels)
+        G, D, (real, inputs, labels) = networks["generator"], networks["discriminator"], next(batches)
+        fake = G(*inputs.values())
         yield Update("discriminator", ((D(real, *labels) - 1) ** 2 + D(fake.detach(), *labels) ** 2).mean())
         yield Update("generator", ((D(fake, *labels) - 1) ** 2).mean())
