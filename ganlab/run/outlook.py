@@ -13,7 +13,7 @@ from ganlab.registry.lookup import registry
 if TYPE_CHECKING:
     from ganlab.interfaces import ImageSpec
     from ganlab.recipe.recipe import Recipe
-    from ganlab.training.schedule import Schedule
+    from ganlab.training.plan import Plan
     from ganlab.training.state import State
 
 FEW_ITERATIONS = 2_000
@@ -45,14 +45,14 @@ class Outlook(NamedTuple):
         )
 
 
-def outlook(recipe: Recipe, state: State, images: ImageSpec, schedule: Schedule, batches: int | None = None) -> Outlook:
+def outlook(recipe: Recipe, state: State, images: ImageSpec, plan: Plan, batches: int | None = None) -> Outlook:
     """Return how long a run will be, of whose tensors `state` has at least the shapes.
 
     `batches` are those that an iteration draws, where that is known.
     """
     from ganlab.bundle import bundled
 
-    course = schedule.course(batches or 1)
+    course = plan.course(batches or 1)
     shipped = bundled(recipe.model, state.networks)
     weights = sum(tensor.nbytes for tensor in (*shipped.parameters(), *shipped.buffers()))
     checkpoint = sum(tensor.nbytes for _, tensor in state.tensors())

@@ -52,7 +52,7 @@ def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -
     """Yield the lines of the figures; what they mean for the user goes to `notes`."""
     from ganlab.data.batches import batches_per_epoch
     from ganlab.training.footprint import trainable
-    from ganlab.training.schedule import Schedule
+    from ganlab.training.plan import Plan
     from ganlab.training.state import parameter_counts
 
     packed, images = prepared.packed, prepared.packed.spec
@@ -63,7 +63,7 @@ def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -
     pictures = f"{megabytes(packed.images.nbytes)} of pictures"
     per_epoch = batches_per_epoch(len(packed.images), recipe.train.batch_size)
     seen = _rehearsal(recipe, state, images, notes)
-    ahead = outlook(recipe, state, images, Schedule(recipe, per_epoch), None if seen is None else seen.batches)
+    ahead = outlook(recipe, state, images, Plan(recipe, per_epoch), None if seen is None else seen.batches)
     activations = "the" if seen is None else megabytes(seen.activations_bytes)
 
     yield f"pictures    {len(packed.images):,} of {images.channels} x {images.height} x {images.width}" + (

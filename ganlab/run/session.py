@@ -43,7 +43,7 @@ class Session:
         from ganlab.training.collapse import CollapseWatch, advice
 
         self.trainer, self.observers, self.interruption = trainer, observers, interruption
-        self.recipe, self.state, self.schedule = trainer.recipe, trainer.state, trainer.schedule
+        self.recipe, self.state, self.plan = trainer.recipe, trainer.state, trainer.plan
         self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
         self._code = code_of(trainer.recipe)  # now: files that are edited while the run is on do not compute it
         self._collapse, self._advice = CollapseWatch(self._reals()), advice(trainer.recipe.loss)
@@ -93,7 +93,7 @@ class Session:
             checkpoint.restore(self.state, self.ranks)
             self._owed = self.ranks.any(self.ranks.first and is_owed(directory, self.state.iteration))
             self._saved = self.state.iteration
-            if self.schedule.done(self.state) and not self._owed:
+            if self.plan.done(self.state) and not self._owed:
                 with self.ranks.work_of_first() as mine:
                     if mine:  # the run may have been killed when the last checkpoint was there and the old ones, too
                         self._checkpoints.delete_old()
@@ -261,8 +261,8 @@ class Session:
             self.info,
             Snapshot(
                 state.iteration,
-                self.schedule.images(state),
-                self.schedule.epoch(state),
+                self.plan.images(state),
+                self.plan.epoch(state),
                 samples,
                 sample_columns(self.recipe, self.packed.spec),
                 sample_rows(self.recipe, self.packed.spec, self.packed.class_names),
@@ -391,8 +391,8 @@ class Session:
             recipe=RecipeRecord(name=self.recipe.name, sha256=self.recipe.sha256),
             training=TrainingRecord(
                 iterations=self.state.iteration,
-                images=self.schedule.images(self.state),
-                epochs=self.schedule.epoch(self.state),
+                images=self.plan.images(self.state),
+                epochs=self.plan.epoch(self.state),
                 init_sha256=self.recipe.train.init_sha256,
             ),
             data=DataRecord(fingerprint=self.packed.fingerprint, dataset=self.recipe.table["dataset"]["name"]),

@@ -123,7 +123,7 @@ def train(
         session.directory.path,
         session.directory.generator,
         trainer.state.iteration,
-        trainer.schedule.images(trainer.state),
+        trainer.plan.images(trainer.state),
         time.perf_counter() - started,
         not trained,
     )
@@ -148,7 +148,7 @@ def as_recipe(recipe: Recipe | Path | str | Mapping[str, Any], overrides: Overri
 def _look_ahead(trainer: Trainer, observers: Observers) -> None:
     """Say how long the run will be and what it will write, and what speaks against it."""
     recipe, packed = trainer.recipe, trainer.packed
-    ahead = outlook(recipe, trainer.state, packed.spec, trainer.schedule)
+    ahead = outlook(recipe, trainer.state, packed.spec, trainer.plan)
     observers.note(str(ahead))
     for warning in warnings(recipe, len(packed.images), ahead):
         observers.note(warning, "warning")

@@ -11,7 +11,7 @@ import torch
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
-from ganlab.training.schedule import Schedule
+from ganlab.training.plan import Plan
 from ganlab.training.state import Magnitudes, State
 from ganlab.training.statistics import Reading, Report, Statistics
 
@@ -51,13 +51,13 @@ class Readback:
     def __init__(
         self,
         state: State,
-        schedule: Schedule,
+        plan: Plan,
         statistics: Statistics,
         ranks: Ranks,
         stopwatch: Stopwatch,
         callbacks: Callbacks,
     ) -> None:
-        self._state, self._schedule, self._statistics = state, schedule, statistics
+        self._state, self._plan, self._statistics = state, plan, statistics
         self._ranks, self._stopwatch, self._callbacks = ranks, stopwatch, callbacks
         self._asked: _Question | None = None
 
@@ -69,11 +69,11 @@ class Readback:
     def ask(self) -> None:
         """Ask the device for what it has added up, and whether anything in the state has ceased to be finite."""
         self.tell(wait=True)
-        state, schedule = self._state, self._schedule
+        state, plan = self._state, self._plan
         # Weights that no loss has met yet are looked at as well, and the moving average, which none ever meets.
         report, magnitudes = self._statistics.report(), state.magnitudes()
         reading = Reading(torch.cat([report.values, magnitudes.values.to(report.values)]))
-        place = (state.iteration, schedule.images(state), schedule.epoch(state), schedule.progress(state))
+        place = (state.iteration, plan.images(state), plan.epoch(state), plan.progress(state))
         self._asked = _Question(*place, report, magnitudes, reading)
 
     def tell(self, wait: bool) -> None:
@@ -95,9 +95,9 @@ class Readback:
 class Stopwatch:
     """The wall clock of this process's share of the training."""
 
-    def __init__(self, tick_seconds: float, state: State, schedule: Schedule, ranks: Ranks) -> None:
-        self._tick_seconds, self._ranks, self._first_progress = tick_seconds, ranks, schedule.progress(state)
-        self._last_iteration, self._last_images = state.iteration, schedule.images(state)
+    def __init__(self, tick_seconds: float, state: State, plan: Plan, ranks: Ranks) -> None:
+        self._tick_seconds, self._ranks, self._first_progress = tick_seconds, ranks, plan.progress(state)
+        self._last_iteration, self._last_images = state.iteration, plan.images(state)
         self._next_iteration = state.iteration + 1
         self._start = self._last = time.perf_counter()
 

@@ -13,7 +13,7 @@ from ganlab.distributed.share import Share
 from ganlab.hardware.device import Precision, autocast, stream_of_its_own
 from ganlab.training.cuda_graphs import Captured, cuda_graphs
 from ganlab.training.iteration import WholeIteration
-from ganlab.training.schedule import Schedule
+from ganlab.training.plan import Plan
 from ganlab.training.state import State, build_state
 from ganlab.training.statistics import Statistics
 from ganlab.training.ticks import Callbacks, Readback, Stopwatch
@@ -47,33 +47,33 @@ class Trainer:
         self.state: State = build_state(recipe, packed.spec, device)
         # Seeded alike, they are alike; but a model may draw from a source that no seed reaches.
         ranks.adopt(tensor for _, tensor in self.state.tensors())
-        self.schedule = Schedule(recipe, self.batches.per_epoch)
+        self.plan = Plan(recipe, self.batches.per_epoch)
 
     def run(self, callbacks: Callbacks, batches: Batches | None = None) -> bool:
         """Train from the state as it is to the recipe's end; return whether it was reached. Raises `NonFiniteError`.
 
         `batches` take the place of the run's own.
         """
-        recipe, state, schedule, ranks = self.recipe, self.state, self.schedule, self.ranks
+        recipe, state, plan, ranks = self.recipe, self.state, self.plan, self.ranks
         batches, statistics = batches or self.batches, Statistics(self.device)
         batches.move_to(state.seed(recipe.seed), state.drawn)
-        stopwatch = Stopwatch(recipe.train.tick_seconds, state, schedule, ranks)
-        readback = Readback(state, schedule, statistics, ranks, stopwatch, callbacks)
+        stopwatch = Stopwatch(recipe.train.tick_seconds, state, plan, ranks)
+        readback = Readback(state, plan, statistics, ranks, stopwatch, callbacks)
         iteration = WholeIteration(recipe, state, batches, statistics, autocast(self.precision, self.device), ranks)
 
         with stream_of_its_own(self.device):
             # Several ranks compute eagerly: that an exchange between them can be captured is not proven.
             captured = self.device.type == "cuda" and ranks.alone
             runner = Captured(iteration, cuda_graphs(), self.precision, callbacks.note) if captured else iteration
-            while not schedule.done(state):
-                snapshots_before = schedule.snapshots_due(state)
-                layout = runner.run(schedule.progress(state))
+            while not plan.done(state):
+                snapshots_before = plan.snapshots_due(state)
+                layout = runner.run(plan.progress(state))
                 statistics.count(layout, state.iteration)
                 state.iteration += 1
                 state.drawn = batches.drawn
 
                 # Only here the host looks at the device. A GPU goes on with its work while the answer is on its way.
-                snapshot_due = schedule.snapshots_due(state) > snapshots_before or schedule.done(state)
+                snapshot_due = plan.snapshots_due(state) > snapshots_before or plan.done(state)
                 tick_due = snapshot_due or (not readback.open and stopwatch.tick_due(state.iteration))
                 if tick_due:
                     readback.ask()
@@ -83,5 +83,5 @@ class Trainer:
                 # Several ranks stop together, and ask each other only at ticks; one alone stops at once.
                 if (tick_due or ranks.alone) and ranks.any(callbacks.stop_requested()):
                     readback.tell(wait=True)
-                    return schedule.done(state)
+                    return plan.done(state)
         return True

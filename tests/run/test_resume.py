@@ -27,8 +27,8 @@ from ganlab.run.resume import (
     with_pictures_found,
 )
 from ganlab.training.checkpoint import Manifest, Provenance
+from ganlab.training.plan import Plan
 from ganlab.training.record import Record
-from ganlab.training.schedule import Schedule
 from ganlab.training.state import State
 
 
@@ -327,7 +327,7 @@ def test_an_extension_is_noted_where_a_rate_has_begun_to_change_with_the_progres
 
     def rate(run: Recipe, iteration: int) -> float:
         place = State({}, {}, None, {}, iteration=iteration, drawn=steps * iteration)
-        progress = Schedule(run, per_epoch=15).progress(place)
+        progress = Plan(run, per_epoch=15).progress(place)
         schedule: Any = run.optimizer["generator"].lr
         return schedule.at(Position(0, 0, 0, progress))
 

@@ -133,7 +133,7 @@ class Run:
 
     def train(self, iterations: int) -> Run:
         for _ in range(iterations):
-            layout = self.runner.run(self.trainer.schedule.progress(self.state))
+            layout = self.runner.run(self.trainer.plan.progress(self.state))
             self.statistics.count(layout, self.state.iteration)
             self.state.iteration += 1
             self.state.drawn = self.batches.drawn

@@ -14,7 +14,7 @@ from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
 from ganlab.recipe.recipe import parse_recipe
-from ganlab.training.schedule import Schedule
+from ganlab.training.plan import Plan
 from ganlab.training.state import State
 from ganlab.training.statistics import Reading
 from ganlab.training.ticks import Callbacks, Stopwatch
@@ -129,7 +129,7 @@ def test_a_lap_tells_the_speed_since_the_last_and_the_time_that_is_left(monkeypa
     monkeypatch.setattr("ganlab.training.ticks.time", wall)
     recipe, state = parse_recipe(tiny(train={"iterations": 100, "tick_seconds": 5.0})), State({}, {}, None, {})
     state.iteration = state.drawn = 50
-    stopwatch = Stopwatch(5.0, state, Schedule(recipe, per_epoch=10), Ranks(Place(0, 1, 0), CPU))
+    stopwatch = Stopwatch(5.0, state, Plan(recipe, per_epoch=10), Ranks(Place(0, 1, 0), CPU))
     for due, seconds, images, progress, expected in (
         (False, 4.0, 480, 0.6, (4.0, (480 - 400) / 4, 4.0 * 0.4 / 0.1)),
         (True, 16.0, 720, 0.9, (20.0, (720 - 480) / 16, 20.0 * 0.1 / 0.4)),

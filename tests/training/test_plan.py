@@ -10,13 +10,13 @@ import pytest
 from toys import tiny
 
 from ganlab.recipe.recipe import parse_recipe
-from ganlab.training.schedule import Schedule
+from ganlab.training.plan import Plan
 from ganlab.training.state import State
 
 
-def schedule(per_epoch: int, **tables: Any) -> Schedule:
+def plan(per_epoch: int, **tables: Any) -> Plan:
     recipe = tiny() | {"train": {"batch_size": 8}, "snapshot": {}} | tables
-    return Schedule(parse_recipe(recipe), per_epoch)
+    return Plan(parse_recipe(recipe), per_epoch)
 
 
 def at(iteration: int, drawn: int) -> State:
@@ -24,7 +24,7 @@ def at(iteration: int, drawn: int) -> State:
 
 
 def test_iterations_are_counted_whatever_each_draws() -> None:
-    course = schedule(5, train={"batch_size": 8, "iterations": 16})
+    course = plan(5, train={"batch_size": 8, "iterations": 16})
     place = at(iteration=4, drawn=12)
     assert (course.images(place), course.epoch(place), course.progress(place)) == (96, 2.4, 0.25)
     assert [course.done(at(iteration, 999)) for iteration in (15, 16, 17)] == [False, True, True]
@@ -32,10 +32,10 @@ def test_iterations_are_counted_whatever_each_draws() -> None:
 
 
 def test_epochs_are_counted_by_what_was_drawn() -> None:
-    course = schedule(5, train={"batch_size": 8, "epochs": 2.5})
+    course = plan(5, train={"batch_size": 8, "epochs": 2.5})
     # Two epochs and a half are twelve batches and a half: thirteen, since none is drawn in part.
     assert [course.progress(at(0, drawn)) for drawn in (0, 12, 13, 14)] == [0.0, 12 / 13, 1.0, 1.0]
-    assert schedule(5, train={"batch_size": 8, "epochs": 0.01}).progress(at(1, 1)) == 1.0
+    assert plan(5, train={"batch_size": 8, "epochs": 0.01}).progress(at(1, 1)) == 1.0
 
 
 @pytest.mark.parametrize("tenths", [1, 3, 7, 11, 23, 29, 57])
@@ -44,7 +44,7 @@ def test_tenths_of_an_epoch_end_where_exact_ones_do(tenths: int) -> None:
     train, snapshot = {"batch_size": 8, "epochs": tenths / 10}, {"every_epochs": tenths / 10}
     recipe = parse_recipe(tiny() | {"train": train, "snapshot": snapshot})
     for per_epoch in range(1, 101):
-        course, exact = Schedule(recipe, per_epoch), Fraction(tenths, 10) * per_epoch
+        course, exact = Plan(recipe, per_epoch), Fraction(tenths, 10) * per_epoch
         last = max(1, math.ceil(exact))
         assert [course.done(at(0, drawn)) for drawn in (last - 1, last)] == [False, True]
         for drawn in (last - 1, last, 3 * last, 10 * per_epoch):
@@ -52,13 +52,13 @@ def test_tenths_of_an_epoch_end_where_exact_ones_do(tenths: int) -> None:
 
 
 def test_snapshots_come_every_so_many_iterations() -> None:
-    course = schedule(5, snapshot={"every_iterations": 6})
+    course = plan(5, snapshot={"every_iterations": 6})
     assert [course.snapshots_due(at(iteration, 100)) for iteration in (0, 5, 6, 11, 12)] == [0, 0, 1, 1, 2]
 
 
 def test_by_default_snapshots_come_early_and_then_every_thousand_iterations_whatever_the_data() -> None:
     for per_epoch in (1, 4, 10_000):
-        course = schedule(per_epoch)
+        course = plan(per_epoch)
         due = [course.snapshots_due(at(iteration, 3 * iteration)) for iteration in range(5_001)]
         assert [i for i in range(1, 5_001) if due[i] > due[i - 1]] == [125, 250, 500, 1000, 2000, 3000, 4000, 5000]
 
@@ -73,7 +73,7 @@ def test_the_whole_course_is_that_of_the_loop(train: dict[str, Any], snapshot: d
     """Gone through iteration by iteration, as the trainer does."""
     for per_epoch in (1, 5, 12):
         for batches in (1, 3):
-            planned = schedule(per_epoch, train={"batch_size": 8} | train, snapshot=snapshot)
+            planned = plan(per_epoch, train={"batch_size": 8} | train, snapshot=snapshot)
             place, snapshots = at(0, 0), 1
             while not planned.done(place):
                 before = planned.snapshots_due(place)

@@ -30,7 +30,7 @@ class Course(NamedTuple):
     """The first one, of untrained networks, and the last one included."""
 
 
-class Schedule:
+class Plan:
     """The course of a run over data of which `per_epoch` batches make one epoch."""
 
     def __init__(self, recipe: Recipe, per_epoch: int) -> None:
