@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from ganlab import Augmentation, ImageSpec
+from ganlab import Augmentation, ImageSpec, Scheduled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Group = Literal["blit", "geometric", "color"]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def _once_each(groups: tuple[Group, ...]) -> tuple[Group, ...]:
@@ -46,6 +47,9 @@ class ADA(Augmentation):
     """Which transforms there are: `"blit"` flips, turns by 90 degrees and moves by whole pixels, `"geometric"` scales,
     turns and moves by any amount, `"color"` changes brightness, contrast, hue and saturation."""
 
+    p: Scheduled[Probability] | None = None
+    """A number or a schedule in place of what follows the discriminator, as R3GAN has it (Huang et al. 2024)."""
+
     def build(self, images: ImageSpec) -> dict[str, nn.Module]:
         """Return p, the sum of r_t and the number of its terms, the size of a batch, and the filter, which stays."""
         import torch
@@ -73,6 +77,8 @@ class ADA(Augmentation):
 
         ada = state["ada"]
         ada.batch.fill_(len(images))
+        if self.p is not None:
+            ada.p.fill_(self.p)
         # Exact whatever the discriminator is computed in: half precision has no room for places in a picture.
         device = images.device.type
         with torch.autocast(device, enabled=False) if is_autocast_available(device) else nullcontext():
@@ -90,7 +96,7 @@ class ADA(Augmentation):
 
     def adapt(self, state: Mapping[str, Any], stats: Mapping[str, Tensor]) -> None:
         """Move p towards where r_t is the target (section 3.2), each time that `interval` updates have reported it."""
-        if "sign(D(x))" not in stats:
+        if self.p is not None or "sign(D(x))" not in stats:
             return
         ada = state["ada"]
         # First what the iterations before have added, on which all ranks have agreed: so they move p alike.

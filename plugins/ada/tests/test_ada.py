@@ -371,6 +371,18 @@ def recipe(iterations: int = 6, **options: Any) -> dict[str, Any]:
     return tiny_recipe({"augmentation": {"name": "ada", **options}, "train": {"iterations": iterations}})
 
 
+def test_p_may_be_a_number_or_a_schedule_that_no_discriminator_moves() -> None:
+    fixed, memory = ADA(p=0.3), state()
+    fixed.augment(torch.zeros(4, 3, 8, 8), memory)
+    for _ in range(9):
+        fixed.adapt(memory, {"sign(D(x))": torch.tensor(1.0)})
+    assert memory["ada"].p.item() == pytest.approx(0.3)
+    rising = {"from": 0.0, "to": 0.6, "iterations": 6}
+    run = ganlab.train(recipe(4, p=rising))
+    tensors = load_file(max((run.directory / "checkpoints").iterdir()) / "state.safetensors")
+    assert tensors["networks/ada/p"].item() == pytest.approx(0.3), "of the fourth iteration, which began at 3"
+
+
 def test_only_the_groups_that_are_named_are_done() -> None:
     plain = pictures(50, 1, 16, 16)
     known = set(plain.unique().tolist())
