@@ -84,11 +84,11 @@ def test_threads_yield_and_the_environment_is_left_as_it_was(monkeypatch: pytest
         monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
     with yielding_threads():
-        assert dict(os.environ) == before | {"GOMP_SPINCOUNT": "1000"}
+        assert dict(os.environ) == before | {"GOMP_SPINCOUNT": "10000"}
     assert dict(os.environ) == before
     with yielding_threads(lasting=True):
         pass
-    assert os.environ.pop("GOMP_SPINCOUNT") == "1000"
+    assert os.environ.pop("GOMP_SPINCOUNT") == "10000"
     for name, value in (("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "active")):
         with monkeypatch.context() as patch:
             patch.setenv(name, value)
@@ -122,5 +122,5 @@ def test_openmp_itself_says_how_long_its_threads_look_for_work(code: str, after:
     assert ended.returncode == 0, ended.stderr
     if "GOMP_" not in ended.stderr:
         pytest.skip("torch's OpenMP here is not GNU's")
-    assert "GOMP_SPINCOUNT = '1000'" in ended.stderr
+    assert "GOMP_SPINCOUNT = '10000'" in ended.stderr
     assert after in ended.stdout
