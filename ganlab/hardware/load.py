@@ -13,8 +13,8 @@ from ganlab.hardware.cores import affinity
 
 SPINCOUNT = "10000"
 """How often a thread of torch's OpenMP looks whether there is work, before it gives its core away. Its own answer is
-billions of times: beside one other process the threads then wait for each other on cores that they keep from each
-other. Measured with the quickstart on two cores: from 30,000 on they still do, and 1,000 cost an idle machine 5%."""
+300,000 times: beside one other process the threads then wait for each other on cores that they keep from each other.
+Measured with the quickstart on two cores: from 30,000 on they still do, and 1,000 cost an idle machine 5%."""
 MOMENT = 0.2
 """Seconds over which a load can be told."""
 SLACK = 0.5
