@@ -10,12 +10,12 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from ganlab.bundle import bundled
 from ganlab.generator.file import write_generator
 from ganlab.generator.metadata import DataRecord, Metadata, RecipeRecord, TrainingRecord
 from ganlab.generator.network import describe
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.registry import registry
+from ganlab.shipment import shipment
 from ganlab.testing.toys import TinyEncoding, TinyVaried
 
 IMAGES = ImageSpec(3, 8, 8)
@@ -195,7 +195,7 @@ def ship_told(path: Path) -> nn.Module:
 def _ship_bundle(path: Path, name: str, model: Model, images: ImageSpec, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        networks = bundled(model, model.build(images)).eval().requires_grad_(False)
+        networks = shipment(model, model.build(images)).eval().requires_grad_(False)
     write_generator(path, networks, about(name, model, images, generator=networks))
     return networks
 

@@ -16,6 +16,7 @@ from ganlab.run.signals import COMMAND
 
 if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
+    from ganlab.run.train import Run
 
 
 @click.command(short_help="Train what a recipe says.")
@@ -123,17 +124,19 @@ def run(
         raise
     if here.rank:
         return  # rank 0 speaks for all
+    say(f"{_summary(trained, loaded)}\n{_where_things_lie(trained.directory)}", err=_for_programs(loaded))
+
+
+def _summary(trained: Run, recipe: Recipe) -> str:
     if trained.already_done:
-        summary = (
+        return (
             f"The run in {trained.directory} was finished before: {counted(trained.iterations, 'iteration')}. "
-            f"Train it longer with --set train.{_length(loaded)}=..., or start a new one with another --out."
+            f"Train it longer with --set train.{_length(recipe)}=..., or start a new one with another --out."
         )
-    else:
-        summary = (
-            f"Trained {counted(trained.iterations, 'iteration')} on {counted(trained.images, 'picture')} "
-            f"in {_duration(trained.seconds)}."
-        )
-    say(f"{summary}\n{_where_things_lie(trained.directory)}", err=_for_programs(loaded))
+    return (
+        f"Trained {counted(trained.iterations, 'iteration')} on {counted(trained.images, 'picture')} "
+        f"in {_duration(trained.seconds)}."
+    )
 
 
 def _length(recipe: Recipe) -> str:

@@ -39,9 +39,9 @@ def with_torch(artefact: Artefact, device: str) -> dict[str, Compute]:
     """Return the functions that the built networks are, by their names."""
     import torch
 
-    from ganlab.bundle import parts
     from ganlab.generator.network import load_network
     from ganlab.hardware.device import choose_device, tf32, usual_modes
+    from ganlab.shipment import parts
 
     current = torch.cuda.current_device() if torch.cuda.is_available() else 0
     target = choose_device(device, "device", current)

@@ -47,10 +47,10 @@ def describe(
 ) -> Metadata:
     """Return the metadata of a generator that `model`, registered as `name`, has built for `images`.
 
-    Networks that are bundled with it are called once, to see what they make. Names of classes that are too long for a
+    Networks that are shipped with it are called once, to see what they make. Names of classes that are too long for a
     file are left out.
     """
-    from ganlab.bundle import parts
+    from ganlab.shipment import parts
 
     provider = registry.provider("model", name)
     return Metadata(
@@ -99,9 +99,9 @@ def _record(model: Model, images: ImageSpec, name: str, network: nn.Module) -> N
 def load_network(artefact: Artefact) -> nn.Module:
     """Build the generator of a safetensors artefact and load its weights; return it in eval mode on the CPU.
 
-    Networks that are shipped with it are bundled with it.
-    The class comes from the registry and from nowhere else. Raises `PluginError` where the model is not installed,
-    `ArtefactError` where options or tensors do not fit it; nothing is loaded in part.
+    Networks that are shipped with it come with it. The class comes from the registry and from nowhere else. Raises
+    `PluginError` where the model is not installed, `ArtefactError` where options or tensors do not fit it; nothing is
+    loaded in part.
     """
     from ganlab.hardware.device import usual_modes
 
@@ -110,7 +110,7 @@ def load_network(artefact: Artefact) -> nn.Module:
 
 
 def _loaded(artefact: Artefact) -> nn.Module:
-    from ganlab.bundle import named_state, parts, prefixed
+    from ganlab.shipment import named_state, parts, prefixed
 
     path = artefact.path
     model = model_of(artefact)
@@ -205,14 +205,14 @@ def _build(model: Model, metadata: Metadata) -> nn.Module:
     """Build what a file holds without moving torch's random state."""
     import torch
 
-    from ganlab.bundle import Bundle
+    from ganlab.shipment import Shipment
 
     with torch.random.fork_rng(devices=[]):
         networks = model.build(metadata.images)
     wanted = metadata.networks
     if missing := [name for name in wanted if name not in networks]:
         raise PluginError(f'build() of {type(model).__name__} returns no "{missing[0]}" but {sorted(networks)}')
-    return networks["generator"] if len(wanted) == 1 else Bundle({name: networks[name] for name in wanted})
+    return networks["generator"] if len(wanted) == 1 else Shipment({name: networks[name] for name in wanted})
 
 
 def _sketch(model: Model, metadata: Metadata) -> nn.Module | None:

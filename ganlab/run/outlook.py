@@ -50,10 +50,10 @@ def outlook(recipe: Recipe, state: State, images: ImageSpec, plan: Plan, batches
 
     `batches` are those that an iteration draws, where that is known.
     """
-    from ganlab.bundle import bundled
+    from ganlab.shipment import shipment
 
     course = plan.course(batches or 1)
-    shipped = bundled(recipe.model, state.networks)
+    shipped = shipment(recipe.model, state.networks)
     weights = sum(tensor.nbytes for tensor in (*shipped.parameters(), *shipped.buffers()))
     checkpoint = sum(tensor.nbytes for _, tensor in state.tensors())
     grid = recipe.snapshot.samples * images.channels * images.height * images.width

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from ganlab.bundle import bundled
 from ganlab.errors import NonFiniteError
 from ganlab.generator.file import write_generator
 from ganlab.generator.metadata import DataRecord, RecipeRecord, TrainingRecord
@@ -32,6 +31,7 @@ from ganlab.recipe.recipe import Recipe
 from ganlab.recipe.settings import MovingAverage, Snapshots, Train
 from ganlab.registry.kinds import KINDS, Kind
 from ganlab.registry.lookup import registry
+from ganlab.shipment import shipment
 from ganlab.testing.subject import ContractError, copied, registered
 from ganlab.testing.toys import Waves, waves
 from ganlab.training.average import shipped_copy
@@ -128,7 +128,7 @@ class Trial:
 
     def shipped(self, state: State) -> nn.Module:
         """Return the generator with averaged weights in eval mode, as a run ships it."""
-        return shipped_copy(bundled(self.recipe.model, state.networks), state.average)
+        return shipped_copy(shipment(self.recipe.model, state.networks), state.average)
 
 
 def usual_optimizer(**options: float) -> Optimizer:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganlab.bundle import named_parameters
 from ganlab.interfaces import Position
 from ganlab.recipe.schedules import number_at
+from ganlab.shipment import named_parameters
 
 if TYPE_CHECKING:
     from ganlab.recipe.settings import MovingAverage as Options

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganlab.bundle import bundled, parts
 from ganlab.data.inputs import Grid, declared_inputs, drawn, of_seeds
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.interfaces import ImageSpec, Labels
 from ganlab.seeds import Stream, stream_seed
+from ganlab.shipment import parts, shipment
 from ganlab.training.average import reestimate_batchnorm, shipped_copy
 from ganlab.training.state import set_buffers
 
@@ -41,11 +41,11 @@ def shipped_generator(
 ) -> nn.Module:
     """Return the generator of this moment in eval mode: averaged weights with BatchNorm statistics that fit them.
 
-    Where the model ships other networks, they are bundled with it; their statistics are those of the training.
+    Where the model ships other networks, they come with it; their statistics are those of the training.
     `buffers` are those of all networks, averaged over the ranks. A pure function of weights and recipe: the
     training's random state is neither read nor moved. Raises `BrokenOffError` where `stop` says so.
     """
-    shipped = shipped_copy(bundled(recipe.model, state.networks), state.average)
+    shipped = shipped_copy(shipment(recipe.model, state.networks), state.average)
     networks, start = parts(shipped), 0
     for name, network in state.networks.items():
         size = sum(buffer.numel() for buffer in network.buffers())

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganlab.bundle import bundled
 from ganlab.data.inputs import needs_labels
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError, PluginError, RecipeError
@@ -18,6 +17,7 @@ from ganlab.hardware.device import exact
 from ganlab.interfaces import ImageSpec, Model
 from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
+from ganlab.shipment import shipment
 from ganlab.training.average import MovingAverage
 from ganlab.training.brought import Brought, bring
 from ganlab.training.optimizer import Optimized, rate_dtype
@@ -144,7 +144,7 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
     }
     average = None
     if recipe.moving_average.enabled:
-        shipped = bundled(recipe.model, networks)
+        shipped = shipment(recipe.model, networks)
         average = MovingAverage(shipped, recipe.moving_average, recipe.train.batch_size)
     return State(networks, optimizers, average, brought.seen_by_loss(networks), brought=brought, schedules=schedules)
 

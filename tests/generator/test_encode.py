@@ -17,12 +17,12 @@ from torch import nn
 
 import ganlab
 from ganlab import Batch, ImageSpec, Iteration, Loss, Model, Update, load_generator
-from ganlab.bundle import parts
 from ganlab.errors import ArtefactError, GanlabError, PluginError
 from ganlab.generator.export import export
 from ganlab.generator.file import read_metadata
 from ganlab.generator.metadata import Metadata
 from ganlab.registry import registry
+from ganlab.shipment import parts
 from ganlab.testing.tiny import isolated, tiny_recipe
 
 

@@ -7,12 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ganlab.bundle import bundled
 from ganlab.errors import GanlabError
 from ganlab.generator.export import export
 from ganlab.generator.file import KEY, read_artefact
 from ganlab.generator.metadata import Metadata
 from ganlab.interfaces import Exporter, Model
+from ganlab.shipment import shipment
 from ganlab.testing.subject import Check, ContractError, NotRunError, Subject, registered
 from ganlab.testing.surroundings import modes, moved, random_states
 from ganlab.testing.toys import CLASSES, IMAGES, Tiny, TinyEncoding, TinyLabelled, TinyVaried
@@ -104,7 +104,7 @@ class _Exported(NamedTuple):
 def _exported(subject: Subject[Exporter], model: Model) -> _Exported:
     """Export a tiny generator, and ask what it has written. Frozen models are equal by options."""
     images = IMAGES._replace(classes=CLASSES if model.conditional else 0)
-    generator = bundled(model, model.build(images)).eval()
+    generator = shipment(model, model.build(images)).eval()
     exporter = subject.make()
     options = exporter.model_dump(mode="json", exclude_none=True)
     with artefact(model, generator, images) as path, registered("exporter", subject.cls) as name:

@@ -6,11 +6,11 @@ import copy
 
 import torch
 
-from ganlab.bundle import bundled, parts
 from ganlab.generator.export import NOISE
 from ganlab.generator.file import read_artefact
 from ganlab.generator.network import load_network
 from ganlab.interfaces import Model
+from ganlab.shipment import parts, shipment
 from ganlab.testing.checks.generators import built
 from ganlab.testing.shapes import accepted
 from ganlab.testing.subject import Check, ContractError, Subject
@@ -21,7 +21,7 @@ from ganlab.testing.trial import artefact
 def ships_other_networks(subject: Subject[Model]) -> None:
     """Call them with pictures, alone and together, and load them from the generator's artefact."""
     model, images = subject.make(), accepted(subject)[0]
-    shipped = copy.deepcopy(bundled(model, built(subject, images)))
+    shipped = copy.deepcopy(shipment(model, built(subject, images)))
     names = [name for name in parts(shipped) if name != "generator"]
     if not names:
         return

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ganlab.interfaces import Model
 
 
-class Bundle(nn.Module):
+class Shipment(nn.Module):
     """A generator and the networks that are shipped beside it: copied, moved and averaged together."""
 
     def __init__(self, networks: Mapping[str, nn.Module]) -> None:
@@ -23,16 +23,16 @@ class Bundle(nn.Module):
         return images
 
 
-def bundled(model: Model, networks: Mapping[str, nn.Module]) -> nn.Module:
+def shipment(model: Model, networks: Mapping[str, nn.Module]) -> nn.Module:
     """Return those of a model's networks that it ships as one module: the generator itself where it is the only one."""
     if model.shipped == ("generator",):
         return networks["generator"]
-    return Bundle({name: networks[name] for name in model.shipped})
+    return Shipment({name: networks[name] for name in model.shipped})
 
 
 def parts(module: nn.Module) -> dict[str, nn.Module]:
-    """Return the networks that a module bundles, the generator first; of another, that it is the generator."""
-    if not isinstance(module, Bundle):
+    """Return the networks of a shipment, the generator first; of another, that it is the generator."""
+    if not isinstance(module, Shipment):
         return {"generator": module}
     networks = dict(module.named_children())
     return {"generator": networks.pop("generator"), **networks}
@@ -51,7 +51,7 @@ def named_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def named_parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Yield a module's parameters in the order of `parameters()`, each once, by their names in a file."""
     for name, parameter in module.named_parameters():
-        yield (prefixed(*name.split(".", 1)) if isinstance(module, Bundle) else name), parameter
+        yield (prefixed(*name.split(".", 1)) if isinstance(module, Shipment) else name), parameter
 
 
 def prefixed(network: str, name: str) -> str:
