@@ -1,4 +1,4 @@
-"""Optimizers that a plugin could bring, as the papers have them."""
+"""Optimizers that a plugin could bring, as the papers have them, and weights and gradients to try any with."""
 
 from __future__ import annotations
 
@@ -7,11 +7,27 @@ from typing import Annotated
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlab import Optimizer
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+RATES = [3e-3, 3e-3, 1e-3, 5e-4, 5e-4]
+"""The learning rate of each step."""
+
+
+def weights() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    convolution = torch.randn(4, 3, 2, 2, generator=generator).to(memory_format=torch.channels_last)
+    return [nn.Parameter(convolution), nn.Parameter(torch.randn(5, generator=generator))]
+
+
+def give_gradients(parameters: Sequence[nn.Parameter], step: int) -> None:
+    """Give each a gradient, except for the last one at step 2."""
+    generator = torch.Generator().manual_seed(100 + step)
+    for number, parameter in enumerate(parameters):
+        gradient = torch.empty_like(parameter).normal_(generator=generator)
+        parameter.grad = None if (step, number) == (2, 1) else gradient
 
 
 class RMSprop(Optimizer):

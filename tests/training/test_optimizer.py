@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from optimizers import Lion, RMSprop
+from optimizers import RATES, Lion, RMSprop, give_gradients, weights
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from toys import tiny
 
 import ganlab
@@ -20,21 +19,6 @@ from ganlab.standard.optimizers.adam import Adam
 from ganlab.training.optimizer import Optimized
 
 CPU = torch.device("cpu")
-RATES = [3e-3, 3e-3, 1e-3, 5e-4, 5e-4]
-
-
-def weights() -> list[nn.Parameter]:
-    generator = torch.Generator().manual_seed(0)
-    convolution = torch.randn(4, 3, 2, 2, generator=generator).to(memory_format=torch.channels_last)
-    return [nn.Parameter(convolution), nn.Parameter(torch.randn(5, generator=generator))]
-
-
-def give_gradients(parameters: Sequence[nn.Parameter], step: int) -> None:
-    """Give each a gradient, except for the last one at step 2."""
-    generator = torch.Generator().manual_seed(100 + step)
-    for number, parameter in enumerate(parameters):
-        gradient = torch.empty_like(parameter).normal_(generator=generator)
-        parameter.grad = None if (step, number) == (2, 1) else gradient
 
 
 def test_rmsprop_of_a_plugin_follows_torchs_own() -> None:

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from optimizers import RATES, give_gradients, weights
+from torch import Tensor
 
 from ganlab.standard.optimizers.adam import Adam
 from ganlab.training.optimizer import Optimized
 
 CPU = torch.device("cpu")
 OPTIONS = Adam(lr=3e-3, betas=(0.6, 0.98), eps=1e-6)
-RATES = [3e-3, 3e-3, 1e-3, 5e-4, 5e-4]
-
-
-def weights() -> list[nn.Parameter]:
-    generator = torch.Generator().manual_seed(0)
-    convolution = torch.randn(4, 3, 2, 2, generator=generator).to(memory_format=torch.channels_last)
-    return [nn.Parameter(convolution), nn.Parameter(torch.randn(5, generator=generator))]
-
-
-def give_gradients(parameters: Sequence[nn.Parameter], step: int) -> None:
-    """Give each a gradient, except for the last one at step 2."""
-    generator = torch.Generator().manual_seed(100 + step)
-    for number, parameter in enumerate(parameters):
-        gradient = torch.empty_like(parameter).normal_(generator=generator)
-        parameter.grad = None if (step, number) == (2, 1) else gradient
 
 
 def test_it_leaves_the_bits_of_torchs_own() -> None:
