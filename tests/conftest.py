@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from command_line import Command, Ended
 from toys import Stripes
 
 from ganlab.registry import registry
@@ -77,3 +78,23 @@ def tally() -> Callable[[str, int], None]:
                 file.write(json.dumps({"what": what, "count": number}) + "\n")
 
     return count
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return a function that runs `ganlab` with arguments in this process."""
+    from ganlab.cli import main
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["ganlab", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as error:
+            code = error.code
+        assert isinstance(code, int)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Ended(code, captured.out, captured.err)
+
+    return run

@@ -1,37 +1,15 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from command_line import Command, Ended
 from toys import Stripes, tiny
 
 import ganlab
-from ganlab.cli import main
 from ganlab.recipe.recipe import load_recipe
 from ganlab.recipe.toml import dumps
 from ganlab.registry import registry
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Return a function that runs `ganlab` with arguments in this process."""
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["ganlab", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as error:
-            code = error.code
-        assert isinstance(code, int)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Ended(code, captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import Command, Ended
+from command_line import Command
 from graphs import graph, shipped_graph
 from shipping import about, registered, ship, ship_labelled
 from torch import Tensor, nn
 
 import ganlab
 from ganlab import ArtefactError, Exporter, GanlabError, PluginError, bundle_metadata, unpacked_bundle, write_bundle
-from ganlab.cli import main
 from ganlab.generator.export import export
 from ganlab.generator.formats import read_metadata
 from ganlab.registry import registry
@@ -73,23 +71,6 @@ def _components() -> Iterator[None]:
         registry.add("exporter", "layers", Layers)
         yield
         registry.remove("exporter", "layers")
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Return a function that runs `ganlab` with arguments in this process."""
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["ganlab", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as error:
-            code = error.code
-        assert isinstance(code, int)
-        return Ended(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
