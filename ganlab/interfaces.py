@@ -251,6 +251,8 @@ class Iteration(NamedTuple):
     """The iteration's index modulo the loss's `period`."""
     progress: Tensor
     """How much of the training is done, a scalar from 0 to 1 on the device."""
+    one_pass: bool = False
+    """Whether real and generated pictures may go through the discriminator together, as `ganlab.apart` lets them."""
 
 
 @dataclass(frozen=True)
@@ -275,6 +277,9 @@ class Model(Component):
     labels where the model is conditional, to one tensor `(N, ...)`, in eval mode. An `"encoder"` maps them to z."""
     conditional: ClassVar[bool] = False
     """Whether the networks take class labels after their first argument."""
+    one_pass: ClassVar[bool] = False
+    """Whether the discriminator judges each picture by itself, BatchNorm layers left aside. On a GPU real and generated
+    pictures may then go through it in one pass, each batch normalised by its own statistics: half the launches."""
     export_tolerance: ClassVar[float] = 1e-5
     """Largest difference from torch that an exported generator may show, on pictures in [-1, 1]."""
 

@@ -24,6 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Optimizer", "Exporter", "Observer"),
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update", "Scheduled", "Schedule"),
     "What a generator takes": ("Input", "Normal", "Uniform", "Categorical", "Labels"),
+    "For losses": ("apart",),
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
     "For observers": ("printable",),
     "For datasets": ("walk_folder", "is_listed"),

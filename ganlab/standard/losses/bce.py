@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import Field, PositiveInt, model_validator
 
-from ganlab import Batch, Iteration, Loss, Schedule, Scheduled, Update
+from ganlab import Batch, Iteration, Loss, Schedule, Scheduled, Update, apart
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,20 +57,19 @@ class BCE(Loss):
             batch = next(batches)
             fake = G(*batch.inputs.values())
             yield self._generator_update(D, batch, fake)
-            yield self._discriminator_update(D, batch, fake.detach())
+            yield self._discriminator_update(D, batch, fake.detach(), iteration)
         for _ in range(self.discriminator_steps - 1):
             batch = next(batches)
-            yield self._discriminator_update(D, batch, _without_graph(G, batch))
+            yield self._discriminator_update(D, batch, _without_graph(G, batch), iteration)
         if not self.generator_first:
             batch = next(batches)
             fake = G(*batch.inputs.values())
-            yield self._discriminator_update(D, batch, fake.detach())
+            yield self._discriminator_update(D, batch, fake.detach(), iteration)
             yield self._generator_update(D, batch, fake)
 
-    def _discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
-        # Real and generated pictures apart: each batch is normalised by its own BatchNorm statistics.
-        real_logits = D(batch.real, *batch.condition)
-        fake_logits = D(fake, *batch.condition)
+    def _discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, iteration: Iteration) -> Update:
+        # Apart: each batch is normalised by its own BatchNorm statistics.
+        real_logits, fake_logits = apart(D, [batch.real, fake], batch.condition, iteration)
         loss = _cross_entropy(real_logits, self.real_label) + _cross_entropy(fake_logits, self.fake_label)
         stats = {
             "D(x)": _probability(real_logits),

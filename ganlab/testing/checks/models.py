@@ -14,8 +14,9 @@ from ganlab.errors import GanlabError, NonFiniteError
 from ganlab.generator.export import NOISE, export
 from ganlab.generator.file import read_artefact
 from ganlab.generator.network import load_network
-from ganlab.interfaces import Loss, Model
+from ganlab.interfaces import Iteration, Loss, Model
 from ganlab.messages import line_of
+from ganlab.one_pass import apart
 from ganlab.registry.lookup import registry
 from ganlab.testing.checks.generators import CHECKS as GENERATOR
 from ganlab.testing.checks.generators import built, generated, inputs, pictures, seeded
@@ -120,6 +121,28 @@ def _naming_the_loss(check: Callable[[Subject[Model]], None]) -> Callable[[Subje
     return named
 
 
+def judges_each_picture_alone(subject: Subject[Model]) -> None:
+    """Where the class states `one_pass`, compare logits of two batches with those of both together, in eval mode."""
+    model, images = subject.make(), accepted(subject)[0]
+    if not model.one_pass:
+        return
+    discriminator = built(subject, images)["discriminator"]
+    random = torch.Generator().manual_seed(SEED)
+    batches = [torch.rand(4, *images[:3], generator=random).mul_(2.0).sub_(1.0) for _ in range(2)]
+    condition = (torch.arange(4) % images.classes,) if model.conditional else ()
+    with torch.no_grad():
+        outcomes = [
+            torch.cat(apart(discriminator, batches, condition, Iteration(0, torch.zeros(()), one_pass)))
+            for one_pass in (False, True)
+        ]
+    difference = float((outcomes[0] - outcomes[1]).abs().max())
+    if difference > NOISE * max(1.0, float(outcomes[0].abs().max())):
+        raise ContractError(
+            f"it states one_pass, but a logit differs by {difference:.1g} when other pictures are judged beside it: "
+            "leave one_pass out where the discriminator compares the pictures of a batch"
+        )
+
+
 @_naming_the_loss
 def trains(subject: Subject[Model]) -> None:
     """Train one period of the loss, usually one iteration."""
@@ -191,6 +214,7 @@ CHECKS = (
     *GENERATOR,
     Check("save_load", "What is saved and loaded makes the same pictures.", saves_and_loads, ("shape", "random")),
     *SHIPPING,
+    Check("one_pass", "Where it states so, a logit is its own picture's.", judges_each_picture_alone, ("build",)),
     Check("iteration", "An iteration leaves everything finite.", trains, ("dtype", "save_load")),
     Check("gradients", "Every parameter gets a gradient.", uses_every_parameter, ("iteration",)),
     Check("resume", "A run resumed after any iteration ends with the same bits.", resumes, ("iteration",)),

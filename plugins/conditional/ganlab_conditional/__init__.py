@@ -21,6 +21,7 @@ class ConditionalDCGAN(Model):
 
     api = 1
     conditional: ClassVar[bool] = True
+    one_pass: ClassVar[bool] = True
 
     base_channels: PositiveInt = 64
     """Channels of the layers next to the picture; each halving of the resolution doubles them."""

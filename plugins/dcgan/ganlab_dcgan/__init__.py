@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -23,6 +23,7 @@ class DCGAN(Model):
     """
 
     api = 1
+    one_pass: ClassVar[bool] = True
 
     base_channels: PositiveInt = 64
     """Channels of the layers next to the picture; each halving of the resolution doubles them."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ganlab_dcgan.products import Conv2d, ConvTranspose2d
+from ganlab_dcgan.products import Conv2d, ConvTranspose2d, WholeConv2d
 
 if TYPE_CHECKING:
     from ganlab import ImageSpec
@@ -50,7 +50,7 @@ def discriminator(options: DCGAN, images: ImageSpec, stages: Stages) -> nn.Seque
         channels *= 2
     height, width = stages.start
     if options.head == "conv":
-        layers += [nn.Conv2d(channels, 1, stages.start, bias=False)]
+        layers += [WholeConv2d(channels, 1, stages.start, bias=False)]
     else:
         layers += [nn.Flatten(), nn.Linear(channels * height * width, 1)]
     return _initialised([*layers, nn.Flatten(0)])

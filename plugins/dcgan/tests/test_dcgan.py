@@ -75,7 +75,7 @@ def test_the_paper_s_64_pixel_networks_layer_by_layer() -> None:
         ("Conv2d", (2, 512, 4, 4), 2_097_152),
         ("BatchNorm2d", (2, 512, 4, 4), 1024),
         ("LeakyReLU", (2, 512, 4, 4), 0),
-        ("Conv2d", (2, 1, 1, 1), 8192),
+        ("WholeConv2d", (2, 1, 1, 1), 8192),
         ("Flatten", (2,), 0),
     ]
     assert total(networks["generator"]) == 3_576_704
@@ -189,7 +189,7 @@ def test_a_discriminator_without_batchnorm_has_biases_in_its_place() -> None:
         ("LeakyReLU", (2, 4, 8, 8), 0),
         ("Conv2d", (2, 8, 4, 4), 520),
         ("LeakyReLU", (2, 8, 4, 4), 0),
-        ("Conv2d", (2, 1, 1, 1), 128),
+        ("WholeConv2d", (2, 1, 1, 1), 128),
         ("Flatten", (2,), 0),
     ]
     images = torch.rand(6, 3, 32, 32)

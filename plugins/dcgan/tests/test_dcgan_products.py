@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from ganlab_dcgan import DCGAN
-from ganlab_dcgan.products import Conv2d, ConvTranspose2d
+from ganlab_dcgan.products import Conv2d, ConvTranspose2d, WholeConv2d
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -34,6 +34,11 @@ LAYERS: dict[str, tuple[nn.Module, nn.Module, tuple[int, ...]]] = {
         ConvTranspose2d(100, 256, (4, 3), bias=False),
         nn.ConvTranspose2d(100, 256, (4, 3), bias=False),
         (3, 100, 1, 1),
+    ),
+    "head": (
+        WholeConv2d(64, 1, (4, 3), bias=False),
+        nn.Conv2d(64, 1, (4, 3), bias=False),
+        (3, 64, 4, 3),
     ),
 }
 
@@ -99,7 +104,7 @@ def test_the_textbook_s_widths_use_products_where_maps_are_4x4() -> None:
     networks = DCGAN().build(ImageSpec(3, 64, 64))
     with Convolutions() as convolutions:
         networks["discriminator"](networks["generator"](torch.randn(2, 100)))
-    assert convolutions.count == 10 - 3, "of five layers each: the projection, and one layer on each side"
+    assert convolutions.count == 10 - 4, "of five layers each: the projection, the head, and one layer on each side"
     with Convolutions() as convolutions:
         networks["generator"].eval()(torch.randn(2, 100))
     assert convolutions.count == 5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveInt
 
-from ganlab import Batch, Iteration, Loss, Update
+from ganlab import Batch, Iteration, Loss, Update, apart
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,8 +21,8 @@ class Adversarial(Loss):
     """Discriminator updates in an iteration, each on new pictures."""
 
     @abstractmethod
-    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, phase: int) -> Update:
-        """Return an update of the discriminator in an iteration of this phase. `fake` `(N, C, H, W)` has no graph."""
+    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, iteration: Iteration) -> Update:
+        """Return an update of the discriminator in this iteration. `fake` `(N, C, H, W)` has no graph."""
 
     @abstractmethod
     def generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
@@ -38,10 +38,10 @@ class Adversarial(Loss):
         G, D = networks["generator"], networks["discriminator"]
         for _ in range(self.discriminator_steps - 1):
             batch = next(batches)
-            yield self.discriminator_update(D, batch, _without_graph(G, batch), iteration.phase)
+            yield self.discriminator_update(D, batch, _without_graph(G, batch), iteration)
         batch = next(batches)
         fake = G(*batch.inputs.values())
-        yield self.discriminator_update(D, batch, fake.detach(), iteration.phase)
+        yield self.discriminator_update(D, batch, fake.detach(), iteration)
         yield self.generator_update(D, batch, fake)
 
 
@@ -50,6 +50,12 @@ def logits(D: nn.Module, images: Tensor, batch: Batch) -> Tensor:
     # In float32 under any autocast: bf16 has 8 significant bits, too few for logits that differ by little.
     made: Tensor = D(images, *batch.condition).float()
     return made
+
+
+def both_logits(D: nn.Module, real: Tensor, fake: Tensor, batch: Batch, iteration: Iteration) -> tuple[Tensor, Tensor]:
+    """Return D(x) `(N,)` and D(G(z)) `(N,)` of the pictures of each, normalised by their own BatchNorm statistics."""
+    real_logits, fake_logits = apart(D, [real, fake], batch.condition, iteration)
+    return real_logits.float(), fake_logits.float()
 
 
 def reported(real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:

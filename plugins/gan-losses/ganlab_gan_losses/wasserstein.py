@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveFloat, PositiveInt
 
-from ganlab import Batch, Scheduled, Update
-from ganlab_gan_losses.adversarial import Adversarial, logits, reported
+from ganlab import Batch, Iteration, Scheduled, Update
+from ganlab_gan_losses.adversarial import Adversarial, both_logits, logits, reported
 from ganlab_gan_losses.gradients import refuse_batchnorm, require_grad, slopes
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ class Wasserstein(Adversarial):
     gradient_penalty: Scheduled[PositiveFloat] = 10.0
     """Weight of the penalty on slopes other than 1: lambda."""
 
-    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, phase: int) -> Update:
+    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, iteration: Iteration) -> Update:
         """Return E D(G(z)) - E D(x) + lambda E (|dD/dx| - 1)^2 at points between the two: equation 3."""
         refuse_batchnorm(D, "gradient_penalty")
-        real_logits, fake_logits = logits(D, batch.real, batch), logits(D, fake, batch)
+        real_logits, fake_logits = both_logits(D, batch.real, fake, batch, iteration)
         between = require_grad(_between(batch.real, fake))
         slope = slopes(logits(D, between, batch), between)
         loss = fake_logits.mean() - real_logits.mean() + self.gradient_penalty * (slope - 1).square().mean()

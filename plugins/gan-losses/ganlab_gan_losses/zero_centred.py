@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, PositiveInt
 
-from ganlab import Batch, Scheduled, Update
-from ganlab_gan_losses.adversarial import Adversarial, logits, reported
+from ganlab import Batch, Iteration, Scheduled, Update
+from ganlab_gan_losses.adversarial import Adversarial, both_logits, reported
 from ganlab_gan_losses.gradients import refuse_batchnorm, require_grad, slopes
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class ZeroCentred(Adversarial):
     def generator_loss(self, D: nn.Module, batch: Batch, fake: Tensor) -> Tensor:
         """Return what the generator minimises."""
 
-    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, phase: int) -> Update:
+    def discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, iteration: Iteration) -> Update:
         """Return the discriminator's loss with the penalties; logs |dD/dx|^2 as `r1` and `r2`."""
         real = batch.real
         r1, r2 = (self.penalty_every * weight for weight in (self.r1, self.r2))
-        with_r1, with_r2 = (phase == 0 and not _is_without(weight) for weight in (r1, r2))
+        with_r1, with_r2 = (iteration.phase == 0 and not _is_without(weight) for weight in (r1, r2))
         if with_r1:
             refuse_batchnorm(D, "r1")
             real = require_grad(real)
@@ -54,8 +54,7 @@ class ZeroCentred(Adversarial):
             refuse_batchnorm(D, "r2")
             fake = require_grad(fake)
 
-        # Real and generated pictures apart: each batch is normalised by its own BatchNorm statistics.
-        real_logits, fake_logits = logits(D, real, batch), logits(D, fake, batch)
+        real_logits, fake_logits = both_logits(D, real, fake, batch, iteration)
         loss = self.discriminator_loss(real_logits, fake_logits)
         stats = reported(real_logits, fake_logits)
 

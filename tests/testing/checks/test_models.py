@@ -252,6 +252,16 @@ class Mixing(Good):
         return Generator(images, lambda made: (made - made.mean(0)).tanh())
 
 
+class Comparing(Good):
+    """States that it judges each picture by itself, and looks at the mean of all."""
+
+    api = 1
+    one_pass: ClassVar[bool] = True
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        return Discriminator(images, lambda logits: logits - logits.mean())
+
+
 class Forgetful(Good):
     """Keeps a constant that is drawn at random in a plain attribute."""
 
@@ -507,6 +517,7 @@ BREAKS = [
     Break("shipped", Losing, "the encoder makes something else once it is loaded from its artefact: keep whatever"),
     Break("shipped", Endless, "the encoder makes NaN or infinite values from the first weights: look for divisions"),
     Break("gradients", Untrained, "encoder.1.weight, encoder.1.bias never get a gradient: use them in forward"),
+    Break("one_pass", Comparing, "it states one_pass, but a logit differs by"),
     Break("iteration", Dividing, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
     Break("iteration", Rooted, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
     Break("gradients", Idle, "generator.spare.weight, generator.spare.bias never get a gradient: use them in forward"),
