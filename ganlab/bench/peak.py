@@ -25,7 +25,9 @@ def measure_peak(device: torch.device, precision: Precision, seconds: float) -> 
     import torch
     from torch.nn import functional
 
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    from ganlab.hardware.device import HALF
+
+    kind = HALF.get(precision, torch.float32)
     side, pictures = (2048, 16) if device.type == "cpu" else (8192, 512)
     a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
     x = torch.randn(pictures, 256, 32, 32, device=device, dtype=kind).to(memory_format=torch.channels_last)

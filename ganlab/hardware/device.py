@@ -17,9 +17,12 @@ from torch import Tensor
 
 from ganlab.errors import GanlabError
 
-Precision = Literal["fp32", "tf32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 Autocast = Callable[[], AbstractContextManager[object]]
 """Makes what is entered around each forward pass."""
+
+HALF: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The types of 16 bits, by precision."""
 
 _deterministic: Any = torch.utils.deterministic
 _onednn: Any = torch.backends.mkldnn
@@ -52,22 +55,23 @@ def choose_device(wanted: str, option: str, default_index: int = 0) -> torch.dev
 
 
 def choose_precision(
-    wanted: Literal["auto", "fp32", "tf32", "bf16"], device: torch.device, note: Callable[[str], None]
+    wanted: Literal["auto", "fp32", "tf32", "bf16", "fp16"], device: torch.device, note: Callable[[str], None]
 ) -> Precision:
     """Return the precision that is fastest without a loss scaler, or the one asked for if it works here.
 
     On a CPU without bfloat16, where only speed is lost by it, it is fp32 instead, and `note` gets a line that says so.
     """
     if device.type == "cuda":
-        with torch.cuda.device(device):
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        native = half(device) == "bf16"
         if wanted == "tf32" and torch.version.hip is None and torch.cuda.get_device_capability(device) < (8, 0):
             raise GanlabError("train.precision = tf32: this GPU has no TF32 arithmetic; use fp32 or auto")
         if wanted == "bf16" and not native:
             raise GanlabError("train.precision = bf16: this GPU has no bfloat16 arithmetic; use fp32 or auto")
-        if wanted == "auto":
-            return "bf16" if native else "fp32"
-        return wanted
+        if wanted != "auto":
+            return wanted
+        if not native and torch.version.hip is None and torch.cuda.get_device_capability(device) >= (7, 0):
+            note("this GPU's tensor cores know float16 and not bfloat16: train.precision = fp16 is faster than fp32")
+        return "bf16" if native else "fp32"
     if wanted in ("auto", "fp32"):
         return "fp32"
     if wanted == "bf16" and device.type == "cpu":
@@ -81,11 +85,17 @@ def choose_precision(
     )
 
 
+def half(device: torch.device) -> Precision:
+    """Return the precision of 16 bits that a CUDA device has arithmetic for."""
+    with torch.cuda.device(device):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
 def autocast(precision: Precision, device: torch.device) -> Autocast:
     """Return what to enter around each forward pass."""
-    if precision != "bf16":
+    if precision not in HALF:
         return nullcontext
-    return lambda: torch.autocast(device.type, torch.bfloat16)
+    return lambda: torch.autocast(device.type, HALF[precision])
 
 
 @contextmanager

@@ -42,10 +42,14 @@ class Train(Options):
     `state.safetensors`. A run writes it into its recipe. Written by hand, anything else is refused."""
     device: Device = "auto"
     """Where to train: `"auto"` takes a CUDA or Apple GPU where there is one, else the CPU."""
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    """Arithmetic: `"auto"` is bf16 on a CUDA device that has it, else fp32. `"fp32"` is the exact mode."""
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """Arithmetic: `"auto"` is bf16 on a CUDA device that has it, else fp32. `"fp32"` is the exact mode; `"fp16"`, on
+    CUDA, scales losses so that gradients do not vanish, and is for GPUs older than bf16, such as T4 and V100."""
     deterministic: bool = False
     """On CUDA, only algorithms that give the same bits each time: slower. The CPU does so anyway."""
+    compile: bool = False
+    """On one CUDA device, let torch.compile build the networks' kernels: it takes up to a minute of the start. Where it
+    cannot, the run says so and goes on without."""
     on_nonfinite: Literal["stop", "rollback"] = "stop"
     """What NaN or an infinite value does: stop the run, or go back to the last checkpoint and try again with other
     random numbers, at most three times."""

@@ -32,6 +32,7 @@ _FREE_TO_CHANGE = (
     "train.tick_seconds",
     "train.threads",
     "train.device",
+    "train.compile",
     "train.rank_timeout_seconds",
     "train.on_nonfinite",
 )

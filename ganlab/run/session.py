@@ -184,10 +184,12 @@ class Session:
     def _out_of_memory(self) -> str:
         import torch
 
+        from ganlab.hardware.device import HALF, half
+
         size, images, precision = self.recipe.train.batch_size, self.packed.spec, self.trainer.precision
         cuda = self.device.type == "cuda"
         used = f" ({torch.cuda.max_memory_allocated(self.device) / 1e9:.1f} GB were in use)" if cuda else ""
-        lower = f", or {setting('train.precision', 'bf16')}" if cuda and precision != "bf16" else ""
+        lower = f", or {setting('train.precision', half(self.device))}" if cuda and precision not in HALF else ""
         return (
             f"out of memory on {self.device}{used} with train.batch_size = {size}, pictures of {images.channels} x "
             f"{images.height} x {images.width} and precision {precision}. The run is kept in {self.directory.path}; "

@@ -10,12 +10,14 @@ so there is no warm-up to undo.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from ganlab.messages import one_line
+from ganlab.messages import one_line, told
+from ganlab.training.compiled import Compiled, building, uncompiled
 from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import Layout
 
@@ -30,7 +32,7 @@ PROBES = 3
 """Eager iterations whose work must be the same before it is recorded."""
 PROOFS = 2
 """Replays that must leave what eager iterations leave before the rest are believed."""
-TOLERANCE = {"fp32": 1e-3, "tf32": 1e-3, "bf16": 2e-2}
+TOLERANCE = {"fp32": 1e-3, "tf32": 1e-3, "bf16": 2e-2, "fp16": 1e-2}
 """How far a replay may differ from an eager iteration, as a share of what the iteration changes. Kernels that add in
 another order give other last digits; stale pictures or a missing step differ by the whole."""
 NOISE = 10.0
@@ -100,12 +102,13 @@ class Captured:
         new_graph: Callable[[], Graph],
         precision: Precision,
         note: Callable[[str], None],
+        compiled: Compiled | None = None,
     ) -> None:
-        """`note` gets a line that says why iterations are computed eagerly, should they be."""
+        """`note` gets a line that says why iterations are computed eagerly or uncompiled, should they be."""
         self._iteration, self._new_graph, self._note = iteration, new_graph, note
         deterministic = iteration.recipe.train.deterministic
         self._tolerance = 0.0 if deterministic else TOLERANCE[precision]
-        self._eager = False
+        self._eager, self._compiled = False, compiled
         self._works: dict[int, list[Work]] = {}
         self._recordings: dict[int, _Recording] = {}
         self._proofs: dict[int, int] = {}
@@ -126,10 +129,11 @@ class Captured:
         iteration = self._iteration
         if phase not in self._works:  # the first makes what lasts, such as the sums of its statistics
             self._works[phase] = []
-            return iteration.run(progress)
+            return iteration.run(progress) if self._compiled is None else self._compile(self._compiled, progress)
         works = self._works[phase]
         iteration.begin(progress)
-        with Operators(iteration.device, iteration.tensors().items()) as operators:
+        watched = Operators(iteration.device, iteration.tensors().items())
+        with uncompiled() if self._compiled else nullcontext(), watched as operators:
             layout = iteration.compute(operators.batches(iteration.batches))
         works.append(operators.work(layout))
         if why := difference(works):
@@ -138,6 +142,21 @@ class Captured:
             self._record(phase, works[0])
             del works[:]
         return layout
+
+    def _compile(self, compiled: Compiled, progress: float) -> Layout:
+        """Run the iteration, in which the networks' kernels are built; run it again without where that fails."""
+        iteration, drawn, failure = self._iteration, self._iteration.batches.drawn, ""
+        before = {name: _copy(tensor, torch.device("cpu")) for name, tensor in iteration.tensors().items()}
+        try:
+            with building():
+                return iteration.run(progress)
+        except Exception as error:  # noqa: BLE001  # whatever a compiler raises; what a plugin does, it will do again
+            failure = told(error)
+        compiled.undo()
+        self._compiled = None
+        _put_back(before, iteration.tensors(), iteration, drawn)
+        self._note(f"the networks are not compiled: {failure}")
+        return iteration.run(progress)
 
     def _record(self, phase: int, work: Work) -> None:
         iteration, batches = self._iteration, self._iteration.batches

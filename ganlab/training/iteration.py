@@ -181,7 +181,8 @@ def _step(loss: Loss, state: State, update: Update, updates: Iterator[Update], r
     optimizers = [state.optimizers[name] for name in names]
     # Only these: the weight gradients of the other networks would be computed and thrown away.
     parameters: list[Tensor] = [p for optimizer in optimizers for p in optimizer.parameters]
-    torch.autograd.backward(update.loss, inputs=parameters)
+    scale = state.loss_scale
+    torch.autograd.backward(update.loss if scale is None else scale.scaled(update.loss), inputs=parameters)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         raise PluginError(
@@ -189,7 +190,11 @@ def _step(loss: Loss, state: State, update: Update, updates: Iterator[Update], r
             f"{line_of(updates)}"
         )
     ranks.average(gradients)
+    if scale is not None:
+        scale.unscale(gradients)
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    if scale is not None:
+        scale.follow(gradients, norm)
     for optimizer in optimizers:
         optimizer.step()
     return norm

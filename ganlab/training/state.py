@@ -20,6 +20,7 @@ from ganlab.seeds import Stream, stream_seed
 from ganlab.shipment import shipment
 from ganlab.training.average import MovingAverage
 from ganlab.training.brought import Brought, bring
+from ganlab.training.loss_scale import LossScale
 from ganlab.training.optimizer import Optimized, rate_dtype
 from ganlab.training.schedules import Schedules
 
@@ -44,6 +45,8 @@ class State:
     """Batches drawn."""
     rollbacks: int = 0
     """How often training was put back to a checkpoint after a non-finite value."""
+    loss_scale: LossScale | None = None
+    """Of a training in fp16."""
     brought: Brought = field(default_factory=Brought)
     """What the loss and the augmentation bring along."""
     schedules: Schedules = field(default_factory=lambda: Schedules(torch.device("cpu")))
@@ -68,6 +71,9 @@ class State:
         if self.average is not None:
             for name, value in self.average.tensors():
                 yield f"average/{name}", value
+        if self.loss_scale is not None:
+            for name, value in self.loss_scale.tensors():
+                yield f"loss_scale/{name}", value
 
     def buffers(self) -> list[Tensor]:
         """Return what the model's networks remember beside their weights, such as BatchNorm statistics."""
@@ -146,7 +152,15 @@ def build_state(recipe: Recipe, images: ImageSpec, device: torch.device) -> Stat
     if recipe.moving_average.enabled:
         shipped = shipment(recipe.model, networks)
         average = MovingAverage(shipped, recipe.moving_average, recipe.train.batch_size)
-    return State(networks, optimizers, average, brought.seen_by_loss(networks), brought=brought, schedules=schedules)
+    return State(
+        networks,
+        optimizers,
+        average,
+        brought.seen_by_loss(networks),
+        loss_scale=LossScale(device) if recipe.train.precision == "fp16" else None,
+        brought=brought,
+        schedules=schedules,
+    )
 
 
 def _refuse_idle_options(recipe: Recipe, networks: Mapping[str, nn.Module]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from ganlab.data.inputs import declared_inputs
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.distributed.share import Share
 from ganlab.hardware.device import Precision, autocast, stream_of_its_own
+from ganlab.training.compiled import Compiled
 from ganlab.training.cuda_graphs import Captured, cuda_graphs
 from ganlab.training.iteration import WholeIteration
 from ganlab.training.plan import Plan
@@ -59,12 +61,19 @@ class Trainer:
         batches.move_to(state.seed(recipe.seed), state.drawn)
         stopwatch = Stopwatch(recipe.train.tick_seconds, state, plan, ranks)
         readback = Readback(state, plan, statistics, ranks, stopwatch, callbacks)
-        iteration = WholeIteration(recipe, state, batches, statistics, autocast(self.precision, self.device), ranks)
+        runner: WholeIteration | Captured
+        runner = iteration = WholeIteration(
+            recipe, state, batches, statistics, autocast(self.precision, self.device), ranks
+        )
 
         with stream_of_its_own(self.device):
             # Several ranks compute eagerly: that an exchange between them can be captured is not proven.
             captured = self.device.type == "cuda" and ranks.alone
-            runner = Captured(iteration, cuda_graphs(), self.precision, callbacks.note) if captured else iteration
+            if captured:
+                compiled = self._compiled(callbacks.note)
+                runner = Captured(iteration, cuda_graphs(), self.precision, callbacks.note, compiled)
+            elif recipe.train.compile:
+                callbacks.note("train.compile = true changes nothing here: it is for one CUDA device")
             while not plan.done(state):
                 snapshots_before = plan.snapshots_due(state)
                 layout = runner.run(plan.progress(state))
@@ -85,3 +94,13 @@ class Trainer:
                     readback.tell(wait=True)
                     return plan.done(state)
         return True
+
+    def _compiled(self, note: Callable[[str], None]) -> Compiled | None:
+        """Let the networks be compiled, if the recipe wants that."""
+        if not self.recipe.train.compile:
+            return None
+        if self.recipe.train.deterministic:
+            note("train.compile = true changes nothing here: train.deterministic is promised for torch's own kernels")
+            return None
+        note("torch.compile builds the networks' kernels in the first iterations, which may take a minute")
+        return Compiled(self.state.networks.values())

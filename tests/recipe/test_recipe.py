@@ -77,6 +77,7 @@ iterations = 25000
 device = "auto"
 precision = "auto"
 deterministic = false
+compile = false
 on_nonfinite = "stop"
 rank_timeout_seconds = 600.0
 tick_seconds = 2.0

@@ -45,7 +45,7 @@ def problems(source: str, components: Registry, *overrides: str) -> list[str]:
         ),
         (
             '[train]\nprecision = "bf61"',
-            '5: train.precision = "bf61": must be "auto", "fp32", "tf32" or "bf16"; did you mean "bf16"?',
+            '5: train.precision = "bf61": must be "auto", "fp32", "tf32", "bf16" or "fp16"; did you mean "bf16"?',
         ),
         ("[train]\nlatent_dim = 3", "5: train.latent_dim is not an option of [train]; it is an option of [model]"),
         (

@@ -24,6 +24,7 @@ from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.standard.losses.bce import BCE
 from ganlab.standard.optimizers.adam import Adam
 from ganlab.training import cuda_graphs
+from ganlab.training.compiled import Compiled
 from ganlab.training.cuda_graphs import PROBES, PROOFS, Captured
 from ganlab.training.iteration import WholeIteration
 from ganlab.training.state import State
@@ -123,8 +124,8 @@ class Run:
         self._graph = graph or Tape
         self.runner: WholeIteration | Captured = self.iteration
 
-    def capture(self) -> Run:
-        self.runner = Captured(self.iteration, self._new_tape, "fp32", self.notes.append)
+    def capture(self, compiled: Compiled | None = None) -> Run:
+        self.runner = Captured(self.iteration, self._new_tape, "fp32", self.notes.append, compiled)
         return self
 
     def _new_tape(self) -> Tape:
@@ -190,6 +191,46 @@ def test_what_is_brought_along_counts_each_iteration_once() -> None:
     eagerly = Run(Balanced(), augmentation=Strengthened()).train(14)
     assert_same(captured.outcome(), eagerly.outcome())
     assert equilibrium.get_buffer("k").item() != 0.25
+
+
+class Penalised(BCE):
+    """Adds a penalty on the discriminator's slope, which has to be differentiated twice."""
+
+    api = 1
+
+    def updates(
+        self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
+    ) -> Iterator[Update]:
+        batch = next(batches)
+        real = batch.real.requires_grad_()
+        (slopes,) = torch.autograd.grad(networks["discriminator"](real).sum(), real, create_graph=True)
+        yield Update("discriminator", slopes.square().mean())
+        yield from super().updates(networks, batches, iteration)
+
+
+def compiled_run(algorithm: Loss) -> Run:
+    run = Run(algorithm)
+    return run.capture(Compiled(run.state.networks.values(), backend="aot_eager"))
+
+
+def test_networks_that_can_be_compiled_are_from_the_first_iteration() -> None:
+    # Without dropout, for which a compiler draws other numbers.
+    plain, compiled = Run(BCE()), compiled_run(BCE())
+    for run in (plain, compiled):
+        for network in run.state.networks.values():
+            for layer in network.modules():
+                if isinstance(layer, nn.Dropout):
+                    layer.p = 0.0
+        run.train(1)
+    assert compiled.notes == []
+    torch.testing.assert_close(compiled.outcome(), plain.outcome())
+
+
+def test_networks_that_cannot_be_compiled_are_not_and_nothing_is_lost() -> None:
+    plain, compiled = Run(Penalised()).train(3), compiled_run(Penalised()).train(3)
+    (note,) = compiled.notes
+    assert note.startswith("the networks are not compiled: RuntimeError: torch.compile with aot_autograd does not ")
+    assert_same(compiled.outcome(), plain.outcome())
 
 
 class Weighing(BCE):
