@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ganlab.interfaces import Iteration
@@ -38,16 +38,22 @@ def _normalised_apart(network: nn.Module, count: int) -> Iterator[None]:
     from torch import nn
 
     layers = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    kinds = [type(layer) for layer in layers]
     try:
-        for layer in layers:
-            layer.forward = partial(_each, layer, count)  # type: ignore[method-assign]  # of this layer, for this pass
+        for layer, kind in zip(layers, kinds, strict=True):
+            layer.__class__ = _apart(kind, count)  # type: ignore[arg-type]  # for mypy, a class is not hashable
         yield
     finally:
-        for layer in layers:
-            vars(layer).pop("forward", None)
+        for layer, kind in zip(layers, kinds, strict=True):
+            layer.__class__ = kind
 
 
-def _each(layer: nn.modules.batchnorm._BatchNorm, count: int, features: Tensor) -> Tensor:
+@cache
+def _apart(kind: type[nn.modules.batchnorm._BatchNorm], count: int) -> type[nn.modules.batchnorm._BatchNorm]:
+    """Return the layer's class with a forward that does this: one class, for torch's compiler knows layers by it."""
     import torch
 
-    return torch.cat([type(layer).forward(layer, part) for part in features.chunk(count)])
+    def forward(self: nn.modules.batchnorm._BatchNorm, features: Tensor) -> Tensor:
+        return torch.cat([kind.forward(self, part) for part in features.chunk(count)])
+
+    return type(kind.__name__, (kind,), {"forward": forward})

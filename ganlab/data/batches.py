@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MEMORY_SHARE = 0.5
 """How much of the device's free memory the pictures may take; the rest is for the training."""
+MPS_INDICES = 2**31
+"""Numbers in a tensor up to which Apple's kernels find each: some of them count with 32 bits."""
 
 
 def batches_per_epoch(count: int, batch_size: int) -> int:
@@ -85,7 +87,7 @@ class Batches(Iterator[Batch]):
         self._local = share.of(batch_size)
         self._batch_size, self._flip, self._seed, self.device = batch_size, flip, seed, device
         self._inputs, self._conditional = dict(inputs), conditional
-        storage = Resident if _fits(packed.images, device) else Streamed
+        storage = Resident if fits(packed.images, device) else Streamed
         self._pictures: Resident | Streamed = storage(packed.images, device)
         labelled = conditional or any(isinstance(kind, Labels) for kind in inputs.values())
         self._all_labels = torch.from_numpy(packed.labels) if labelled and packed.labels is not None else None
@@ -187,6 +189,8 @@ class Streamed:
     def chosen(self, window: slice) -> Tensor:
         """Return the pictures `(N, C, H, W)`, uint8, on the device, that stand at these places of the epoch's order."""
         rows = self._order[window]
+        if self._device.type != "cuda":
+            return self._images.index_select(0, rows).to(self._device)
         if not self._stages:
             shape = (len(rows), *self._images.shape[1:])
             buffers = [torch.empty(shape, dtype=torch.uint8).pin_memory() for _ in range(2)]
@@ -226,7 +230,10 @@ def _tensor(images: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
         return torch.from_numpy(images)
 
 
-def _fits(images: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> bool:
+def fits(images: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> bool:
+    """Tell whether the pictures may lie on the device as a whole."""
+    if device.type == "mps":
+        return images.size < MPS_INDICES
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)

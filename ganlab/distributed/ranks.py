@@ -15,9 +15,13 @@ from ganlab.errors import DataError, GanlabError, Interrupted, LostRankError, Ra
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch.distributed import ProcessGroup
 
 TEXT_BYTES = 4096
 """The longest text that one rank tells the others."""
+NCCL_PATIENCE = timedelta(seconds=120)
+"""How much longer than the ranks' talk the exchange of gradients waits. What the devices still have to do when the
+talk is due, some seconds of work, counts there too."""
 _RUNS = count()
 """One number for each time that this process joins the others: all of them join equally often."""
 
@@ -59,9 +63,16 @@ class Ranks:
     or is silent for too long.
     """
 
-    def __init__(self, found: Place, device: torch.device, roll_call: RollCall | None = None) -> None:
-        """Without a roll call, the process is alone."""
+    def __init__(
+        self,
+        found: Place,
+        device: torch.device,
+        roll_call: RollCall | None = None,
+        talk: ProcessGroup | None = None,
+    ) -> None:
+        """Without a roll call, the process is alone. `talk` is the group for numbers and texts that the host has."""
         self.rank, self.world, self._device, self._roll_call = found.rank, found.world, device, roll_call
+        self._talk = talk
 
     @property
     def first(self) -> bool:
@@ -80,12 +91,13 @@ class Ranks:
         import torch
         from torch import distributed
 
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        lying = [_as_it_lies(tensor) for tensor in tensors]
+        flat = torch.cat([tensor.reshape(-1) for tensor in lying])
         with self.together():
             distributed.all_reduce(flat)
         flat /= self.world
-        for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
-            tensor.copy_(part.view_as(tensor))
+        parts = torch.split(flat, [tensor.numel() for tensor in lying])
+        torch._foreach_copy_(lying, [part.view(tensor.shape) for part, tensor in zip(parts, lying, strict=True)])
 
     def agree(self, tensors: Sequence[Tensor]) -> None:
         """Replace floats by their means over the ranks, and whole numbers by those of rank 0, in one exchange."""
@@ -143,11 +155,11 @@ class Ranks:
             return values.detach().to("cpu", torch.float64)[None]
         from torch import distributed
 
-        mine = values.detach().to(self._device, torch.float64)
+        mine = values.detach().to("cpu", torch.float64)
         gathered = [torch.empty_like(mine) for _ in range(self.world)]
         with self.together():
-            distributed.all_gather(gathered, mine)
-        return torch.stack(gathered).cpu()
+            distributed.all_gather(gathered, mine, group=self._talk)
+        return torch.stack(gathered)
 
     def text_of_first(self, text: str) -> str:
         """Return what rank 0 says."""
@@ -157,12 +169,12 @@ class Ranks:
         from torch import distributed
 
         data = text.encode()[:TEXT_BYTES] if self.first else b""
-        buffer = torch.zeros(TEXT_BYTES, dtype=torch.uint8, device=self._device)
+        buffer = torch.zeros(TEXT_BYTES, dtype=torch.uint8)
         if data:
-            buffer[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8).to(self._device)
+            buffer[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         with self.together():
-            distributed.broadcast(buffer, src=0)
-            return bytes(buffer.cpu().numpy()).rstrip(b"\0").decode(errors="replace")
+            distributed.broadcast(buffer, src=0, group=self._talk)
+            return bytes(buffer.numpy()).rstrip(b"\0").decode(errors="replace")
 
     def same(self, value: str, what: str) -> None:
         """Refuse to go on, on all ranks, where a rank's value is not rank 0's."""
@@ -200,13 +212,21 @@ class Ranks:
         import torch
         from torch import distributed
 
-        tensor = torch.tensor(values, dtype=torch.float64, device=self._device)
+        tensor = torch.tensor(values, dtype=torch.float64)
         operations = distributed.ReduceOp
         chosen = {"sum": operations.SUM, "min": operations.MIN, "max": operations.MAX}[operation]
         with self.together():
-            distributed.all_reduce(tensor, chosen)
+            distributed.all_reduce(tensor, chosen, group=self._talk)
             reduced: list[float] = tensor.tolist()
         return reduced
+
+
+def _as_it_lies(tensor: Tensor) -> Tensor:
+    """Return the same numbers in the order of the memory, for which a copy of many tensors is one launch."""
+    import torch
+
+    last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return tensor.permute(0, 2, 3, 1) if last else tensor
 
 
 @contextmanager
@@ -233,16 +253,22 @@ def joined(found: Place, device: torch.device, timeout_seconds: float) -> Iterat
         ) from error
     # An elastic restart finds what the processes before it have left in the store.
     store = PrefixStore(f"ganlab/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(_RUNS)}", store)
-    ranks = Ranks(found, device, RollCall(store, found.rank, found.world, timeout_seconds))
+    roll_call, cuda = RollCall(store, found.rank, found.world, timeout_seconds), device.type == "cuda"
+    ranks = Ranks(found, device, roll_call)
     with ranks.together():
         distributed.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo",
+            "nccl" if cuda else "gloo",
             store=store,
             rank=rank,
             world_size=world,
-            timeout=limit,
-            device_id=device if device.type == "cuda" else None,
+            # NCCL ends a process that waits for too long, without a word: the talk notices first, and names the rank.
+            timeout=limit + NCCL_PATIENCE if cuda else limit,
+            device_id=device if cuda else None,
         )
+        if cuda:
+            talk = distributed.new_group(backend="gloo", timeout=limit)
+            assert not isinstance(talk, int)  # as it is for a process that is no member
+            ranks = Ranks(found, device, roll_call, talk)
     try:
         yield ranks
     except Interrupted:

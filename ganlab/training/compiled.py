@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+
+VARIANTS = 64
+"""Ways to call the networks for which kernels are built, all networks together: with a graph and without, two batches
+in one pass, other phases. Torch's own limit of 8 is for code that was not meant to have so many."""
 
 
 class Compiled:
@@ -17,7 +22,7 @@ class Compiled:
         """Nothing is built before the first call. `backend` is what torch.compile calls the compiler."""
         self._networks = list(networks)
         for network in self._networks:
-            network.compile(dynamic=False, backend=backend)
+            network._compiled_call_impl = torch.compile(_call(network), dynamic=False, backend=backend)
 
     def undo(self) -> None:
         """Call the networks as they are."""
@@ -27,8 +32,10 @@ class Compiled:
 
 @contextmanager
 def building() -> Iterator[None]:
-    """Keep to itself what torch's compiler warns of within torch, which no user of ours can change."""
-    with warnings.catch_warnings():
+    """Enter around the iterations in which networks are called in new ways."""
+    config: Any = torch._dynamo.config
+    with warnings.catch_warnings(), config.patch(recompile_limit=VARIANTS):
+        # What torch's compiler warns of within torch no user of ours can change.
         warnings.filterwarnings("ignore", module=r"torch\.")
         yield
 
@@ -38,3 +45,16 @@ def uncompiled() -> Iterator[None]:
     """Call compiled networks as they are for a while: watched by a dispatch mode, torch would give them up for good."""
     with torch.compiler.set_stance("force_eager"):
         yield
+
+
+def _call(network: nn.Module) -> Callable[..., Any]:
+    """Return a function of ours that calls the network.
+
+    `network.compile()` would have torch look at the code of its own containers, which some versions pass over: each
+    layer of an `nn.Sequential` is then compiled by itself.
+    """
+
+    def call(*inputs: Any, **options: Any) -> Any:
+        return network._call_impl(*inputs, **options)  # type: ignore[no-untyped-call]  # so in torch
+
+    return call

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganlab.data.batches import Batches
+from ganlab.data.batches import Batches, Resident, Streamed, fits
 from ganlab.data.packing import Packed
 from ganlab.distributed.share import Share
 from ganlab.interfaces import Categorical, ImageSpec, Input, Labels, Normal, Uniform
@@ -137,6 +137,26 @@ def test_the_mapping_of_the_cache_is_never_written() -> None:
     for _ in range(8):
         next(source).real.zero_()
     assert np.array_equal(data.images, before)
+
+
+def test_pictures_that_do_not_lie_on_the_device_are_gathered_the_same() -> None:
+    data, order = packed(), torch.randperm(23)
+    resident, streamed = Resident(data.images, CPU), Streamed(data.images, CPU)
+    for source in (resident, streamed):
+        source.start_epoch(order)
+    for start in (0, 5, 18):
+        window = slice(start, start + 5)
+        expected = torch.from_numpy(data.images)[order[window]]
+        for source in (resident, streamed):
+            assert torch.equal(source.gathered(source.chosen(window)), expected)
+
+
+def test_apple_s_gpus_hold_as_many_numbers_as_32_bits_count() -> None:
+    mps = torch.device("mps")
+    celeba = np.broadcast_to(np.zeros((), np.uint8), (202_599, 3, 64, 64))
+    assert not fits(celeba, mps)
+    assert fits(celeba[:100_000], mps)
+    assert fits(celeba, CPU)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])

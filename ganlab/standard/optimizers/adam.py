@@ -12,6 +12,8 @@ from ganlab import Optimizer, Scheduled
 if TYPE_CHECKING:
     from torch import Tensor
 
+FUSED = ("cpu", "cuda", "mps")
+"""Devices for which torch has a kernel that moves all parameters at once."""
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -29,8 +31,8 @@ class Adam(Optimizer):
         """Return the count of steps, and the running means of the gradient and of its square."""
         import torch
 
-        # Where torch's kernels want the count: on a GPU, a captured iteration counts there.
-        place = parameter.device if parameter.is_cuda else torch.device("cpu")
+        # Where torch's fused kernels want the count: on a GPU, so that a captured iteration counts, too.
+        place = parameter.device if parameter.device.type in FUSED else torch.device("cpu")
         return {
             "step": torch.zeros((), dtype=torch.float32, device=place),
             "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
@@ -55,7 +57,7 @@ class Adam(Optimizer):
             [state["exp_avg_sq"] for state in states],
             [],
             [state["step"] for state in states],
-            fused=parameters[0].device.type in ("cpu", "cuda"),
+            fused=parameters[0].device.type in FUSED,
             capturable=parameters[0].is_cuda,
             amsgrad=False,
             beta1=beta1,
