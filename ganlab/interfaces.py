@@ -343,7 +343,10 @@ class Loss(Component):
 
 
 class Source(ABC):
-    """A sized collection of pictures, read once, by several threads at a time, when a dataset is packed."""
+    """A sized collection of pictures, read once, by several threads at a time, when a dataset is packed.
+
+    Where `part` is defined, processes read it, too.
+    """
 
     classes: int = 0
     """Number of class labels; 0 where the data has none."""
@@ -370,6 +373,13 @@ class Source(ABC):
     def label(self, index: int) -> int:
         """Return the picture's class, 0 to `classes - 1`. Called only where `classes` is not 0."""
         raise NotImplementedError(f"{type(self).__name__} states {self.classes} classes and must define label()")
+
+    def part(self, span: range) -> Source | None:
+        """Return the pictures of `span` as a source of their own, which pickle copies to other processes.
+
+        None: they are read in this one only, whose threads keep no more than two cores busy with small ones.
+        """
+        return None
 
 
 class Dataset(Component):

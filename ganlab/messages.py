@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,3 +179,13 @@ def told(error: BaseException) -> str:
     except Exception:  # noqa: BLE001  # even that is theirs
         text = ""
     return one_line(f"{type(error).__name__}: {text}", 300).rstrip(":")
+
+
+def ended(exit_code: int) -> str:
+    """Say how a process has ended by itself: its exit code, or minus the signal that ended it."""
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code} and without a word"
+    number = signal.Signals(-exit_code)
+    return f"was ended by {number.name}" + (
+        ", as the system does where memory runs out" if number == signal.SIGKILL else ""
+    )

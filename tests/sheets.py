@@ -1,8 +1,9 @@
-"""A dataset from a .npy file that notes what is read of it, and processes that pack it."""
+"""Datasets from a .npy file that note what is read of them, and processes that pack them."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -56,7 +57,7 @@ class SheetSource(Source):
     def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         if self.options.log is not None:
             with self.options.log.open("a") as log:
-                log.write(f"{index}\n")
+                log.write(f"{index} {os.getpid()}\n")
         time.sleep(self.options.seconds * (index % 3))
         for _ in range(60_000):
             if self.options.gate is None or index < 100 or self.options.gate.exists():
@@ -72,6 +73,51 @@ class SheetSource(Source):
 
     def label(self, index: int) -> int:
         return index % 11
+
+
+class Shared(Sheet):
+    """A sheet that other processes read, too."""
+
+    api = 1
+
+    deadly: int = -1
+    """The picture that kills the process which reads it."""
+
+    def open(self) -> Source:
+        return SharedSource(self)
+
+
+class SharedSource(SheetSource):
+    def __init__(self, options: Shared) -> None:
+        super().__init__(options)
+        self.deadly = options.deadly
+
+    def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        if index == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().image(index)
+
+    def part(self, span: range) -> Source | None:
+        return Span(self, span)
+
+
+class Span(Source):
+    """Some consecutive pictures of another source."""
+
+    def __init__(self, whole: Source, span: range) -> None:
+        self.whole, self.span, self.classes = whole, span, whole.classes
+
+    def __len__(self) -> int:
+        return len(self.span)
+
+    def image(self, index: int) -> Any:
+        return self.whole.image(self.span[index])
+
+    def name(self, index: int) -> str:
+        return self.whole.name(self.span[index])
+
+    def label(self, index: int) -> int:
+        return self.whole.label(self.span[index])
 
 
 class Named(SheetSource):
@@ -122,6 +168,12 @@ def reads(log: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
+def readers(log: Path) -> set[int]:
+    """Return the processes that have read pictures."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    return {int(words[1]) for words in map(str.split, lines) if len(words) == 2}
+
+
 def cache_file() -> Path:
     """Return the one file of the cache."""
     (path,) = cache.directory().glob("*.safetensors")
@@ -137,7 +189,7 @@ def child(body: str, **environment: str) -> subprocess.Popen[str]:
     """Start a program that has `pack` and what this module holds at hand."""
     begin = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # whatever this process does
-        "from pathlib import Path\nfrom ganlab.data.packing import pack\nfrom sheets import Reports, Sheet\n"
+        "from pathlib import Path\nfrom ganlab.data.packing import pack\nfrom sheets import Reports, Shared, Sheet\n"
     )
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])
     return subprocess.Popen(
@@ -146,6 +198,7 @@ def child(body: str, **environment: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,  # a group of its own, which a terminal would signal as a whole
     )
 
 

@@ -5,61 +5,51 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent import futures
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
-
-import numpy as np
 
 from ganlab.data import cache, storage
+from ganlab.data.chunks import Chunk
 from ganlab.data.classes import class_names
-from ganlab.data.decode import Target, decode, target_of
-from ganlab.data.depth import UnfitError
+from ganlab.data.decode import Target, target_of
 from ganlab.data.findings import Findings
 from ganlab.data.storage import Packed as Packed
+from ganlab.data.workers import Workers
 from ganlab.durable import replacing_file
-from ganlab.errors import DataError, GanlabError
+from ganlab.errors import DataError
 from ganlab.hardware.cores import available_cores
 from ganlab.interfaces import Dataset, Source, image_spec
-from ganlab.messages import listed, one_line, printable, quoted, told
+from ganlab.messages import listed, printable, quoted
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is, 0 where that is not known."""
 
 REPORT_SECONDS = 0.2
 CHUNK_PICTURES = 32
-"""The most pictures of one task of one thread: few, so that Ctrl-C is quick even among large photographs."""
+"""The most pictures of one task: few, so that Ctrl-C is quick even among large photographs."""
 CHUNK_BYTES = 4 << 20
 """The most bytes of one task's result, so that memory is bounded at any resolution."""
 SETTLING = 4
 """How often files that are just changing are looked at again."""
 LISTED = 10
 """How many bad pictures an error names."""
+PACE_SECONDS = 0.5
+"""After how long the pace of packing is known."""
+LONG_SECONDS = 3.0
+"""From how much longer on processes are started: each imports numpy and PIL first, which takes a second of a core."""
+BUSY_CORES = 2
+"""How many cores threads keep busy with small pictures, however many there are: on no more, processes only cost."""
 
 
-class Chunk(NamedTuple):
-    """Some consecutive pictures of a source, decoded."""
-
-    taken: int
-    """How many pictures of the source these were, the bad ones included."""
-    pixels: np.ndarray[Any, np.dtype[np.uint8]]
-    """`(n, C, H, W)`."""
-    labels: list[int]
-    bad: list[tuple[str, str]]
-    """Name and reason."""
-    lost: list[int]
-    """The labels of the bad ones."""
-    findings: Findings
-
-
-def pack(dataset: Dataset, name: str, report: Report) -> Packed:
+def pack(dataset: Dataset, name: str, report: Report, processes: int | None = None) -> Packed:
     """Return the packed pictures: from the cache when sources and options are unchanged, else built.
 
-    `name` is the dataset's in messages; `report` is called a few times a second. Raise `DataError` where there are
-    no pictures or bad ones, `RunError` where the disk refuses.
+    `name` is the dataset's in messages; `report` is called a few times a second. So many `processes` decode, where
+    the source can be read by others; by default one a core, once it turns out to take long. Raise `DataError`
+    where there are no pictures or bad ones, `RunError` where the disk refuses or a process is killed.
     """
     images = image_spec(dataset)
     place = cache.place(dataset, name)
@@ -83,7 +73,7 @@ def pack(dataset: Dataset, name: str, report: Report) -> Packed:
         cache.prepare(place.path, storage.size_bytes(len(source), images), name)
         progress = _Progress(report, work, len(source))
         with replacing_file(place.path) as temporary, temporary.open("wb") as file:
-            _build(source, dataset, name, names, storage.Writer(file, images), place.sources, progress)
+            _build(source, dataset, name, names, storage.Writer(file, images), place.sources, progress, processes)
         progress.end()
         return storage.read(place.path, images, place.sources)
 
@@ -118,18 +108,16 @@ def _build(
     writer: storage.Writer,
     sources: str,
     progress: _Progress,
+    processes: int | None,
 ) -> None:
     """Decode all pictures and write them in the order of the source."""
-    target = target_of(dataset)
-    step = max(1, min(CHUNK_PICTURES, CHUNK_BYTES // (target.channels * target.height * target.width)))
-    spans = (range(start, min(start + step, len(source))) for start in range(0, len(source), step))
     bad: list[tuple[str, str]] = []
     lost: set[int] = set()
     findings = Findings()
     with warnings.catch_warnings():
         # What PIL warns of either makes a picture bad, and is then reported here, or does no harm.
         warnings.filterwarnings("ignore", module="PIL")
-        with closing(_in_order(partial(_decode_chunk, source, target, name), spans, progress.beat)) as chunks:
+        with closing(_chunks(source, target_of(dataset), name, progress, processes)) as chunks:
             for chunk in chunks:
                 writer.add(chunk.pixels, chunk.labels)
                 bad += chunk.bad
@@ -147,46 +135,31 @@ def _build(
     writer.finish(bad, list(source.remarks), warned, sources, kept)
 
 
-def _decode_chunk(source: Source, target: Target, name: str, span: range) -> Chunk:
-    pixels = np.empty((len(span), target.channels, target.height, target.width), np.uint8)
-    labels: list[int] = []
-    bad: list[tuple[str, str]] = []
-    lost: list[int] = []
-    findings = Findings()
-    good = 0
-    for index in span:
+def _chunks(
+    source: Source, target: Target, name: str, progress: _Progress, processes: int | None
+) -> Generator[Chunk, None, None]:
+    """Yield the pictures in the order of the source, decoded by all cores."""
+    step = max(1, min(CHUNK_PICTURES, CHUNK_BYTES // (target.channels * target.height * target.width)))
+    spans = (range(start, min(start + step, len(source))) for start in range(0, len(source), step))
+    threads = processes or available_cores()
+    with closing(Workers(source, target, name)) as workers:
+        if processes:
+            workers.start(processes)
+        pool = futures.ThreadPoolExecutor(threads, "ganlab-packing")
         try:
-            pixels[good] = decode(source.image(index), target, findings)
-            label = source.label(index) if source.classes else 0
-        # A stranger's file, and the parsers of PIL: there is no list of what they raise.
-        except Exception as error:  # noqa: BLE001
-            bad.append((source.name(index), _reason(error)))
-            if source.classes:
-                with suppress(Exception):  # the label itself may be what cannot be read
-                    lost.append(_checked(source.label(index), source, index, name))
-            continue
-        good += 1
-        if source.classes:
-            labels.append(_checked(label, source, index, name))
-    return Chunk(len(span), pixels[:good], labels, bad, lost, findings)
-
-
-def _checked(label: int, source: Source, index: int, name: str) -> int:
-    if not 0 <= label < source.classes:
-        raise DataError(
-            f'dataset "{name}": the label of {printable(source.name(index))} is {label}, '
-            f"but there are {source.classes} classes, 0 to {source.classes - 1}"
-        )
-    return int(label)
-
-
-def _reason(error: Exception) -> str:
-    """Return on one line why a picture is bad."""
-    if isinstance(error, UnfitError | GanlabError):
-        return one_line(str(error))
-    if isinstance(error, OSError):
-        return one_line(error.strerror or str(error))
-    return told(error)
+            # A bounded number of chunks is under way, so a slow disk or a large picture cannot fill the memory.
+            waiting = deque(pool.submit(workers.decode, span) for span in islice(spans, 2 * threads))
+            while waiting:
+                while not futures.wait([waiting[0]], REPORT_SECONDS).done:
+                    progress.beat()
+                chunk = waiting.popleft().result()
+                waiting.extend(pool.submit(workers.decode, span) for span in islice(spans, 1))
+                yield chunk
+                if processes is None and threads > BUSY_CORES and progress.seconds_left() > LONG_SECONDS:
+                    workers.start(threads)
+        finally:
+            workers.stop()  # what the threads wait for, so that Ctrl-C is quick
+            pool.shutdown(cancel_futures=True)
 
 
 def _bad_pictures(bad: list[tuple[str, str]], total: int, name: str) -> str:
@@ -199,31 +172,13 @@ def _bad_pictures(bad: list[tuple[str, str]], total: int, name: str) -> str:
     return "\n".join([head, *lines, *rest, remedy])
 
 
-def _in_order(
-    work: Callable[[range], Chunk], spans: Iterator[range], beat: Callable[[], None]
-) -> Generator[Chunk, None, None]:
-    """Yield what `work` makes of each span, in order, done by all cores; call `beat` often while that takes long."""
-    threads = available_cores()
-    pool = futures.ThreadPoolExecutor(threads, "ganlab-packing")
-    try:
-        # A bounded number of chunks is under way, so a slow disk or a large picture cannot fill the memory.
-        waiting = deque(pool.submit(work, span) for span in islice(spans, 2 * threads))
-        while waiting:
-            while not futures.wait([waiting[0]], REPORT_SECONDS).done:
-                beat()
-            chunk = waiting.popleft().result()
-            waiting.extend(pool.submit(work, span) for span in islice(spans, 1))
-            yield chunk
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 class _Progress:
     """Reports how much of a piece of work is done, not more often than a person can read."""
 
     def __init__(self, report: Report, work: str, total: int) -> None:
         self._report, self._work, self._total = report, work, total
         self._done, self._reported = 0, time.monotonic()
+        self._began = self._reported
         report(work, 0, total)
 
     def advance(self, count: int) -> None:
@@ -235,6 +190,11 @@ class _Progress:
         if self._done < self._total and now - self._reported >= REPORT_SECONDS:
             self._report(self._work, self._done, self._total)
             self._reported = now
+
+    def seconds_left(self) -> float:
+        """Return how long the rest takes at the pace so far: 0 as long as that is not known."""
+        passed = time.monotonic() - self._began
+        return passed * (self._total - self._done) / self._done if passed >= PACE_SECONDS and self._done else 0.0
 
     def end(self) -> None:
         self._report(self._work, self._total, self._total)

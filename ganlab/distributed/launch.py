@@ -14,6 +14,7 @@ from typing import Protocol
 
 from ganlab.distributed.speaker import SAID
 from ganlab.errors import RunError
+from ganlab.messages import ended
 
 SAVING_SECONDS = 120
 """How long the processes have to save after a signal, before they are killed."""
@@ -73,10 +74,6 @@ def exit_code(failures: Mapping[int, Failure], spoken: bool) -> int:
         return 128 - failure.exitcode
     if spoken:
         return max(failure.exitcode, 1)
-    ending = f"ended with exit code {failure.exitcode} and without a word"
-    if failure.exitcode < 0:
-        number = signal.Signals(-failure.exitcode)
-        ending = f"was ended by {number.name}" + (
-            ", as the system does where memory runs out" if number == signal.SIGKILL else ""
-        )
-    raise RunError(f"rank {rank} {ending}; the same command with --out goes on from the last checkpoint")
+    raise RunError(
+        f"rank {rank} {ended(failure.exitcode)}; the same command with --out goes on from the last checkpoint"
+    )

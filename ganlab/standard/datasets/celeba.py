@@ -81,6 +81,9 @@ class Faces(Source):
     def name(self, index: int) -> str:
         return self._files.name(index)
 
+    def part(self, span: range) -> Faces:
+        return Faces(self._files.part(span))
+
 
 def _aligned_pictures(root: Path) -> Path | None:
     if root.is_file():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -72,7 +73,8 @@ class Files(Source):
 
     def __init__(self, store: FileStore, found: Found) -> None:
         self._store, self._names = store, found.names
-        self.remarks, self.warnings = [*store.remarks, *found.remarks], found.warnings
+        self.remarks: Sequence[str] = [*store.remarks, *found.remarks]
+        self.warnings = found.warnings
         self._labels: list[int] = []
         if found.classes is not None:
             ordered = sorted(set(found.classes), key=natural)
@@ -91,6 +93,13 @@ class Files(Source):
 
     def label(self, index: int) -> int:
         return self._labels[index]
+
+    def part(self, span: range) -> Files:
+        part, chosen = copy(self), slice(span.start, span.stop)
+        part._names, part._labels = self._names[chosen], self._labels[chosen]
+        part._store = self._store.part(part._names)
+        part.class_names = part.remarks = part.warnings = ()  # which are the whole's
+        return part
 
 
 def largest_file(dataset: Dataset) -> int:

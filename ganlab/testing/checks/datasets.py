@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ganlab.data.chunks import decode_chunk
 from ganlab.data.classes import NAME_LETTERS, is_name
 from ganlab.data.decode import decode, target_of
 from ganlab.data.packing import pack
+from ganlab.data.workers import Workers
 from ganlab.errors import DataError
 from ganlab.interfaces import Dataset, Source
 from ganlab.messages import shown
@@ -23,6 +26,8 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 PICTURES = 96
 """How many are decoded: enough for several threads."""
+APART = 4
+"""How many parts another process reads, two pictures each."""
 LISTED = 2000
 """How many labels and names are looked at."""
 
@@ -182,6 +187,31 @@ def packs(subject: Subject[Dataset]) -> None:
             raise ContractError(f"packed by several threads, pictures differ from what one thread reads: {remedy}")
 
 
+def parts_match(subject: Subject[Dataset]) -> None:
+    """Let another process read parts of it, and compare with what this one reads."""
+    source, target = _opened(subject), target_of(subject.make())
+    if source.part(range(1)) is None:
+        return  # it is read in one process only
+    with closing(Workers(source, target, "contract")) as workers:
+        workers.start(1)
+        for first in _some(source, APART):
+            span = range(first, min(first + 2, len(source)))
+            here, there = decode_chunk(source, target, "contract", span), workers.ask(span)
+            if there is None:
+                raise ContractError(
+                    f"another process cannot read part({span}): give a source that pickle can copy, of a class that "
+                    "is found by its name in a module, and open files in image(); or do not define part()"
+                )
+            if not np.array_equal(here.pixels, there.pixels) or (here.labels, [name for name, _ in here.bad]) != (
+                there.labels,
+                [name for name, _ in there.bad],
+            ):
+                raise ContractError(
+                    f"part({span}) differs from pictures {span.start} to {span[-1]}: its pictures, labels and names "
+                    "are those of the span, counted from 0"
+                )
+
+
 CHECKS = (
     Check("sized", "It says how many pictures there are, the same each time.", is_sized, ("defaults",)),
     Check("sources", "The files that it depends on are there.", states_its_sources, ("sized",)),
@@ -191,6 +221,7 @@ CHECKS = (
     Check("classes", "Each class has a name of its own, or none has one.", names_classes, ("labels",)),
     Check("names", "Each picture has a name of its own.", names_pictures, ("sized",)),
     Check("packing", "Several threads read what one thread reads.", packs, ("repeatable", "classes", "names")),
+    Check("parts", "Another process reads what this one reads.", parts_match, ("repeatable", "labels", "names")),
 )
 
 

@@ -307,6 +307,35 @@ class Wavering(Good):
         return Strange()
 
 
+class Apart(Good):
+    """Has parts that no pickle copies."""
+
+    api = 1
+
+    def open(self) -> Source:
+        class Whole(Pictures):
+            def part(self, span: range) -> Source | None:
+                return self
+
+        return Whole()
+
+
+class Shifted(Good):
+    """Has parts that all begin at its first picture."""
+
+    api = 1
+
+    def open(self) -> Source:
+        return Same()
+
+
+class Same(Pictures):
+    """A part of itself, whatever is asked for."""
+
+    def part(self, span: range) -> Source | None:
+        return self
+
+
 BREAKS = [
     Break("sized", Empty, "it opens a source without pictures: raise DataError that says where they were sought"),
     Break("sized", Lost, "it finds no pictures here: no pictures in data/lost. Say where some are, contract(...,"),
@@ -327,6 +356,8 @@ BREAKS = [
     Break("names", Nameless, "pictures 0 and 1 are both called picture"),
     Break("names", Numbered, "picture 0 has the name 0: name it as a person would"),
     Break("packing", Threaded, "SQLite objects created in a thread can only be used in that same thread"),
+    Break("parts", Apart, "another process cannot read part(range(0, 2)): give a source that pickle can copy"),
+    Break("parts", Shifted, "part(range(33, 35)) differs from pictures 33 to 34: its pictures, labels and names"),
     Break("packing", Wavering, "packed by several threads, pictures differ from what one thread reads"),
 ]
 
