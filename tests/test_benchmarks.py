@@ -98,6 +98,17 @@ def test_rounds_alternate_and_ratios_are_those_of_pairs() -> None:
     assert (found["least_to_least"], found["disturbed"], found["median_of_calm"]) == (1.5, 1, 1.75)
 
 
+def test_packing_is_measured_for_threads_and_for_each_number_of_processes() -> None:
+    command = [sys.executable, str(BENCHMARKS / "packing.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, *speeds, last = done.stdout.splitlines()
+    assert first.startswith("256 pictures, ")
+    assert [line[:14].strip() for line in speeds[:2]] == ["threads alone", "processes: 1"]
+    assert speeds[-1].startswith("as ganlab run ")
+    assert last.startswith("each process took ")
+
+
 def test_the_page_shows_the_results() -> None:
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / "pages.py"), "--check"], capture_output=True, text=True, check=False
