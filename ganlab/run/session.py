@@ -116,7 +116,8 @@ class Session:
         finished = False
         try:
             if checkpoint is None or self._owed:
-                self._snapshot()
+                with memory_errors(self._out_of_memory):
+                    self._snapshot()
             if not self._owed and not self.ranks.any(self._stop_requested()):
                 finished = self._train() and not self._owed
             if not finished and self.state.iteration:

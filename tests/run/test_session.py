@@ -335,6 +335,32 @@ def test_out_of_memory_says_what_was_tried_and_what_to_set(way: str) -> None:
     assert checkpoints(RUN.path) == [0, 4]
 
 
+class Immense(DCGAN):
+    """Has a generator for whose activations there is no room."""
+
+    api = 1
+
+    def build(self, images: ImageSpec) -> dict[str, nn.Module]:
+        def refuse(*_: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+        networks = super().build(images)
+        networks["generator"].register_forward_pre_hook(refuse)
+        return networks
+
+
+def test_out_of_memory_in_the_first_snapshot_says_the_same() -> None:
+    registry.add("model", "immense", Immense)
+    try:
+        session = begun(model={"name": "immense", "base_channels": 4})
+    finally:
+        registry.remove("model", "immense")
+    with pytest.raises(RunError, match=r"out of memory on cpu with train.batch_size = 8, .*; start a new one with "):
+        session.run(RUN)
+    assert EVENTS[-1] == ("end", "failed")
+    assert checkpoints(RUN.path) == []
+
+
 def test_a_damaged_checkpoint_is_told_and_the_one_before_taken() -> None:
     begun(train={"iterations": 8}).run(RUN)
     expected = state_bytes(RUN)
