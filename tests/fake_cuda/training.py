@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import ours
 import torch
-from toys import Stripes
+from toys import Stripes, tiny
 
 from fake_cuda import convolutions
 from ganlab.data.packing import Packed
@@ -25,7 +25,8 @@ from ganlab.training.state import Magnitudes
 from ganlab.training.statistics import Report
 
 ROOT = Path(__file__).parents[2]
-NEVER = 1e9
+NEVER, ENDLESS = 1e9, 1_000_000
+"""Seconds until a tick, and iterations, that no test comes to."""
 
 
 def prepare() -> None:
@@ -74,10 +75,16 @@ def narrowed(tables: Mapping[str, Any]) -> Recipe:
         "flip": dataset.get("flip", False),
     }
     lasting = {key: value for key, value in changed.get("train", {}).items() if key not in ("epochs", "threads")}
-    changed["train"] = lasting | {"batch_size": 8, "iterations": 1_000_000, "device": "cuda", "tick_seconds": NEVER}
-    changed["snapshot"] = {"every_iterations": 1_000_000}
+    changed["train"] = lasting | {"batch_size": 8, "iterations": ENDLESS, "device": "cuda", "tick_seconds": NEVER}
+    changed["snapshot"] = {"every_iterations": ENDLESS}
     changed["observers"] = {"terminal": {"mode": "off"}}
     return parse_recipe(changed, "narrowed")
+
+
+def endless(*, device: str = "cuda", **tables: Mapping[str, Any]) -> Recipe:
+    """Return the tiny recipe on a GPU, which neither ends nor reports nor draws samples by itself."""
+    never = {"iterations": ENDLESS, "device": device, "tick_seconds": NEVER}
+    return parse_recipe(tiny(train=never, snapshot={"every_iterations": ENDLESS}, **tables), "endless")
 
 
 def blank(recipe: Recipe, count: int) -> Packed:

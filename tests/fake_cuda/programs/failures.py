@@ -7,12 +7,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from toys import tiny
 
 from fake_cuda.device import Action, begin_ledger, by_kind, ledger
-from fake_cuda.training import NEVER, Trained, blank, prepare, train
+from fake_cuda.training import Trained, blank, endless, prepare, train
 from ganlab.interfaces import Update
-from ganlab.recipe.recipe import parse_recipe
 from ganlab.standard.losses.bce import BCE
 from ganlab.training.cuda_graphs import PROBES, PROOFS, CudaGraph
 from ganlab.training.iteration import WholeIteration
@@ -77,7 +75,7 @@ def captures(dropout: str) -> dict[str, Failure]:
     prepare()
     PINNED.append(torch.ones(8).pin_memory())
     model = {"generator_dropout": float(dropout), "discriminator_dropout": float(dropout)}
-    recipe = parse_recipe(tiny(model=model, train={"device": "cuda", "tick_seconds": NEVER}), "failing")
+    recipe = endless(model=model)
     found = {}
     original: Any = BCE._generator_update
     for way, action in WAYS.items():
@@ -136,7 +134,6 @@ def random_numbers() -> list[Drawn]:
     CudaGraph.replay = watched_replay  # type: ignore[method-assign]
     WholeIteration.compute = watched_compute  # type: ignore[method-assign,assignment]
     model = {"generator_dropout": 0.3, "discriminator_dropout": 0.2}
-    tables = tiny(model=model, train={"device": "cuda", "iterations": ITERATIONS}, dataset={"flip": True})
-    recipe = parse_recipe(tables, "drawing")
+    recipe = endless(model=model, dataset={"flip": True})
     train(recipe, blank(recipe, 40), ITERATIONS)
     return found
