@@ -13,6 +13,7 @@ from ganlab.hardware.device import synchronize
 
 Loop = Callable[[Callable[[], bool]], None]
 """Trains, and calls what it is given after each iteration, until that returns True."""
+_onednn: Any = torch.backends.mkldnn
 QUEUED = 3
 """Iterations over which the host's own time is taken, from an empty queue."""
 
@@ -30,22 +31,29 @@ class Block(NamedTuple):
 
 
 class Flags(NamedTuple):
-    """What each loop sets for the whole process, and must find again."""
+    """What each loop sets for the whole process, and must find again: all of it, for torch refuses to mix a few."""
 
-    matmul_tf32: bool
-    convolution_tf32: bool
+    matmuls: str
+    """The precision of matrix products, by the setting of old."""
+    cuda_matmuls: str
+    cpu_matmuls: str
+    """The same by torch's newer settings, which that one changes with it."""
+    tf32_convolutions: bool
     benchmark: bool
 
     @classmethod
     def now(cls) -> Flags:
         """Read them."""
         cudnn = torch.backends.cudnn
-        return cls(torch.backends.cuda.matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark)
+        cuda, cpu = torch.backends.cuda.matmul.fp32_precision, _onednn.matmul.fp32_precision
+        return cls(torch.get_float32_matmul_precision(), cuda, cpu, cudnn.allow_tf32, cudnn.benchmark)
 
     def set(self) -> None:
         """Write them."""
-        torch.backends.cuda.matmul.allow_tf32 = self.matmul_tf32
-        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = self.convolution_tf32, self.benchmark
+        torch.set_float32_matmul_precision(self.matmuls)
+        torch.backends.cuda.matmul.fp32_precision = self.cuda_matmuls
+        _onednn.matmul.fp32_precision = self.cpu_matmuls
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = self.tf32_convolutions, self.benchmark
 
 
 class Turn:

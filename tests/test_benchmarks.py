@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ import textbook
 import torch
 from ours import Setting
 from torch.utils.flop_counter import FlopCounterMode
-from turns import Turn
+from turns import Flags, Turn
 
 from ganlab.bench.measure import _Bench, _endless
+from ganlab.hardware.device import tf32
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = Setting(32, 3, 16, gate.NARROW)
@@ -84,6 +87,26 @@ def test_loops_take_turns() -> None:
     assert [turn.block(0.0, 2).iterations for turn in (*turns, *reversed(turns))] == [2, 2, 2, 2]
     for turn in turns:
         turn.close()
+
+
+def test_loops_find_their_own_arithmetic_again_and_leave_none_behind() -> None:
+    """Loops of exact and of fast matrix products in turns, as on a GPU; torch refuses to go on from a mixture."""
+    found: list[tuple[bool, str]] = []
+
+    def loop(beat: Callable[[], bool], fast: bool) -> None:
+        with tf32(fast):
+            while not beat():
+                found.append((fast, torch.get_float32_matmul_precision()))
+
+    before = Flags.now()
+    turns = [Turn(str(fast), partial(loop, fast=fast), torch.device("cpu")) for fast in (True, False, True)]
+    for turn in (*turns, *turns):
+        turn.block(0.0, 2)
+        assert Flags.now() == before
+    for turn in turns:
+        turn.close()
+        assert Flags.now() == before
+    assert set(found) == {(True, "high"), (False, "highest")}
 
 
 def test_rounds_alternate_and_ratios_are_those_of_pairs() -> None:
