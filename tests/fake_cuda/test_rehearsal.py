@@ -1,0 +1,37 @@
+"""The benchmark on a GPU, gone through before anybody pays for one."""
+
+from __future__ import annotations
+
+import pytest
+
+from fake_cuda.child import FakeGPUs
+from fake_cuda.programs import rehearsal
+
+MINUTES = 10
+
+
+@pytest.mark.long
+def test_the_benchmark_of_a_gpu_comes_to_its_end(fake_gpus: FakeGPUs) -> None:
+    found = fake_gpus.ask(rehearsal.benchmark, seconds=60 * MINUTES)
+    assert found.parts == [
+        "machine",
+        "quick",
+        "gate",
+        "device",
+        "comparisons",
+        "runs",
+        "celeba",
+        "batch_size",
+        "curves",
+        "inference",
+    ]
+    assert found.gates == 5
+    assert {leg.name for leg in found.legs} == {"R-mem", "R-e2e", "G-exact", "G-fp32", "G-eager", "G-fast"}
+    for leg in found.legs:
+        assert leg.blocks == 2, leg
+        assert leg.notes == [], "what is to be captured is"
+    assert found.images == [20 * 16, 20 * 16, 40 * 16, 40 * 16, 25 * 256]
+    assert found.notes == []
+    assert found.inference == [
+        f"{leg} {size}" for size in (1, 64, 1024) for leg in ("torch", "onnxruntime", "onnxruntime", "torch")
+    ]
