@@ -30,9 +30,11 @@ class Case(NamedTuple):
 
     notes: list[str]
     period: int
+    eager: dict[str, float]
+    """What an eager iteration asks for, by kind."""
     graphs: list[list[Action]]
     """Their nodes."""
-    replays: dict[str, float]
+    replayed: dict[str, float]
     """What a replayed iteration asks for, by kind, beside the nodes of its graph."""
     refused: list[Action]
     """What has broken a capture."""
@@ -40,37 +42,53 @@ class Case(NamedTuple):
 
 def _case(recipe: Recipe, packed: Packed) -> Case:
     period = recipe.loss.period
-    first, last = BEFORE * period, (BEFORE + WINDOW) * period
-    ledgers: list[Ledger] = []
+    # The first iteration of a phase makes what lasts; the probes but for the last, which is recorded, only compute.
+    begin_eager, end_eager = period, PROBES * period
+    begin_replays, end_replays = BEFORE * period, (BEFORE + WINDOW) * period
+    ledgers: dict[int, Ledger] = {}
 
     def told(iterations: int) -> None:
-        if iterations in (first, last):
-            ledgers.append(ledger())
+        if iterations in (begin_eager, begin_replays):
+            ledgers[iterations] = ledger()
             begin_ledger()
+        if iterations in (end_eager, end_replays):
+            ledgers[iterations] = ledger()
 
-    begin_ledger()
-    trained = train(recipe, packed, last, told)
-    before, replayed = ledgers
-    replays = {kind: number / (last - first) for kind, number in by_kind(replayed.done).items()}
-    return Case(trained.notes, period, before.graphs, replays, before.refused)
+    trained = train(recipe, packed, end_replays, told)
+    eager = by_kind(ledgers[end_eager].done)
+    replayed = by_kind(ledgers[end_replays].done)
+    return Case(
+        trained.notes,
+        period,
+        {kind: number / (end_eager - begin_eager) for kind, number in eager.items()},
+        ledgers[begin_replays].graphs,
+        {kind: number / (end_replays - begin_replays) for kind, number in replayed.items()},
+        ledgers[begin_replays].refused,
+    )
 
 
-DEMANDING: dict[str, Any] = {
-    "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},
-    "dataset": {"flip": True},
-    "loss": {"discriminator_steps": 2, "real_label": 0.9},
-    "optimizer": {"lr": {"from": 2e-4, "to": 0.0, "after": 0.3, "progress": 0.7}},
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "demanding": {
+        "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},
+        "dataset": {"flip": True},
+        "loss": {"discriminator_steps": 2, "real_label": 0.9},
+        "optimizer": {"lr": {"from": 2e-4, "to": 0.0, "after": 0.3, "progress": 0.7}},
+    },
+    "fp32": {"train": {"precision": "fp32"}},
+    "deterministic": {"train": {"precision": "fp32", "deterministic": True}},
 }
+"""What DCGAN's recipe may ask for; in bfloat16 where nothing is said."""
 
 
 def dcgan() -> dict[str, Case]:
-    """Return DCGAN's iterations, 64 channels wide, 128 pictures at a time."""
+    """Return DCGAN's iterations, 64 channels wide, 128 pictures at a time, by variant and resolution."""
     prepare()
     found = {}
     for resolution in (64, 32):
-        for name, changes in {"plain": {}, "demanding": DEMANDING}.items():
-            tables = {"train": {"precision": "bf16", "tick_seconds": NEVER}, **changes}
-            recipe = ours.recipe(Setting(resolution, 3, 128, 64, "cuda"), tables)
+        for name, tables in VARIANTS.items():
+            setting = Setting(resolution, 3, 128, 64, "cuda")
+            recipe = ours.recipe(setting, tables, tick_seconds=NEVER)
             found[f"{name} {resolution}"] = _case(recipe, blank(recipe, 128 * 2 * (BEFORE + WINDOW)))
     return found
 
