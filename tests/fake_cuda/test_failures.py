@@ -19,6 +19,7 @@ REASONS = {
     "waits for the device": "CUDA error: operation not permitted when stream is capturing",
     "waits for an event": "CUDA error: operation not permitted on an event last recorded in a capturing stream",
     "waits for another stream": "CUDA error: dependency created on uncaptured work in another stream",
+    "forks": "CUDA error: capturing stream has unjoined work",
     "copies to the host": UNPINNED,
     "copies from pageable memory": UNPINNED,
     "raises": "not while it is captured",
@@ -28,6 +29,7 @@ CALLS = {
     "waits for the device": "cudaDeviceSynchronize",
     "waits for an event": "cudaEventSynchronize",
     "waits for another stream": "cudaStreamWaitEvent",
+    "forks": "cudaStreamEndCapture",
 }
 
 

@@ -1,6 +1,8 @@
 // Capture and graphs: what a capture forbids, by the rules of cudaThreadExchangeStreamCaptureMode, and replays.
 #include "fake.h"
 
+#include <set>
+
 namespace fake {
 
 namespace {
@@ -66,7 +68,7 @@ EXPORTED cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptu
     if (reinterpret_cast<cudaStream_t>(origin) != stream || origin->capture != nullptr) {
         return failed(cudaErrorStreamCaptureUnsupported);
     }
-    origin->capture = new Capture{++captures_begun, mode, std::this_thread::get_id(), {origin}, {}};
+    origin->capture = new Capture{++captures_begun, mode, std::this_thread::get_id(), origin, {{origin, {}}}, {}};
     fake::captures.insert(origin->capture);
     return cudaSuccess;
 }
@@ -115,12 +117,19 @@ EXPORTED cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* grap
     if (capture == nullptr) {
         return failed(cudaErrorIllegalState);
     }
-    for (Stream* captured : capture->streams) {
+    bool joined = true;
+    for (auto& [captured, seen] : capture->seen) {
         captured->capture = nullptr;
+        joined = joined && seen[captured] <= capture->seen[capture->origin][captured];
     }
     fake::captures.erase(capture);
+    capture->ended = true;
     if (capture->invalid) {
         return failed(cudaErrorStreamCaptureInvalidated);
+    }
+    if (!joined) {
+        fake::count_refusal("cudaStreamEndCapture");
+        return failed(cudaErrorStreamCaptureUnjoined);
     }
     *graph = reinterpret_cast<cudaGraph_t>(new Graph{capture->nodes});
     // The capture itself stays: events that were recorded in it point to it.

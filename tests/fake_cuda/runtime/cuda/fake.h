@@ -8,8 +8,8 @@
 #include <cuda_runtime_api.h>
 
 #include <functional>
+#include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -53,13 +53,19 @@ struct Node {
 
 struct Stream;
 
+// How many nodes of each stream are certain to be done.
+using Clock = std::map<Stream*, size_t>;
+
 struct Capture {
     unsigned long long id;
     cudaStreamCaptureMode mode;
     std::thread::id owner;
-    std::set<Stream*> streams;
+    Stream* origin;
+    // Of each stream that takes part, what it has added itself and what it has waited for.
+    std::map<Stream*, Clock> seen;
     std::vector<Node> nodes;
     bool invalid = false;
+    bool ended = false;
 };
 
 struct Stream {

@@ -4,7 +4,6 @@
 #include <cxxabi.h>
 
 #include <cstdlib>
-#include <map>
 #include <sstream>
 
 namespace fake {

@@ -2,19 +2,20 @@
 // on a GPU it is the host that stands still.
 #include "fake.h"
 
+#include <algorithm>
 #include <chrono>
-#include <map>
 
 namespace fake {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Time = std::chrono::steady_clock;
 
 struct Event {
     Capture* capture = nullptr;
+    Clock seen;
     bool recorded = false;
-    Clock::time_point when;
+    Time::time_point when;
 };
 
 Event* event_of(cudaEvent_t event) {
@@ -51,6 +52,7 @@ void submit(cudaStream_t stream, const Action& action, const Work& work) {
         work();
     } else {
         on->capture->nodes.push_back({action, work});
+        on->capture->seen[on][on]++;
     }
 }
 
@@ -105,13 +107,22 @@ EXPORTED cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event,
     Lock lock(fake::mutex);
     fake::Stream* waiting = fake::stream_of(stream);
     const fake::Event* awaited = event_of(event);
+    if (awaited->capture != nullptr && awaited->capture->ended) {
+        return failed(cudaErrorCapturedEvent);
+    }
     if (awaited->capture != nullptr && waiting->capture == nullptr) {
         waiting->capture = awaited->capture;
-        awaited->capture->streams.insert(waiting);
-    } else if (awaited->capture != waiting->capture && awaited->recorded) {
+    }
+    if (awaited->capture != waiting->capture && awaited->recorded) {
         waiting->capture->invalid = true;
         fake::count_refusal("cudaStreamWaitEvent");
         return failed(awaited->capture == nullptr ? cudaErrorStreamCaptureIsolation : cudaErrorStreamCaptureMerge);
+    }
+    if (waiting->capture != nullptr) {
+        fake::Clock& seen = waiting->capture->seen[waiting];
+        for (const auto& [stream_seen, nodes] : awaited->seen) {
+            seen[stream_seen] = std::max(seen[stream_seen], nodes);
+        }
     }
     return cudaSuccess;
 }
@@ -134,10 +145,13 @@ EXPORTED cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t st
     Lock lock(fake::mutex);
     fake::Event* recorded = event_of(event);
     recorded->capture = fake::stream_of(stream)->capture;
+    recorded->seen.clear();
     recorded->recorded = true;
-    recorded->when = fake::Clock::now();
+    recorded->when = fake::Time::now();
     if (recorded->capture == nullptr) {
         fake::count("event", "cudaEventRecord");
+    } else {
+        recorded->seen = recorded->capture->seen[fake::stream_of(stream)];
     }
     return cudaSuccess;
 }
