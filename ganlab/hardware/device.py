@@ -66,11 +66,11 @@ def choose_precision(
         if wanted == "tf32" and torch.version.hip is None and torch.cuda.get_device_capability(device) < (8, 0):
             raise GanlabError("train.precision = tf32: this GPU has no TF32 arithmetic; use fp32 or auto")
         if wanted == "bf16" and not native:
-            raise GanlabError("train.precision = bf16: this GPU has no bfloat16 arithmetic; use fp32 or auto")
+            raise GanlabError("train.precision = bf16: this GPU has no bfloat16 arithmetic; use fp16, fp32 or auto")
         if wanted != "auto":
             return wanted
         if not native and torch.version.hip is None and torch.cuda.get_device_capability(device) >= (7, 0):
-            note("this GPU's tensor cores know float16 and not bfloat16: train.precision = fp16 is faster than fp32")
+            note("this GPU's tensor cores know float16 and not bfloat16: train.precision = fp16 is faster")
         return "bf16" if native else "fp32"
     if wanted in ("auto", "fp32"):
         return "fp32"

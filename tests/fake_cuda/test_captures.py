@@ -10,15 +10,17 @@ from fake_cuda.programs import captures
 from fake_cuda.programs.captures import Case, Plugins
 
 NODES = {
-    "plain 64": 305,
-    "plain 32": 246,
-    "demanding 64": 559,
-    "demanding 32": 448,
-    "fp32 64": 269,
-    "fp32 32": 215,
+    "plain 64": 291,
+    "plain 32": 236,
+    "demanding 64": 511,
+    "demanding 32": 412,
+    "fp32 64": 254,
+    "fp32 32": 204,
+    "deterministic 64": 273,
+    "deterministic 32": 219,
 }
 """At most so many nodes has DCGAN's iteration, with 64 channels and 128 pictures a batch."""
-LAUNCHES = {"plain": 6, "demanding": 13, "fp32": 6}
+LAUNCHES = {"plain": 6, "demanding": 13, "fp32": 6, "deterministic": 6}
 """At most so many kernels and copies does the host start for a replay: numbers it writes to where the graph reads."""
 
 
@@ -41,16 +43,18 @@ def test_an_iteration_of_dcgan_is_one_graph_of_few_nodes(dcgan: dict[str, Case],
     assert sum(by_kind(nodes).values()) <= NODES[name], nodes
 
 
-@pytest.mark.parametrize(("resolution", "layers"), [(64, 5), (32, 4)])
+@pytest.mark.parametrize(("resolution", "layers"), [(64, 4), (32, 3)])
+@pytest.mark.parametrize(("name", "passes"), [("plain", 1), ("deterministic", 2)])
 def test_no_convolution_is_computed_but_what_the_mathematics_ask_for(
-    dcgan: dict[str, Case], resolution: int, layers: int
+    dcgan: dict[str, Case], name: str, passes: int, resolution: int, layers: int
 ) -> None:
-    forward = layers + 2 * layers + layers  # G, then D of real and of generated pictures, then D of the latter again
-    for_discriminator = 2 * (
-        layers + layers - 1
-    )  # its weights, and what enters its layers but the pictures, both times
-    for_generator = layers + layers + layers - 1  # through all of D, and the same for G
-    assert by_kind(dcgan[f"plain {resolution}"].graphs[0])["convolution"] == forward + for_discriminator + for_generator
+    """Real and generated pictures go through D in one pass where no bits are promised. Its head, as G's projection, is
+    a product, so neither counts among the layers."""
+    forward = layers + passes * layers + layers  # G, then D of both, then D of generated pictures again
+    for_discriminator = passes * (layers + layers - 1)  # its weights, and what enters its layers but the pictures
+    for_generator = layers + layers + layers  # through all of D, and G's weights and what enters its layers
+    nodes = by_kind(dcgan[f"{name} {resolution}"].graphs[0])
+    assert nodes["convolution"] == forward + for_discriminator + for_generator
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -65,13 +69,6 @@ def test_an_eager_iteration_does_not_wait_either(dcgan: dict[str, Case], plugins
     for name, case in (dcgan | plugins.cases).items():
         assert case.eager["kernel"] > case.replayed["kernel"], name
         assert "wait" not in case.eager, name
-
-
-@pytest.mark.parametrize("resolution", [64, 32])
-def test_an_iteration_that_repeats_its_bits_asks_for_no_more_work(dcgan: dict[str, Case], resolution: int) -> None:
-    deterministic, usual = dcgan[f"deterministic {resolution}"], dcgan[f"fp32 {resolution}"]
-    assert by_kind(deterministic.graphs[0]) == by_kind(usual.graphs[0])
-    assert deterministic.replayed == usual.replayed
 
 
 def test_iterations_of_every_plugin_are_captured(plugins: Plugins) -> None:

@@ -25,13 +25,16 @@ def test_a_run_on_the_second_gpu_leaves_nothing_on_the_first(machine: Machine) -
 
 
 def test_a_gpu_computes_in_the_best_precision_it_has(machine: Machine) -> None:
-    assert machine.precisions[H100] == {"auto": "bf16", "fp32": "fp32", "tf32": "tf32", "bf16": "bf16"}
+    new = {"auto": "bf16", "fp32": "fp32", "tf32": "tf32", "bf16": "bf16", "fp16": "fp16", "noted": ""}
+    assert machine.precisions[H100] == new
     for old in (T4, V100):
         assert machine.precisions[old] == {
             "auto": "fp32",
             "fp32": "fp32",
             "tf32": "train.precision = tf32: this GPU has no TF32 arithmetic; use fp32 or auto",
-            "bf16": "train.precision = bf16: this GPU has no bfloat16 arithmetic; use fp32 or auto",
+            "bf16": "train.precision = bf16: this GPU has no bfloat16 arithmetic; use fp16, fp32 or auto",
+            "fp16": "fp16",
+            "noted": "this GPU's tensor cores know float16 and not bfloat16: train.precision = fp16 is faster",
         }
 
 

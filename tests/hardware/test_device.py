@@ -82,7 +82,7 @@ def test_tf32_is_refused_by_gpus_from_before_it(
     else:
         with pytest.raises(GanlabError, match="this GPU has no TF32 arithmetic; use fp32 or auto"):
             choose_precision("tf32", cuda, lambda _: None)
-        with pytest.raises(GanlabError, match="this GPU has no bfloat16 arithmetic; use fp32 or auto"):
+        with pytest.raises(GanlabError, match="this GPU has no bfloat16 arithmetic; use fp16, fp32 or auto"):
             choose_precision("bf16", cuda, lambda _: None)
 
 

@@ -41,7 +41,8 @@ class Machine(NamedTuple):
 
     on_second: Second
     precisions: dict[int, dict[str, str]]
-    """What each precision that a recipe may state becomes on a GPU, or why it is refused, by the GPU's number."""
+    """What each precision that a recipe may state becomes on a GPU, or why it is refused, by the GPU's number; and what
+    is noted."""
     trained_on_old: Trained
     """On the T4."""
     streamed: Streamed
@@ -68,19 +69,21 @@ def _on_second() -> Second:
 def _precisions() -> dict[int, dict[str, str]]:
     found: dict[int, dict[str, str]] = {}
     for index in range(1, len(CAPABILITIES)):
-        found[index] = {}
-        for wanted in ("auto", "fp32", "tf32", "bf16"):
+        found[index], notes = {}, list[str]()
+        for wanted in ("auto", "fp32", "tf32", "bf16", "fp16"):
             try:
-                found[index][wanted] = choose_precision(wanted, choose_device(f"cuda:{index}", "train.device"), print)
+                device = choose_device(f"cuda:{index}", "train.device")
+                found[index][wanted] = choose_precision(wanted, device, notes.append)
             except ganlab.GanlabError as error:
                 found[index][wanted] = str(error)
+        found[index]["noted"] = " ".join(notes)
     return found
 
 
 def _streamed() -> Streamed:
     recipe = endless(device="cuda:0", dataset={"flip": True})
-    pictures = blank(recipe, 2**20)  # 64 MiB of them
-    limit_memory(100 * 2**20)
+    pictures = blank(recipe, 2**22)  # 256 MiB of them
+    limit_memory(300 * 2**20)
     asked: list[Action] = []
     used: list[int] = []
     first = 1 + PROBES + PROOFS
