@@ -71,7 +71,7 @@ class MovingAverage(Options):
     so it is the same for batches of any size. The default keeps 0.999 at each iteration with batches of 64."""
     warm_up: bool = True
     """Whether the half-life is shorter at the start: at most 0.05 of the pictures so far (Karras et al. 2022)."""
-    statistics_batches: Annotated[int, Field(ge=1, le=1000)] = 16
+    statistics_batches: Annotated[int, Field(ge=1, le=1000)] = 8
     """Batches of latents from which BatchNorm statistics are estimated anew for the averaged weights."""
 
 

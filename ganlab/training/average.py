@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -83,24 +85,47 @@ def shipped_copy(generator: nn.Module, average: MovingAverage | None) -> nn.Modu
     return copied
 
 
+class _EnoughError(Exception):
+    """All BatchNorm layers have seen the batch; what a generator makes of it from there on is not needed."""
+
+
 @torch.no_grad()
 def reestimate_batchnorm(generator: nn.Module, inputs: Iterator[tuple[Tensor, ...]]) -> None:
     """Set the running statistics of a generator's BatchNorm layers to their means over `inputs`, in place.
 
     The statistics of the trained weights do not fit the averaged ones. Only BatchNorm layers are put into
-    training mode, so that dropout stays off.
+    training mode, so that dropout stays off. From the second batch on, a generator that calls them as often as
+    before is left after the last one: the layers behind it, next to the picture, are a seventh of a DCGAN's time.
     """
     layers = [layer for layer in generator.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     layers = [layer for layer in layers if layer.track_running_stats]
     if not layers:
         return
     momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # a cumulative average: each batch weighs the same
-        layer.train()
-    for batch in inputs:
-        generator(*batch)
+    calls: Counter[nn.Module] = Counter()
+    in_a_batch = enough = 0
+
+    def before(layer: Any, _: object) -> None:
+        # A mean, in which each batch weighs the same. With momentum = None, torch reads the count from the device.
+        calls[layer] += 1
+        layer.momentum = 1.0 / calls[layer]
+
+    def after(*_: object) -> None:
+        if calls.total() == enough:
+            raise _EnoughError
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.train()
+            hooks.callback(layer.register_forward_pre_hook(before).remove)
+            hooks.callback(layer.register_forward_hook(after).remove)
+        for batch in inputs:
+            begun = calls.total()
+            enough = begun + in_a_batch
+            with suppress(_EnoughError):
+                generator(*batch)
+            in_a_batch = calls.total() - begun
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
         layer.eval()

@@ -86,7 +86,7 @@ tick_seconds = 2.0
 enabled = true
 half_life_images = 44000.0
 warm_up = true
-statistics_batches = 16
+statistics_batches = 8
 
 [snapshot]
 samples = 64

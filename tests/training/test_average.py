@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from synchronisations import Synchronisations
 from torch import nn
 
 from ganlab.interfaces import Position
@@ -82,6 +83,39 @@ def test_reestimated_statistics_are_the_means_over_the_batches() -> None:
     )
     assert not any(module.training for module in generator.modules())
     assert generator[2].momentum == 0.1
+
+
+class Twice(nn.Module):
+    """Calls one BatchNorm layer twice, and a layer behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.last = nn.BatchNorm1d(4), nn.Linear(4, 2)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        self.norm(z)
+        made: torch.Tensor = self.last(self.norm(2.0 * z + 1.0))
+        return made
+
+
+def test_each_call_of_a_layer_weighs_the_same_and_what_lies_behind_the_last_is_left_out() -> None:
+    generator = Twice().eval()
+    behind: list[None] = []
+    generator.last.register_forward_hook(lambda *_: behind.append(None))
+    batches = [torch.randn(8, 4, generator=torch.Generator().manual_seed(seed)) for seed in range(5)]
+    with Synchronisations() as waits:
+        reestimate_batchnorm(generator, ((z,) for z in batches))
+    assert waits.count == 0
+    seen = [scale * z.double().numpy() + shift for z in batches for scale, shift in ((1, 0), (2, 1))]
+    np.testing.assert_allclose(
+        generator.get_buffer("norm.running_mean").numpy(), np.mean([h.mean(0) for h in seen], 0), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        generator.get_buffer("norm.running_var").numpy(), np.mean([h.var(0, ddof=1) for h in seen], 0), rtol=1e-5
+    )
+    assert len(behind) == 1, "it is run once, to see how often BatchNorm is called"
+    assert generator(batches[0]).shape == (8, 2)
+    assert len(behind) == 2, "nothing is left out any more"
 
 
 def test_the_shipped_copy_changes_nothing_of_the_generator() -> None:

@@ -69,6 +69,19 @@ def test_with_an_average_it_has_statistics_that_fit_the_averaged_weights() -> No
     assert mean.abs().max() < 1.0
 
 
+def test_statistics_behind_a_linear_layer_are_those_of_all_latents() -> None:
+    """Of z ~ N(0, 1), w z has the mean 0 and the variance |w|^2, at each place of the first map."""
+    recipe, state = begun(moving_average={"statistics_batches": 8}, train={"batch_size": 16}, model={"latent_dim": 24})
+    generator = shipped(recipe, state)
+    buffers = dict(generator.named_buffers())
+    first = next(name for name in buffers if name.endswith("running_mean"))
+    weight = next(p for p in generator.parameters()).detach().double()  # (latent, channels, height, width)
+    variance = weight.square().sum(0).mean((1, 2)).numpy()
+    np.testing.assert_allclose(buffers[first].numpy() / np.sqrt(variance), 0.0, atol=1e-6)
+    # The map's places have one mean, 0: the variance over them and over the batch is the mean of their variances.
+    np.testing.assert_allclose(buffers[first.replace("mean", "var")].numpy(), variance, rtol=0.05)
+
+
 def test_it_is_a_pure_function_that_leaves_the_training_alone() -> None:
     recipe, state = begun(model={"generator_dropout": 0.5})
     before = {name: tensor.clone() for name, tensor in state.tensors()}
