@@ -130,7 +130,7 @@ def comparisons(work: Path, pictures: Path, wanted: tuple[Comparison, ...], coun
 
 
 def inference(work: Path, pictures: Path, quick: bool) -> list[dict[str, Any]]:
-    """Compare one generator in torch and in onnxruntime."""
+    """Compare one generator in torch, as it is built and tuned by hand, and in ganlab, with torch and onnxruntime."""
     setting = Setting(64, 3, 16, NARROW if quick else 64)
     run = work / "generator"
     leg(
@@ -145,15 +145,24 @@ def inference(work: Path, pictures: Path, quick: bool) -> list[dict[str, Any]]:
     )
     export = [sys.executable, "-m", "ganlab", "export", str(run), "--onnx"]
     subprocess.run(export, env=environment(), check=True, stdout=subprocess.DEVNULL)
-    files = {"torch": run / "generator.safetensors", "onnxruntime": run / "generator.onnx"}
+    weights, graph = run / "generator.safetensors", run / "generator.onnx"
+    sides: dict[str, tuple[str, dict[str, Any]]] = {
+        "torch": ("torch-inference", {"file": weights, "tuned": False}),
+        "torch, tuned": ("torch-inference", {"file": weights, "tuned": True}),
+        "ganlab, torch": ("inference", {"file": weights}),
+        "ganlab, onnxruntime": ("inference", {"file": graph}),
+    }
     found = []
     for batch_size, iterations in ((1, 100), (64, 8)):
         measured = []
-        for number, name in rounds(tuple(files), 2 if quick else 3):
+        for number, name in rounds(tuple(sides), 2 if quick else 3):
             options = dict[str, Any](device="cpu", batch_size=batch_size, warm_up=3, iterations=iterations)
-            result = leg("inference", work / "cache", file=files[name], **options)
+            kind, more = sides[name]
+            result = leg(kind, work / "cache", **options, **more)
             measured.append({**result, "round": number, "leg": name})
-        found.append({"batch_size": batch_size, "legs": measured, "ratios": [ratios(measured, "torch", "onnxruntime")]})
+        pairs = [*(("torch", name) for name in sides if name != "torch"), ("torch, tuned", "ganlab, onnxruntime")]
+        compared = [ratios(measured, *pair) for pair in pairs]
+        found.append({"batch_size": batch_size, "legs": measured, "ratios": compared})
     return found
 
 

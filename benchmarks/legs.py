@@ -135,12 +135,36 @@ def inference(wanted: dict[str, Any]) -> dict[str, Any]:
 
     generator = load_generator(wanted["file"], wanted["device"])
     z = generator.draw(range(wanted["batch_size"]))
+    return _timed(lambda: generator(z), wanted)
+
+
+def torch_inference(wanted: dict[str, Any]) -> dict[str, Any]:
+    import numpy as np
+    import torch
+
+    from ganlab import fold_batchnorm
+    from ganlab.generator.file import read_artefact
+    from ganlab.generator.network import load_network
+
+    generator = load_network(read_artefact(wanted["file"]))
+    if wanted["tuned"]:
+        generator = fold_batchnorm(generator).to(memory_format=torch.channels_last)
+    z = torch.from_numpy(np.random.default_rng(0).standard_normal((wanted["batch_size"], 100), np.float32))
+
+    def compute() -> None:
+        with torch.inference_mode():
+            generator(z)
+
+    return _timed(compute, wanted)
+
+
+def _timed(compute: Callable[[], object], wanted: dict[str, Any]) -> dict[str, Any]:
     for _ in range(wanted["warm_up"]):
-        generator(z)
+        compute()
     times = []
     for _ in range(wanted["iterations"]):
         start = time.perf_counter()
-        generator(z)
+        compute()
         times.append(time.perf_counter() - start)
     return {"seconds": statistics.median(times), "least_seconds": min(times)}
 
@@ -161,6 +185,7 @@ LEGS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "G-fast": ganlab_in_memory({}),
     "G-e2e": ganlab_from_files,
     "inference": inference,
+    "torch-inference": torch_inference,
     "peak": peak,
 }
 

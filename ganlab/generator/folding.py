@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,8 +25,9 @@ def fold_batchnorm(network: nn.Module) -> nn.Module:
     """Return a copy in eval mode whose BatchNorm layers are folded into the linear or convolution layer before them.
 
     Folded are neighbours in an `nn.Sequential`, nested ones included, also with an `nn.Unflatten` between a linear
-    layer and BatchNorm over its channels. What is tied, hooked or parametrized stays as it is. The arithmetic is
-    float64, so that the weights are rounded once.
+    layer and BatchNorm over its channels. What is tied, hooked or parametrized stays as it is, and so does a layer of a
+    class of its own that computes something else than torch's class below it. The arithmetic is float64, so that the
+    weights are rounded once.
     """
     import torch
     from torch import nn
@@ -100,11 +101,47 @@ def _uses(network: nn.Module) -> dict[int, int]:
 
 
 def _plain(layer: nn.Module) -> bool:
-    """Tell whether a layer is one of torch's own, without hooks or parametrizations, and can take part."""
+    """Tell whether a layer computes as torch's own, without hooks or parametrizations, and can take part."""
     from torch import nn
 
-    own = type(layer).__module__.startswith("torch.nn.modules.") and not _hooked(layer)
-    return own and (not isinstance(layer, nn.modules.batchnorm._BatchNorm) or layer.running_mean is not None)
+    if _hooked(layer):
+        return False
+    if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        return _torchs(type(layer)) and layer.running_mean is not None
+    return _torchs(type(layer)) or _like_torchs(layer)
+
+
+def _torchs(kind: type[nn.Module]) -> bool:
+    return kind.__module__.startswith("torch.nn.modules.")
+
+
+def _like_torchs(layer: nn.Module) -> bool:
+    """Tell whether a layer of another class makes the same bits in eval mode as the class of torch's that it extends.
+
+    A class that scales its weights in `forward`, say, does not. It is tried with batches of two sizes, of numbers large
+    enough for both signs to come out.
+    """
+    import torch
+    from torch import nn
+
+    if "weight" not in layer._parameters:  # parametrized, or a property
+        return False
+    inherited: Any = next(kind for kind in type(layer).__mro__ if _torchs(kind))
+    weight: Any = layer._parameters["weight"]
+    shapes: list[tuple[int, ...]] = []
+    for count in (2, 5):
+        if isinstance(layer, nn.modules.conv._ConvNd):
+            sides = [count + dilation * size for dilation, size in zip(layer.dilation, layer.kernel_size, strict=True)]
+            shapes.append((count, layer.in_channels, *sides))
+        elif isinstance(layer, nn.Linear):
+            shapes.append((count, layer.in_features))
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        tried = [100.0 * torch.arange(math.prod(shape)).to(weight).sin().reshape(shape) for shape in shapes]
+        try:
+            return all(torch.equal(layer(values), inherited.forward(layer, values)) for values in tried)
+        # A stranger's code, called by itself: it need not work like that, and is then left as it is.
+        except Exception:  # noqa: BLE001
+            return False
 
 
 def _hooked(layer: nn.Module) -> bool:

@@ -37,6 +37,14 @@ def compared(network: nn.Module, x: Tensor) -> nn.Module:
     return folded
 
 
+class Faster(nn.ConvTranspose2d):
+    """Computes in training another way what it computes in eval mode as torch does."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        assert not self.training
+        return super().forward(x, output_size)
+
+
 FOLDABLE = {
     "linear": (nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4)), (3, 6)),
     "linear without bias": (nn.Sequential(nn.Linear(6, 4, bias=False), nn.BatchNorm1d(4)), (3, 6)),
@@ -50,6 +58,7 @@ FOLDABLE = {
     "transposed, grouped": (nn.Sequential(nn.ConvTranspose2d(6, 4, 4, 2, groups=2), nn.BatchNorm2d(4)), (2, 6, 3, 3)),
     "transposed 1d": (nn.Sequential(nn.ConvTranspose1d(6, 4, 3), nn.BatchNorm1d(4)), (2, 6, 3)),
     "transposed 3d": (nn.Sequential(nn.ConvTranspose3d(2, 4, 2), nn.BatchNorm3d(4)), (2, 2, 2, 2, 2)),
+    "of a class of its own": (nn.Sequential(Faster(6, 4, 4, 2, 1), nn.BatchNorm2d(4)), (2, 6, 3, 3)),
     "without affine": (nn.Sequential(nn.Conv2d(6, 4, 3), nn.BatchNorm2d(4, affine=False)), (2, 6, 5, 5)),
     "nested": (
         nn.Sequential(
@@ -102,6 +111,22 @@ class Scaled(nn.Linear):
         return super().forward(x).relu()
 
 
+class Rescaled(nn.Conv2d):
+    """A layer whose weight is another one by the time it is used, if only by a ten-millionth."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(x, self.weight * (1 + 1e-7), self.bias)
+
+
+class Square(nn.Conv2d):
+    """A layer that does not like to be tried."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2:] != (5, 5):
+            raise ValueError("not 5x5")
+        return super().forward(x)
+
+
 UNFOLDABLE = {
     "shared": (shared(), (3, 6)),
     "hooked": (hooked(), (3, 6)),
@@ -110,6 +135,8 @@ UNFOLDABLE = {
         (3, 6),
     ),
     "of a stranger": (nn.Sequential(Scaled(6, 4), nn.BatchNorm1d(4)), (3, 6)),
+    "of scaled weights": (nn.Sequential(Rescaled(6, 4, 3), nn.BatchNorm2d(4)), (2, 6, 5, 5)),
+    "of one size": (nn.Sequential(Square(6, 4, 3), nn.BatchNorm2d(4)), (2, 6, 5, 5)),
     "first": (nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 4)), (3, 6)),
     "after an activation": (nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.BatchNorm1d(4)), (3, 6)),
     "over another axis": (nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(3)), (2, 3, 6)),

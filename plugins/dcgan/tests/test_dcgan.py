@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganlab import ImageSpec
+from ganlab import ImageSpec, fold_batchnorm
 
 COURSE_PROJECT = DCGAN(
     base_channels=32, start=2, projection="linear", projection_batchnorm=False, projection_relu=False, head="linear"
@@ -234,6 +234,7 @@ def test_batchnorm_stands_where_it_can_be_folded_and_never_at_the_borders() -> N
         for network in networks.values():
             before = {type(a).__name__ for a, b in pairwise(sequence(network)) if isinstance(b, nn.BatchNorm2d)}
             assert before <= {"Conv2d", "ConvTranspose2d", "Unflatten"}
+            assert not any(isinstance(layer, nn.BatchNorm2d) for layer in fold_batchnorm(network).modules())
         assert [type(layer).__name__ for layer in sequence(networks["discriminator"])][:2] == ["Conv2d", "LeakyReLU"]
         assert [type(layer).__name__ for layer in sequence(networks["generator"])][-2:] == ["ConvTranspose2d", "Tanh"]
 
