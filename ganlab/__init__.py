@@ -57,14 +57,14 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Source as Source
     from ganlab.interfaces import Uniform as Uniform
     from ganlab.interfaces import Update as Update
-    from ganlab.one_pass import apart as apart
+    from ganlab.networks.one_pass import apart as apart
     from ganlab.recipe.recipe import Recipe as Recipe
     from ganlab.run.train import Run as Run
     from ganlab.run.train import train as train
 
 # Resolved on first use: importing ganlab imports neither torch nor a plugin.
 _HOMES = {
-    "apart": "ganlab.one_pass",
+    "apart": "ganlab.networks.one_pass",
     **dict.fromkeys(
         ("ArtefactError", "DataError", "GanlabError", "Interrupted", "PluginError", "RecipeError", "RunError"),
         "ganlab.errors",

@@ -14,8 +14,8 @@ from ganlab.generator.file import write_generator
 from ganlab.generator.metadata import DataRecord, Metadata, RecipeRecord, TrainingRecord
 from ganlab.generator.network import describe
 from ganlab.interfaces import ImageSpec, Model
+from ganlab.networks.shipment import shipment
 from ganlab.registry import registry
-from ganlab.shipment import shipment
 from ganlab.testing.toys import TinyEncoding, TinyVaried
 
 IMAGES = ImageSpec(3, 8, 8)

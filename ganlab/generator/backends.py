@@ -41,7 +41,7 @@ def with_torch(artefact: Artefact, device: str) -> dict[str, Compute]:
 
     from ganlab.generator.network import load_network
     from ganlab.hardware.device import choose_device, tf32, usual_modes
-    from ganlab.shipment import parts
+    from ganlab.networks.shipment import parts
 
     current = torch.cuda.current_device() if torch.cuda.is_available() else 0
     target = choose_device(device, "device", current)

@@ -190,7 +190,7 @@ def _compute(artefact: Artefact, generator: nn.Module, network: str, inputs: Arr
     """Return what torch makes, having made sure that it is worth comparing with."""
     import torch
 
-    from ganlab.shipment import parts
+    from ganlab.networks.shipment import parts
 
     part, tensors = parts(generator)[network], [torch.from_numpy(array) for array in inputs.values()]
     with torch.inference_mode():
@@ -221,7 +221,7 @@ def _write(
 
     import torch
 
-    from ganlab.shipment import parts
+    from ganlab.networks.shipment import parts
 
     held = () if writer.others == "none" else artefact.metadata.shipped
     text = artefact.metadata.model_copy(update={"digest": UNSEALED, "network": network, "shipped": held}).to_json()

@@ -155,7 +155,7 @@ def distinct_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Return the module's state by its names in a file, of tied tensors only the first name."""
     from torch import Tensor
 
-    from ganlab.shipment import named_state
+    from ganlab.networks.shipment import named_state
 
     distinct: dict[str, Tensor] = {}
     seen: set[int] = set()

@@ -50,7 +50,7 @@ def describe(
     Networks that are shipped with it are called once, to see what they make. Names of classes that are too long for a
     file are left out.
     """
-    from ganlab.shipment import parts
+    from ganlab.networks.shipment import parts
 
     provider = registry.provider("model", name)
     return Metadata(
@@ -110,7 +110,7 @@ def load_network(artefact: Artefact) -> nn.Module:
 
 
 def _loaded(artefact: Artefact) -> nn.Module:
-    from ganlab.shipment import named_state, parts, prefixed
+    from ganlab.networks.shipment import named_state, parts, prefixed
 
     path = artefact.path
     model = model_of(artefact)
@@ -205,7 +205,7 @@ def _build(model: Model, metadata: Metadata) -> nn.Module:
     """Build what a file holds without moving torch's random state."""
     import torch
 
-    from ganlab.shipment import Shipment
+    from ganlab.networks.shipment import Shipment
 
     with torch.random.fork_rng(devices=[]):
         networks = model.build(metadata.images)

@@ -107,7 +107,7 @@ def _of_run(path: Path, report: Callable[[str], None]) -> _Read:
 
 def _of_file(path: Path) -> _Read:
     from ganlab.generator.file import read_artefact, read_tensors
-    from ganlab.shipment import by_network
+    from ganlab.networks.shipment import by_network
 
     artefact = read_artefact(path)
     networks = by_network(read_tensors(artefact), artefact.metadata.networks)

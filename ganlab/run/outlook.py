@@ -50,7 +50,7 @@ def outlook(recipe: Recipe, state: State, images: ImageSpec, plan: Plan, batches
 
     `batches` are those that an iteration draws, where that is known.
     """
-    from ganlab.shipment import shipment
+    from ganlab.networks.shipment import shipment
 
     course = plan.course(batches or 1)
     shipped = shipment(recipe.model, state.networks)

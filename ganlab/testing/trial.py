@@ -27,11 +27,11 @@ from ganlab.interfaces import (
     Position,
     Update,
 )
+from ganlab.networks.shipment import shipment
 from ganlab.recipe.recipe import Recipe
 from ganlab.recipe.settings import MovingAverage, Snapshots, Train
 from ganlab.registry.kinds import KINDS, Kind
 from ganlab.registry.lookup import registry
-from ganlab.shipment import shipment
 from ganlab.testing.subject import ContractError, copied, registered
 from ganlab.testing.toys import Waves, waves
 from ganlab.training.average import shipped_copy

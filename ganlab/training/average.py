@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.interfaces import Position
+from ganlab.networks.shipment import named_parameters
 from ganlab.recipe.schedules import number_at
-from ganlab.shipment import named_parameters
 
 if TYPE_CHECKING:
     from ganlab.recipe.settings import MovingAverage as Options

@@ -148,7 +148,7 @@ class Checkpoint:
 
         Weights of what is shipped are the averaged ones, where the run has kept an average: those that it has shown.
         """
-        from ganlab.shipment import by_network
+        from ganlab.networks.shipment import by_network
 
         found: dict[str, dict[str, Tensor]] = {"generator": {}}
         averaged: dict[str, Tensor] = {}

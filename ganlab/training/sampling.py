@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ganlab.data.inputs import Grid, declared_inputs, drawn, of_seeds
 from ganlab.data.pictures import Pictures, to_uint8
 from ganlab.interfaces import ImageSpec, Labels, Normal
+from ganlab.networks.shipment import parts, shipment
 from ganlab.seeds import Stream, stream_seed
-from ganlab.shipment import parts, shipment
 from ganlab.training.average import reestimate_batchnorm, shipped_copy
 from ganlab.training.state import set_buffers
 

@@ -15,9 +15,9 @@ from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError, PluginError, RecipeError
 from ganlab.hardware.device import exact
 from ganlab.interfaces import ImageSpec, Model
+from ganlab.networks.shipment import shipment
 from ganlab.registry.lookup import registry
 from ganlab.seeds import Stream, stream_seed
-from ganlab.shipment import shipment
 from ganlab.training.average import MovingAverage
 from ganlab.training.brought import Brought, bring
 from ganlab.training.loss_scale import LossScale

@@ -21,8 +21,8 @@ from ganlab.errors import ArtefactError, GanlabError, PluginError
 from ganlab.generator.export import export
 from ganlab.generator.file import read_metadata
 from ganlab.generator.metadata import Metadata
+from ganlab.networks.shipment import parts
 from ganlab.registry import registry
-from ganlab.shipment import parts
 from ganlab.testing.tiny import isolated, tiny_recipe
 
 

@@ -12,7 +12,7 @@ from ganlab.generator.export import export
 from ganlab.generator.file import KEY, read_artefact
 from ganlab.generator.metadata import Metadata
 from ganlab.interfaces import Exporter, Model
-from ganlab.shipment import shipment
+from ganlab.networks.shipment import shipment
 from ganlab.testing.subject import Check, ContractError, NotRunError, Subject, registered
 from ganlab.testing.surroundings import modes, moved, random_states
 from ganlab.testing.toys import CLASSES, IMAGES, Tiny, TinyEncoding, TinyLabelled, TinyVaried

@@ -16,7 +16,7 @@ from ganlab.generator.file import read_artefact
 from ganlab.generator.network import load_network
 from ganlab.interfaces import Iteration, Loss, Model
 from ganlab.messages import line_of
-from ganlab.one_pass import apart
+from ganlab.networks.one_pass import apart
 from ganlab.registry.lookup import registry
 from ganlab.testing.checks.generators import CHECKS as GENERATOR
 from ganlab.testing.checks.generators import built, generated, inputs, pictures, seeded

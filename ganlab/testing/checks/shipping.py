@@ -10,7 +10,7 @@ from ganlab.generator.export import NOISE
 from ganlab.generator.file import read_artefact
 from ganlab.generator.network import load_network
 from ganlab.interfaces import Model
-from ganlab.shipment import parts, shipment
+from ganlab.networks.shipment import parts, shipment
 from ganlab.testing.checks.generators import built
 from ganlab.testing.shapes import accepted
 from ganlab.testing.subject import Check, ContractError, Subject

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from ganlab.shipment import Shipment, named_state, parts, shipment
+from ganlab.networks.shipment import Shipment, named_state, parts, shipment
 from ganlab.testing.toys import IMAGES, Tiny, TinyEncoding
 
 

@@ -1,0 +1,1 @@
+"""Networks that are called together: those that ship as one, and several batches that go through one."""
