@@ -23,7 +23,7 @@ from arithmetic import flops
 from gate import NARROW, gate
 from machine import RESULTS, describe
 from ours import Setting
-from processes import environment, leg, ratios, rounds
+from processes import DISTURBED, crowd, environment, leg, ratios, rounds
 
 MEMORY, FILES = ("R-mem", "G-exact", "G-fast"), ("R-e2e", "G-e2e")
 
@@ -36,6 +36,8 @@ class Comparison(NamedTuple):
     legs: tuple[str, ...]
     iterations: int
     """Timed ones, after two of warm-up."""
+    beside: int = 0
+    """Other processes that keep a core busy each, meanwhile."""
 
 
 COMPARISONS = (
@@ -45,6 +47,7 @@ COMPARISONS = (
     Comparison("32 px, greyscale, in memory", Setting(32, 1), ("R-mem", "G-fast"), 12),
     Comparison("32 px, RGB, from JPEG files", Setting(32, 3), FILES, 20),
 )
+BUSY = (Comparison("32 px, RGB, in memory, beside two busy processes", Setting(32, 3), ("R-mem", "G-fast"), 12, 2),)
 QUICK = (
     Comparison("32 px, in memory", Setting(32, 3, 16, NARROW), MEMORY, 8),
     Comparison("32 px, from JPEG files", Setting(32, 3, 8, NARROW), FILES, 20),
@@ -57,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="tiny networks and two rounds: to see that it works")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison (7)")
-    parser.add_argument("--only", help="parts, as in gate,comparisons,inference,startup,scaling")
+    parser.add_argument("--only", help="parts, as in gate,comparisons,busy,inference,startup,scaling")
     parser.add_argument("--out", type=Path, help="the JSON file to write")
     chosen = parser.parse_args()
     quick, count = chosen.quick, 2 if chosen.quick else chosen.rounds
@@ -72,6 +75,9 @@ def main() -> None:
         parts: dict[str, Callable[[], Any]] = {
             "gate": lambda: gates(quick),
             "comparisons": lambda: comparisons(work, pictures, QUICK if quick else COMPARISONS, count),
+            "busy": lambda: comparisons(
+                work, pictures, (QUICK[0]._replace(beside=1),) if quick else BUSY, min(count, 3)
+            ),
             "inference": lambda: inference(work, pictures, quick),
             "startup": lambda: startup.measure(work, 1 if quick else 3),
             "scaling": lambda: scaling.measure(work, pictures, quick),
@@ -101,17 +107,18 @@ def gates(quick: bool) -> list[dict[str, Any]]:
 def comparisons(work: Path, pictures: Path, wanted: tuple[Comparison, ...], count: int) -> list[dict[str, Any]]:
     """Measure all comparisons, the machine's peak before and after each."""
     found = []
-    for title, setting, legs, iterations in wanted:
+    for title, setting, legs, iterations, beside in wanted:
         say(f"  {title}")
         options: dict[str, Any] = {"setting": setting._asdict(), "warm_up": WARM_UP, "iterations": iterations}
         options |= {"pictures": 256, "faces": pictures, "tick_seconds": 0.5 if setting.width > NARROW else 0.05}
         packing = leg("G-e2e", work / "cache", **options)["process_seconds"] if "G-e2e" in legs else None
         peaks = [leg("peak", work / "cache")]
         measured = []
-        for number, name in rounds(legs, count):
-            measured.append({"round": number, **leg(name, work / "cache", **options)})
-            last = measured[-1]
-            say(f"    {name:8} {last['images_per_second']:7.1f} images/s, others {last['others_share']:.0%}")
+        with crowd(beside):
+            for number, name in rounds(legs, count):
+                measured.append({"round": number, **leg(name, work / "cache", **options)})
+                last = measured[-1]
+                say(f"    {name:8} {last['images_per_second']:7.1f} images/s, others {last['others_share']:.0%}")
         peaks.append(leg("peak", work / "cache"))
         peak = max(one["flops"] for one in peaks)
         found.append(
@@ -119,7 +126,7 @@ def comparisons(work: Path, pictures: Path, wanted: tuple[Comparison, ...], coun
                 "title": title,
                 "setting": setting._asdict(),
                 "legs": measured,
-                "ratios": [ratios(measured, legs[0], name) for name in legs[1:]],
+                "ratios": [ratios(measured, legs[0], name, 1.0 if beside else DISTURBED) for name in legs[1:]],
                 "flops": flops(setting),
                 "peak_flops": peak,
                 "floor_seconds": flops(setting) / peak,

@@ -60,6 +60,8 @@ def cpu(results: Path) -> Iterator[str]:
     yield from _gate(found.get("gate", []))
     for comparison in found.get("comparisons", []):
         yield from _comparison(comparison)
+    for comparison in found.get("busy", []):
+        yield from _comparison(comparison)
     if inference := found.get("inference"):
         yield from _inference(inference)
     if startup := found.get("startup"):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,18 @@ def leg(name: str, cache: Path, threads: int = CORES, **wanted: Any) -> dict[str
     }
 
 
+@contextmanager
+def crowd(count: int) -> Iterator[None]:
+    """Keep so many processes busy meanwhile."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
 def rounds(legs: Sequence[str], count: int) -> Iterator[tuple[int, str]]:
     """Yield the round and the leg, each round in the opposite order of the one before: ABBA."""
     for number in range(count):
@@ -54,10 +67,13 @@ def rounds(legs: Sequence[str], count: int) -> Iterator[tuple[int, str]]:
             yield number, name
 
 
-def ratios(measured: Sequence[dict[str, Any]], base: str, other: str) -> dict[str, Any]:
-    """Return how many times as fast as `base` the leg `other` is: the median of the rounds' ratios, and their ends."""
+def ratios(measured: Sequence[dict[str, Any]], base: str, other: str, undisturbed: float = DISTURBED) -> dict[str, Any]:
+    """Return how many times as fast as `base` the leg `other` is: the median of the rounds' ratios, and their ends.
+
+    Up to the share `undisturbed` of the cores' time others may take.
+    """
     pairs = [
-        (slow["seconds"] / fast["seconds"], max(slow["others_share"], fast["others_share"]) > DISTURBED)
+        (slow["seconds"] / fast["seconds"], max(slow["others_share"], fast["others_share"]) > undisturbed)
         for number in sorted({one["round"] for one in measured})
         for slow in measured
         for fast in measured
