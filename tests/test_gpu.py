@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ganlab_dcgan import DCGAN
 from torch import nn
 from torch.nn.functional import softplus
 from toys import tiny
 
 import ganlab
-from ganlab import Batch, Iteration, Loss, Update
+from ganlab import Batch, ImageSpec, Iteration, Loss, Update
+from ganlab.hardware.device import tf32
 from ganlab.registry import registry
 from ganlab.standard.losses.bce import BCE
 from ganlab.training.cuda_graphs import CudaGraph
@@ -41,7 +43,7 @@ def state_bytes(run: Path) -> bytes:
     return (max((run / "checkpoints").iterdir()) / "state.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "auto"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16", "auto"])
 def test_a_run_on_cuda_leaves_a_generator_that_exports(precision: str) -> None:
     run = ganlab.train(on_cuda(**HARD, train={"precision": precision}))
     from ganlab.generator.export import export
@@ -96,12 +98,30 @@ def noted(run: ganlab.Run) -> str:
     return (run.directory / "log.txt").read_text()
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_iterations_are_captured(precision: str, deterministic: bool) -> None:
     train = {"precision": precision, "deterministic": deterministic, "iterations": 40}
     run = ganlab.train(on_cuda(**HARD, train=train, observers={"log": {}}))
     assert "eagerly" not in noted(run)
+
+
+def test_networks_are_compiled_and_captured_on_request() -> None:
+    run = ganlab.train(on_cuda(**HARD, train={"compile": True, "iterations": 40}, observers={"log": {}}))
+    assert "torch.compile builds" in noted(run)
+    assert "not compiled" not in noted(run)
+    assert "eagerly" not in noted(run)
+
+
+def test_both_batches_have_in_one_pass_the_logits_of_two_on_cuda() -> None:
+    torch.manual_seed(0)
+    network = DCGAN().build(ImageSpec(3, 64, 64))["discriminator"].to("cuda", memory_format=torch.channels_last)
+    real, fake = torch.randn(2, 128, 3, 64, 64, device="cuda")
+    places = [Iteration(0, torch.tensor(0.0), one_pass) for one_pass in (False, True)]
+    with tf32(allowed=False):
+        apart, together = (ganlab.apart(network, [real, 3.0 * fake + 1.0], (), place) for place in places)
+    for one, other in zip(apart, together, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
 
 
 def test_replayed_iterations_leave_the_bits_of_eager_ones(monkeypatch: pytest.MonkeyPatch) -> None:
