@@ -115,7 +115,7 @@ def test_networks_are_compiled_and_captured_on_request() -> None:
 
 def test_both_batches_have_in_one_pass_the_logits_of_two_on_cuda() -> None:
     torch.manual_seed(0)
-    network = DCGAN().build(ImageSpec(3, 64, 64))["discriminator"].to("cuda", memory_format=torch.channels_last)
+    network = DCGAN().build(ImageSpec(3, 64, 64))["discriminator"].to("cuda").to(memory_format=torch.channels_last)
     real, fake = torch.randn(2, 128, 3, 64, 64, device="cuda")
     places = [Iteration(0, torch.tensor(0.0), one_pass) for one_pass in (False, True)]
     with tf32(allowed=False):

@@ -273,7 +273,7 @@ class Counting(TorchDispatchMode):
 
 
 def test_a_dcgan_iteration_computes_nothing_in_vain() -> None:
-    # Four levels, 64 px: the generator has 5 convolutions, the discriminator 4, and a product as its head.
+    # Four levels, 64 px: each network has 4 convolutions; the projection and the head are products.
     networks = DCGAN(base_channels=4).build(ImageSpec(3, 64, 64))
     forwards = 0
 
@@ -299,10 +299,10 @@ def test_a_dcgan_iteration_computes_nothing_in_vain() -> None:
     calls = counting.calls
     # G once, D on real, D on fake, D on fake again. Weight gradients: D twice, G once.
     # Input gradients: none for the first layer of what starts a graph.
-    assert calls["convolution"] == 5 + 3 * 4
+    assert calls["convolution"] == 4 + 3 * 4
     assert calls["input gradient"] == 4 + 2 * 3 + 4
-    assert calls["weight gradient"] == 5 + 2 * 4
-    assert calls["mm"] == 3 + 3 + 2, "the head's forwards, input gradients and weight gradients"
+    assert calls["weight gradient"] == 4 + 2 * 4
+    assert calls["mm"] == 2 + 3 + 3 + 2, "the projection, there and back; the head, its inputs' and weights' gradients"
     assert forwards == 1
     assert calls["_fused_adam_"] == 2
     assert calls["_local_scalar_dense"] == 0, "the host must not read the device within an iteration"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ganlab_dcgan.products import Conv2d, ConvTranspose2d, WholeConv2d
+from ganlab_dcgan.products import PixelConvTranspose2d, WholeConv2d
 
 if TYPE_CHECKING:
     from ganlab import ImageSpec
@@ -20,7 +20,7 @@ def generator(options: DCGAN, images: ImageSpec, stages: Stages) -> nn.Sequentia
     layers = _projection(options, channels, stages.start)
     for _ in range(stages.doublings - 1):
         layers += [
-            ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=False),
+            nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(channels // 2),
             nn.ReLU(inplace=True),
             *_dropout(options.generator_dropout),
@@ -42,7 +42,7 @@ def discriminator(options: DCGAN, images: ImageSpec, stages: Stages) -> nn.Seque
     ]
     for _ in range(stages.doublings - 1):
         layers += [
-            Conv2d(channels, channels * 2, 4, stride=2, padding=1, bias=not options.discriminator_batchnorm),
+            nn.Conv2d(channels, channels * 2, 4, stride=2, padding=1, bias=not options.discriminator_batchnorm),
             *([nn.BatchNorm2d(channels * 2)] if options.discriminator_batchnorm else []),
             nn.LeakyReLU(0.2, inplace=True),
             *_dropout(options.discriminator_dropout),
@@ -63,7 +63,7 @@ def _projection(options: DCGAN, channels: int, start: tuple[int, int]) -> list[n
     if options.projection == "conv":
         layers = [
             nn.Unflatten(1, (options.latent_dim, 1, 1)),
-            ConvTranspose2d(options.latent_dim, channels, start, bias=False),
+            PixelConvTranspose2d(options.latent_dim, channels, start, bias=False),
         ]
     else:
         # BatchNorm subtracts a bias again, so only a projection without it has one.

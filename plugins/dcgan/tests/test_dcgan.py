@@ -48,7 +48,7 @@ def test_the_paper_s_64_pixel_networks_layer_by_layer() -> None:
     networks = DCGAN().build(ImageSpec(3, 64, 64))
     assert layers(networks["generator"], torch.zeros(2, 100)) == [
         ("Unflatten", (2, 100, 1, 1), 0),
-        ("ConvTranspose2d", (2, 512, 4, 4), 819_200),
+        ("PixelConvTranspose2d", (2, 512, 4, 4), 819_200),
         ("BatchNorm2d", (2, 512, 4, 4), 1024),
         ("ReLU", (2, 512, 4, 4), 0),
         ("ConvTranspose2d", (2, 256, 8, 8), 2_097_152),
@@ -122,8 +122,8 @@ def test_the_course_project_s_32_pixel_networks_layer_by_layer() -> None:
 @pytest.mark.parametrize(
     ("projection", "batchnorm", "relu", "expected"),
     [
-        ("conv", True, True, [("Unflatten", 0), ("ConvTranspose2d", 192), ("BatchNorm2d", 8), ("ReLU", 0)]),
-        ("conv", False, True, [("Unflatten", 0), ("ConvTranspose2d", 192), ("ReLU", 0)]),
+        ("conv", True, True, [("Unflatten", 0), ("PixelConvTranspose2d", 192), ("BatchNorm2d", 8), ("ReLU", 0)]),
+        ("conv", False, True, [("Unflatten", 0), ("PixelConvTranspose2d", 192), ("ReLU", 0)]),
         ("linear", True, True, [("Linear", 192), ("Unflatten", 0), ("BatchNorm2d", 8), ("ReLU", 0)]),
         ("linear", True, False, [("Linear", 192), ("Unflatten", 0), ("BatchNorm2d", 8)]),
         ("linear", False, True, [("Linear", 256), ("Unflatten", 0), ("ReLU", 0)]),
@@ -233,7 +233,7 @@ def test_batchnorm_stands_where_it_can_be_folded_and_never_at_the_borders() -> N
         networks = DCGAN.model_validate({"base_channels": 2, **options}).build(ImageSpec(3, 32, 32))
         for network in networks.values():
             before = {type(a).__name__ for a, b in pairwise(sequence(network)) if isinstance(b, nn.BatchNorm2d)}
-            assert before <= {"Conv2d", "ConvTranspose2d", "Unflatten"}
+            assert before <= {"Conv2d", "ConvTranspose2d", "PixelConvTranspose2d", "Unflatten"}
             assert not any(isinstance(layer, nn.BatchNorm2d) for layer in fold_batchnorm(network).modules())
         assert [type(layer).__name__ for layer in sequence(networks["discriminator"])][:2] == ["Conv2d", "LeakyReLU"]
         assert [type(layer).__name__ for layer in sequence(networks["generator"])][-2:] == ["ConvTranspose2d", "Tanh"]
