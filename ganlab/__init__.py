@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from ganlab.data.folders import is_listed as is_listed
     from ganlab.data.folders import walk_folder as walk_folder
+    from ganlab.data.formats import file_kind as file_kind
+    from ganlab.data.formats import open_picture as open_picture
     from ganlab.data.pictures import grid as grid
     from ganlab.data.pictures import save_png as save_png
     from ganlab.data.pictures import to_uint8 as to_uint8
@@ -102,6 +104,7 @@ _HOMES = {
     **dict.fromkeys(("Generator", "load_generator", "run_file"), "ganlab.generator.generator"),
     "Metadata": "ganlab.generator.metadata",
     **dict.fromkeys(("is_listed", "walk_folder"), "ganlab.data.folders"),
+    **dict.fromkeys(("file_kind", "open_picture"), "ganlab.data.formats"),
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),
     **dict.fromkeys(("append_text", "replacing_file"), "ganlab.durable"),
     "Recipe": "ganlab.recipe.recipe",

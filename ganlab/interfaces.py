@@ -343,10 +343,7 @@ class Loss(Component):
 
 
 class Source(ABC):
-    """A sized collection of pictures, read once, by several threads at a time, when a dataset is packed.
-
-    Where `part` is defined, processes read it, too.
-    """
+    """A sized collection of pictures, read once, by several threads at a time, when a dataset is packed."""
 
     classes: int = 0
     """Number of class labels; 0 where the data has none."""
@@ -357,6 +354,10 @@ class Source(ABC):
     """What its user should be told of the pictures, a sentence each, such as which files were left out."""
     warnings: Sequence[str] = ()
     """What its user should be warned of, a sentence each: the pictures may not be those that were meant."""
+
+    box: tuple[int, int, int, int] | None = None
+    """The part of each picture that counts, before the dataset's `crop`: left, top, right, bottom, in the picture's
+    own pixels. None: all of it."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -374,10 +375,11 @@ class Source(ABC):
         """Return the picture's class, 0 to `classes - 1`. Called only where `classes` is not 0."""
         raise NotImplementedError(f"{type(self).__name__} states {self.classes} classes and must define label()")
 
-    def part(self, span: range) -> Source | None:
-        """Return the pictures of `span` as a source of their own, which pickle copies to other processes.
+    def encoded(self, index: int) -> bytes | None:
+        """Return the file of a picture, so that another process can decode it. Raise what reading raises.
 
-        None: they are read in this one only, whose threads keep no more than two cores busy with small ones.
+        `ganlab.open_picture` makes of it what `image` returns. None: the picture is decoded in this process only, whose
+        threads keep no more than two cores busy with small ones.
         """
         return None
 

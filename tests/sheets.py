@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stand_ins import pictures
+from stand_ins import pictures, png_bytes
 
 from ganlab import Dataset, Source
 from ganlab.data import cache
@@ -55,9 +55,13 @@ class SheetSource(Source):
         return len(self.pixels)
 
     def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return self.read(index, "image")
+
+    def read(self, index: int, what: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Return a picture, and note that it was read, and as what."""
         if self.options.log is not None:
             with self.options.log.open("a") as log:
-                log.write(f"{index} {os.getpid()}\n")
+                log.write(f"{index} {what}\n")
         time.sleep(self.options.seconds * (index % 3))
         for _ in range(60_000):
             if self.options.gate is None or index < 100 or self.options.gate.exists():
@@ -76,12 +80,14 @@ class SheetSource(Source):
 
 
 class Shared(Sheet):
-    """A sheet that other processes read, too."""
+    """A sheet whose pictures other processes decode, from PNG files; reading one is noted with the word file."""
 
     api = 1
 
     deadly: int = -1
-    """The picture that kills the process which reads it."""
+    """The picture whose reading sends `number` to the processes that decode."""
+    number: int = signal.SIGKILL
+    """The number of a signal."""
 
     def open(self) -> Source:
         return SharedSource(self)
@@ -90,34 +96,13 @@ class Shared(Sheet):
 class SharedSource(SheetSource):
     def __init__(self, options: Shared) -> None:
         super().__init__(options)
-        self.deadly = options.deadly
+        self.deadly, self.number = options.deadly, options.number
 
-    def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def encoded(self, index: int) -> bytes | None:
         if index == self.deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().image(index)
-
-    def part(self, span: range) -> Source | None:
-        return Span(self, span)
-
-
-class Span(Source):
-    """Some consecutive pictures of another source."""
-
-    def __init__(self, whole: Source, span: range) -> None:
-        self.whole, self.span, self.classes = whole, span, whole.classes
-
-    def __len__(self) -> int:
-        return len(self.span)
-
-    def image(self, index: int) -> Any:
-        return self.whole.image(self.span[index])
-
-    def name(self, index: int) -> str:
-        return self.whole.name(self.span[index])
-
-    def label(self, index: int) -> int:
-        return self.whole.label(self.span[index])
+            for process in decoders():
+                os.kill(process, self.number)
+        return png_bytes(self.read(index, "file"))
 
 
 class Named(SheetSource):
@@ -168,10 +153,17 @@ def reads(log: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-def readers(log: Path) -> set[int]:
-    """Return the processes that have read pictures."""
-    lines = log.read_text().splitlines() if log.exists() else []
-    return {int(words[1]) for words in map(str.split, lines) if len(words) == 2}
+def read_as(log: Path) -> set[str]:
+    """Return what pictures were read as: as an image, which is decoded here, or as a file, for another process."""
+    return {line.split()[1] for line in log.read_text().splitlines()}
+
+
+def decoders() -> list[int]:
+    """Return the processes that this one has started to decode pictures."""
+    command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    return [int(row[0]) for row in rows if int(row[1]) == os.getpid() and "ganlab.data.workers" in row[-1]]
 
 
 def cache_file() -> Path:

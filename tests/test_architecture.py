@@ -88,7 +88,7 @@ def test_no_import_cycle() -> None:
         visit(name, ())
 
 
-FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml"}
+FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "multiprocessing"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "hasattr", "__import__"}
 IMPORTS_BY_NAME = {
     "__init__.py": "the package's own lazy names",

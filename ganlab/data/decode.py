@@ -39,10 +39,12 @@ class Target(NamedTuple):
     background: str
     max_pixels: int
     range: Range = "full"
+    box: Box | None = None
+    """The part of each picture that counts, before the crop."""
 
 
-def target_of(dataset: Dataset) -> Target:
-    """Return what the pictures of `dataset` are turned into."""
+def target_of(dataset: Dataset, box: Box | None = None) -> Target:
+    """Return what the pictures of `dataset` are turned into, where its source says that `box` of each counts."""
     crop = dataset.crop
     return Target(
         dataset.channels,
@@ -51,6 +53,7 @@ def target_of(dataset: Dataset) -> Target:
         dataset.background,
         dataset.max_pixels,
         dataset.range,
+        box,
     )
 
 
@@ -60,6 +63,8 @@ def decode(picture: Image.Image | Pixels, target: Target, findings: Findings | N
     Raise `UnfitError` where it cannot be used, or what PIL raises.
     """
     findings = Findings() if findings is None else findings
+    if target.box is not None:
+        picture, target = _boxed(picture, target.box, target), target._replace(box=None)
     if isinstance(picture, np.ndarray):
         return _decode_array(picture, target, findings)
     return _decode_image(picture, target, findings)
@@ -80,6 +85,15 @@ def crop_box(width: int, height: int, target: Target) -> Box:
             raise UnfitError(f"is {width}x{height} pixels, smaller than the crop of {columns}x{rows}")
     left, top = (width - columns) // 2, (height - rows) // 2
     return (left, top, left + columns, top + rows)
+
+
+def _boxed(picture: Image.Image | Pixels, box: Box, target: Target) -> Image.Image | Pixels:
+    height, width = picture.shape[:2] if isinstance(picture, np.ndarray) else picture.size[::-1]
+    _check_size(width, height, target)
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise UnfitError(f"is {width}x{height} pixels, and the part that counts, {box}, does not lie in it")
+    return picture[top:bottom, left:right] if isinstance(picture, np.ndarray) else picture.crop(box)
 
 
 def _decode_image(image: Image.Image, target: Target, findings: Findings) -> Pixels:

@@ -117,7 +117,7 @@ def _build(
     with warnings.catch_warnings():
         # What PIL warns of either makes a picture bad, and is then reported here, or does no harm.
         warnings.filterwarnings("ignore", module="PIL")
-        with closing(_chunks(source, target_of(dataset), name, progress, processes)) as chunks:
+        with closing(_chunks(source, target_of(dataset, source.box), name, progress, processes)) as chunks:
             for chunk in chunks:
                 writer.add(chunk.pixels, chunk.labels)
                 bad += chunk.bad

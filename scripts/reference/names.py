@@ -27,7 +27,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "For losses": ("apart",),
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),
     "For observers": ("printable",),
-    "For datasets": ("walk_folder", "is_listed"),
+    "For datasets": ("walk_folder", "is_listed", "open_picture", "file_kind"),
     "For exporters": (
         "fold_batchnorm",
         "write_generator",

@@ -32,8 +32,8 @@ from PIL import Image, TiffImagePlugin
 
 from ganlab.data.decode import Target, decode
 from ganlab.data.findings import Findings
+from ganlab.data.formats import open_picture
 from ganlab.data.packing import pack
-from ganlab.standard.datasets.formats import open_picture
 from ganlab.standard.datasets.image_folder import ImageFolder
 
 DICE = np.random.default_rng(8)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import pictures
+from stand_ins import pictures, png_bytes
 
 from ganlab.data.decode import Target, crop_box, decode, target_of
 from ganlab.data.depth import UnfitError
@@ -73,6 +73,28 @@ def test_a_picture_of_the_right_size_keeps_every_bit(channels: int, mode: str) -
     plain = pixels[..., 0] if channels == 1 else pixels
     for picture in (plain, Image.fromarray(plain), reopened(Image.fromarray(plain), "PNG")):
         assert np.array_equal(decode(picture, target(6, 9, channels)), pixels.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("box", [(2, 1, 8, 7), (0, 0, 1, 1), (3, 2, 17, 13)])
+def test_the_box_of_a_source_is_cut_out_first(box: tuple[int, int, int, int]) -> None:
+    pixels = pictures(1, 13, 17)[0]
+    left, top, right, bottom = box
+    expected = decode(pixels[top:bottom, left:right], target(6, 6))
+    for picture in (pixels, Image.fromarray(pixels), reopened(Image.fromarray(pixels), "PNG")):
+        assert np.array_equal(decode(picture, target(6, 6, box=box)), expected)
+
+
+def test_a_box_that_is_not_there_is_refused_and_nothing_too_large_is_decoded_for_it() -> None:
+    pixels = pictures(1, 13, 17)[0]
+    for box in ((0, 0, 18, 13), (0, 0, 17, 14), (-1, 0, 17, 13), (5, 5, 5, 9)):
+        for picture in (pixels, Image.fromarray(pixels)):
+            with pytest.raises(
+                UnfitError, match=r"^is 17x13 pixels, and the part that counts, .*, does not lie in it$"
+            ):
+                decode(picture, target(6, 6, box=box))
+    cut_off = Image.open(io.BytesIO(png_bytes(pixels)[:60]))
+    with pytest.raises(UnfitError, match=r"claims 17x13 pixels, more than dataset\.max_pixels = 220"):
+        decode(cut_off, target(6, 6, box=(0, 0, 4, 4), max_pixels=220))
 
 
 @pytest.mark.parametrize(("height", "width"), [(37, 50), (50, 37), (5, 6), (8, 9)])

@@ -7,14 +7,27 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
-from sheets import ROOT, Shared, SharedSource, Sheet, cache_file, child, left, readers, reads, sheet, wait_for
+from sheets import (
+    ROOT,
+    Shared,
+    SharedSource,
+    Sheet,
+    cache_file,
+    child,
+    decoders,
+    left,
+    read_as,
+    reads,
+    sheet,
+    wait_for,
+)
 from stand_ins import jpeg_bytes, make, pictures, png_bytes, write_files, write_zip
 
 from ganlab import DataError, Dataset, RunError, Source
@@ -68,13 +81,13 @@ def test_faces_are_cut_out_by_other_processes_as_here(tmp_path: Path) -> None:
     assert packed_file(dataset, 2) == packed_file(dataset, 0)
 
 
-def test_other_processes_read_where_the_source_has_parts_and_only_there(tmp_path: Path) -> None:
+def test_other_processes_decode_where_the_source_gives_files_and_only_there(tmp_path: Path) -> None:
     file, log = sheet(tmp_path / "a", 150, black=[3]), tmp_path / "log"
-    for kind, theirs in ((Shared, True), (Sheet, False)):
+    for kind, what in ((Shared, "file"), (Sheet, "image")):
         log.unlink(missing_ok=True)
         packed = pack(kind(file=file, classes=11, log=log, on_bad="skip"), kind.__name__, print, 2)
-        assert (os.getpid() not in readers(log)) is theirs
-        assert reads(log) == 150
+        assert read_as(log) == {what}
+        assert reads(log) == 150 + (what == "file"), "the first twice, to see what there is"
         assert packed.labels is not None
         assert packed.labels.tolist() == [index % 11 for index in range(150) if index != 3]
         assert packed.skipped == (("picture 3", "black as night (3)"),)
@@ -87,8 +100,7 @@ def test_they_start_by_themselves_where_packing_takes_long_and_there_are_cores(
     monkeypatch.setattr(packing, "available_cores", lambda: cores)
     log = tmp_path / "log"
     pack(Shared(file=sheet(tmp_path / "a", 320 * cores), log=log, seconds=0.02), "sheet", print)
-    assert os.getpid() in readers(log)
-    assert (len(readers(log)) > 1) is shared
+    assert read_as(log) == ({"image", "file"} if shared else {"image"})
 
 
 def test_a_label_out_of_range_is_the_same_error(tmp_path: Path) -> None:
@@ -97,45 +109,39 @@ def test_a_label_out_of_range_is_the_same_error(tmp_path: Path) -> None:
     assert str(caught.value) == 'dataset "sheet": the label of picture 10 is 10, but there are 10 classes, 0 to 9'
 
 
-class Locked(SharedSource):
-    """What no pickle copies."""
+class Patchy(SharedSource):
+    """Gives the files of every third picture alone, and cannot read that of every seventh."""
 
-    def __init__(self, options: Shared) -> None:
-        super().__init__(options)
-        self.lock = threading.Lock()
+    def encoded(self, index: int) -> bytes | None:
+        if index % 7 == 0:
+            raise OSError("is on another disk")
+        return super().encoded(index) if index % 3 else None
+
+    def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        if index % 7 == 0:
+            raise OSError("is on another disk")
+        return super().image(index)
 
 
-class LockedSheet(Shared):
+class PatchySheet(Shared):
     """Opens such a source."""
 
     api = 1
 
     def open(self) -> Source:
-        return Locked(self)
+        return Patchy(self)
 
 
-def test_what_cannot_be_sent_is_read_here(tmp_path: Path) -> None:
-    file, log = sheet(tmp_path / "a"), tmp_path / "log"
-    packed = pack(LockedSheet(file=file, log=log), "sheet", print, 2)
-    assert np.array_equal(packed.images, pictures(70, 8, 8).transpose(0, 3, 1, 2))
-    assert readers(log) == {os.getpid()}
-
-
-def test_a_class_that_others_cannot_import_is_read_here(tmp_path: Path) -> None:
-    process = child(
-        f"""
-        import sheets
-        class Mine(sheets.SharedSource):
-            pass
-        class Sheet(sheets.Shared):
-            api = 1
-            def open(self):
-                return Mine(self)
-        packed = pack(Sheet(file=Path({str(sheet(tmp_path / "a"))!r})), "sheet", lambda *args: None, 2)
-        print(packed.fingerprint)
-        """
-    )
-    assert process.communicate()[0].split() == [pack(Sheet(file=tmp_path / "a.npy"), "sheet", print).fingerprint]
+def test_what_gives_no_file_is_decoded_here_and_all_keep_their_places(tmp_path: Path) -> None:
+    file, log = sheet(tmp_path / "a", 150, black=[3, 4]), tmp_path / "log"
+    alone = packed_file(PatchySheet(file=file, classes=11, on_bad="skip"), 0)
+    dataset = PatchySheet(file=file, classes=11, log=log, on_bad="skip")
+    assert packed_file(dataset, 2) == alone
+    assert read_as(log) == {"image", "file"}
+    packed = pack(dataset, "pictures", print)
+    good = [index for index in range(150) if index % 7 and index not in (3, 4)]
+    assert np.array_equal(packed.images, pictures(150, 8, 8)[good].transpose(0, 3, 1, 2))
+    assert packed.skipped[:2] == (("picture 0", "is on another disk"), ("picture 3", "black as night (3)"))
 
 
 def test_what_a_program_has_set_in_pil_counts_in_other_processes(
@@ -153,24 +159,15 @@ def test_what_a_program_has_set_in_pil_counts_in_other_processes(
 
 
 def test_a_killed_process_ends_packing_with_a_sentence(tmp_path: Path) -> None:
-    log = tmp_path / "log"
     with pytest.raises(RunError) as caught:
-        pack(Shared(file=sheet(tmp_path / "a", 400), log=log, deadly=40, seconds=0.01), "sheet", print, 2)
+        pack(Shared(file=sheet(tmp_path / "a", 400), deadly=40), "sheet", print, 1)
     assert str(caught.value) == (
         'a process that decoded pictures of dataset "sheet" was ended by SIGKILL, as the system does where memory '
         "runs out, at one from picture 32 to picture 63; nothing was packed: start again, without these if they end "
         "it again"
     )
     assert left() == [".lock"]
-    assert not any(map(lives, readers(log) - {os.getpid()}))
-
-
-def lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    assert decoders() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -195,17 +192,17 @@ def test_a_signal_ends_all_processes_and_one_speaks(tmp_path: Path, number: int,
 
 
 def test_ctrl_c_does_not_wait_for_a_picture_that_never_comes(tmp_path: Path) -> None:
-    file, log, gate = sheet(tmp_path / "a", 200), tmp_path / "log", tmp_path / "gate"
+    file, log = sheet(tmp_path / "a", 200), tmp_path / "log"
     process = child(
         f"""
-        dataset = Shared(file=Path({str(file)!r}), log=Path({str(log)!r}), gate=Path({str(gate)!r}))
-        pack(dataset, "sheet", lambda *args: None, 2)
+        dataset = Shared(file=Path({str(file)!r}), log=Path({str(log)!r}), deadly=100, number=signal.SIGSTOP)
+        pack(dataset, "sheet", lambda *args: None, 1)
         """
     )
-    wait_for(lambda: reads(log) > 100, process)
+    wait_for(lambda: reads(log) > 120, process)  # the last of its kind in flight: its answer does not come
     process.send_signal(signal.SIGINT)
     assert "KeyboardInterrupt" in process.communicate(timeout=120)[0]
-    assert not gate.exists()
+    assert reads(log) < 200
 
 
 def test_they_import_no_torch() -> None:

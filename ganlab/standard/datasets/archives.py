@@ -11,12 +11,11 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from copy import copy
+from collections.abc import Iterable
 from pathlib import Path
 
-from ganlab import DataError, is_listed, printable, walk_folder
-from ganlab.standard.datasets.formats import START_BYTES, ends_like_picture, starts_like_picture, web_page
+from ganlab import DataError, file_kind, is_listed, printable, walk_folder
+from ganlab.standard.datasets.formats import START_BYTES, ends_like_picture, starts_like_picture
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """What precedes a member in a zip: signature, then the lengths of the name and of the extra field that follow it."""
@@ -27,7 +26,7 @@ LARGEST_DIRECTORY = 256 << 20
 
 
 class FileStore(ABC):
-    """Named picture files, read by several threads at a time. Pickled, it is read by other processes, too."""
+    """Named picture files, read by several threads at a time."""
 
     path: Path
     """The folder or archive."""
@@ -44,10 +43,6 @@ class FileStore(ABC):
     def read_apart(self, limit: int) -> bytes | None:
         """Return the bytes of the file that is no picture and not left out, None where it is not there."""
 
-    @abstractmethod
-    def part(self, names: Sequence[str]) -> FileStore:
-        """Return the named ones of the files alone."""
-
 
 class Folder(FileStore):
     """The picture files below a folder; linked folders are followed, each once."""
@@ -63,11 +58,6 @@ class Folder(FileStore):
         path = self.path / self._apart
         return read_file(path, limit, TOO_LARGE) if path.exists() else None
 
-    def part(self, names: Sequence[str]) -> Folder:
-        part = copy(self)
-        part.names, part.remarks = list(names), []
-        return part
-
 
 class Archive(FileStore):
     """The picture files in a zip. Of members with the same name the last counts, as for any unzip program."""
@@ -76,7 +66,8 @@ class Archive(FileStore):
         self.path, self._limit = path, limit
         listed = _members(path)
         self._apart = listed.get(apart)
-        self._file = _Opened(path)
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
         self._members = {name: info for name, info in listed.items() if self._is_picture(name, info)}
         self.names = sorted(self._members)
         self.remarks = _left_out(name for name in listed if name not in self._members and name != apart)
@@ -92,17 +83,11 @@ class Archive(FileStore):
     def read_apart(self, limit: int) -> bytes | None:
         return None if self._apart is None else self._read(self._apart, limit, TOO_LARGE)
 
-    def part(self, names: Sequence[str]) -> Archive:
-        part = copy(self)
-        part.names, part.remarks, part._apart = list(names), [], None
-        part._members = {name: self._members[name] for name in names}
-        return part
-
     def _read(self, member: zipfile.ZipInfo, limit: int, beyond: str = "") -> bytes:
         _check_size(max(member.file_size, member.compress_size), limit, beyond)
         # Never more than the directory says, which has been compared with the limit.
         # Not ZipFile.open, which is one stream with one lock: threads read here without waiting for each other.
-        data = _inflate(self._file.read(member.compress_size, self._begin(member)), member, member.file_size + 1)
+        data = _inflate(self._pread(member.compress_size, self._begin(member)), member, member.file_size + 1)
         if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
             raise DataError("is damaged: its checksum is wrong")
         return data
@@ -112,37 +97,19 @@ class Archive(FileStore):
         if ends_like_picture(name) or member.flag_bits & ENCRYPTED:
             return ends_like_picture(name)
         try:
-            packed = self._file.read(min(member.compress_size, 16 * START_BYTES), self._begin(member))
+            packed = self._pread(min(member.compress_size, 16 * START_BYTES), self._begin(member))
             return starts_like_picture(_inflate(packed, member, START_BYTES)[:START_BYTES], name)
         except DataError:
             return False
 
     def _begin(self, member: zipfile.ZipInfo) -> int:
         """Return where the compressed bytes of a member begin."""
-        signature, name_bytes, extra_bytes = LOCAL_HEADER.unpack(
-            self._file.read(LOCAL_HEADER.size, member.header_offset)
-        )
+        signature, name_bytes, extra_bytes = LOCAL_HEADER.unpack(self._pread(LOCAL_HEADER.size, member.header_offset))
         if signature != b"PK\3\4":
             raise DataError("is not where the archive's directory says")
         return member.header_offset + LOCAL_HEADER.size + int(name_bytes) + int(extra_bytes)
 
-
-class _Opened:
-    """A file that is read at any place by several threads. Pickled, it is opened once more, if it is still the same."""
-
-    def __init__(self, path: Path, same: tuple[int, ...] | None = None) -> None:
-        self._path, self._descriptor = path, os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._descriptor)
-        status = os.fstat(self._descriptor)
-        self._which = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        if same not in (None, self._which):
-            raise DataError(f"{path} was replaced while it was read")
-
-    def __reduce__(self) -> tuple[type[_Opened], tuple[Path, tuple[int, ...]]]:
-        return _Opened, (self._path, self._which)
-
-    def read(self, count: int, offset: int) -> bytes:
-        """Return so many bytes. Raise `DataError` where there are fewer."""
+    def _pread(self, count: int, offset: int) -> bytes:
         data = os.pread(self._descriptor, count, offset)
         while 0 < len(data) < count and (more := os.pread(self._descriptor, count - len(data), offset + len(data))):
             data += more
@@ -187,7 +154,8 @@ def read_file(path: Path, limit: int, beyond: str = "") -> bytes:
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         raise DataError("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
     _check_size(status.st_size, limit, beyond)
-    return path.read_bytes()
+    with path.open("rb", buffering=0) as file:
+        return file.readall()
 
 
 def _pictures_below(root: Path, apart: str) -> tuple[list[str], list[str]]:
@@ -255,7 +223,7 @@ def folders(name: str, *, whole: bool = False) -> list[str]:
 def _what_it_is(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(512)
-    if web_page(start):
+    if file_kind(start) == "web page":
         return "is a web page, not a zip: a download was answered by a page such as a quota notice; download it again"
     if start.startswith(b"PK\3\4"):
         return f"is a zip that was cut off or damaged ({path.stat().st_size:,} bytes); download it again"

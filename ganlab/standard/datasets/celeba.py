@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlab import DataError, Dataset, Source
+from ganlab import DataError, Dataset, Source, open_picture
 from ganlab.standard.datasets.archives import open_file_store, refuse_special
 from ganlab.standard.datasets.image_folder import Files, largest_file
 from ganlab.standard.datasets.layout import Found
@@ -66,6 +66,8 @@ class CelebA(Dataset):
 class Faces(Source):
     """The faces of CelebA's aligned pictures."""
 
+    box = FACE
+
     def __init__(self, files: Files) -> None:
         self._files = files
 
@@ -73,16 +75,22 @@ class Faces(Source):
         return len(self._files)
 
     def image(self, index: int) -> Image.Image:
-        image = self._files.image(index)
-        if image.size != ALIGNED:
-            raise DataError(f"is {image.width}x{image.height} pixels; face_crop is for the aligned pictures, 178x218")
-        return image.crop(FACE)
+        return _aligned(self._files.encoded(index))
+
+    def encoded(self, index: int) -> bytes:
+        data = self._files.encoded(index)
+        _aligned(data)  # which reads no more than the header
+        return data
 
     def name(self, index: int) -> str:
         return self._files.name(index)
 
-    def part(self, span: range) -> Faces:
-        return Faces(self._files.part(span))
+
+def _aligned(data: bytes) -> Image.Image:
+    image = open_picture(data)
+    if image.size != ALIGNED:
+        raise DataError(f"is {image.width}x{image.height} pixels; face_crop is for the aligned pictures, 178x218")
+    return image
 
 
 def _aligned_pictures(root: Path) -> Path | None:

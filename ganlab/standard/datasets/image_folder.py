@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from copy import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ganlab import DataError, Dataset, Source
+from ganlab import DataError, Dataset, Source, open_picture
 from ganlab.standard.datasets.archives import FileStore, open_file_store
-from ganlab.standard.datasets.formats import ENDINGS, open_picture
+from ganlab.standard.datasets.formats import ENDINGS
 from ganlab.standard.datasets.label_file import by_file, located
 from ganlab.standard.datasets.layout import Found, Split, by_folders, choose_split, class_name, natural
 
@@ -73,8 +72,7 @@ class Files(Source):
 
     def __init__(self, store: FileStore, found: Found) -> None:
         self._store, self._names = store, found.names
-        self.remarks: Sequence[str] = [*store.remarks, *found.remarks]
-        self.warnings = found.warnings
+        self.remarks, self.warnings = [*store.remarks, *found.remarks], found.warnings
         self._labels: list[int] = []
         if found.classes is not None:
             ordered = sorted(set(found.classes), key=natural)
@@ -86,20 +84,16 @@ class Files(Source):
         return len(self._names)
 
     def image(self, index: int) -> Image.Image:
-        return open_picture(self._store.read(self._names[index]))
+        return open_picture(self.encoded(index))
+
+    def encoded(self, index: int) -> bytes:
+        return self._store.read(self._names[index])
 
     def name(self, index: int) -> str:
         return str(self._store.path / self._names[index])
 
     def label(self, index: int) -> int:
         return self._labels[index]
-
-    def part(self, span: range) -> Files:
-        part, chosen = copy(self), slice(span.start, span.stop)
-        part._names, part._labels = self._names[chosen], self._labels[chosen]
-        part._store = self._store.part(part._names)
-        part.class_names = part.remarks = part.warnings = ()  # which are the whole's
-        return part
 
 
 def largest_file(dataset: Dataset) -> int:

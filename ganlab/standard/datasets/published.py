@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, build_opener
 
-from ganlab import DataError, Source, printable, replacing_file
-from ganlab.standard.datasets.formats import web_page
+from ganlab import DataError, Source, file_kind, printable, replacing_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +113,7 @@ def _receive(url: str, md5: str, file: BinaryIO) -> None:
                     f"  {received >> 20} of {(response.length or 0) + received >> 20} MiB", file=sys.stderr, flush=True
                 )
     if digest.hexdigest() != md5:
-        what = "a web page" if web_page(start) else f"{received:,} bytes with md5 {digest.hexdigest()}"
+        what = "a web page" if file_kind(start) == "web page" else f"{received:,} bytes with md5 {digest.hexdigest()}"
         raise DataError(f"the server sent {what}, not the file with md5 {md5}")
 
 

@@ -26,8 +26,8 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 PICTURES = 96
 """How many are decoded: enough for several threads."""
-APART = 4
-"""How many parts another process reads, two pictures each."""
+APART = 8
+"""How many another process decodes."""
 LISTED = 2000
 """How many labels and names are looked at."""
 
@@ -53,7 +53,7 @@ class Part(Source):
 
     def __init__(self, whole: Source, indices: list[int]) -> None:
         self._whole, self._indices = whole, indices
-        self.classes, self.class_names = whole.classes, whole.class_names
+        self.classes, self.class_names, self.box = whole.classes, whole.class_names, whole.box
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -187,28 +187,28 @@ def packs(subject: Subject[Dataset]) -> None:
             raise ContractError(f"packed by several threads, pictures differ from what one thread reads: {remedy}")
 
 
-def parts_match(subject: Subject[Dataset]) -> None:
-    """Let another process read parts of it, and compare with what this one reads."""
-    source, target = _opened(subject), target_of(subject.make())
-    if source.part(range(1)) is None:
-        return  # it is read in one process only
+def decodes_elsewhere(subject: Subject[Dataset]) -> None:
+    """Let another process decode the files of pictures, and compare with what this one decodes."""
+    source = _opened(subject)
+    target, places = target_of(subject.make(), source.box), _some(source, APART)
+    for index in places:
+        data: object = source.encoded(index)
+        if data is not None and not isinstance(data, bytes):
+            raise ContractError(
+                f"encoded({index}) gives {shown(data)}: give the bytes of the picture's file, or None to decode in one "
+                "process only"
+            )
     with closing(Workers(source, target, "contract")) as workers:
         workers.start(1)
-        for first in _some(source, APART):
-            span = range(first, min(first + 2, len(source)))
-            here, there = decode_chunk(source, target, "contract", span), workers.ask(span)
-            if there is None:
+        for span in (range(index, index + 1) for index in places):
+            here, there = decode_chunk(source, target, "contract", span), workers.decode(span)
+            if here.bad != there.bad or not np.array_equal(here.pixels, there.pixels):
+                said = [reason for _, reason in there.bad]
                 raise ContractError(
-                    f"another process cannot read part({span}): give a source that pickle can copy, of a class that "
-                    "is found by its name in a module, and open files in image(); or do not define part()"
-                )
-            if not np.array_equal(here.pixels, there.pixels) or (here.labels, [name for name, _ in here.bad]) != (
-                there.labels,
-                [name for name, _ in there.bad],
-            ):
-                raise ContractError(
-                    f"part({span}) differs from pictures {span.start} to {span[-1]}: its pictures, labels and names "
-                    "are those of the span, counted from 0"
+                    f"encoded({span[0]}) is another picture than image({span[0]})"
+                    + (f", which {said[0]}" if said and not here.bad else "")
+                    + ": image() is to return ganlab.open_picture(self.encoded(index)), uncut; what is to be cut "
+                    "out is the source's box"
                 )
 
 
@@ -221,7 +221,7 @@ CHECKS = (
     Check("classes", "Each class has a name of its own, or none has one.", names_classes, ("labels",)),
     Check("names", "Each picture has a name of its own.", names_pictures, ("sized",)),
     Check("packing", "Several threads read what one thread reads.", packs, ("repeatable", "classes", "names")),
-    Check("parts", "Another process reads what this one reads.", parts_match, ("repeatable", "labels", "names")),
+    Check("encoded", "Other processes decode what this one does.", decodes_elsewhere, ("packing",)),
 )
 
 
@@ -248,7 +248,7 @@ class _Decoded(NamedTuple):
 
 
 def _decoded(source: Source, dataset: Dataset) -> Iterator[_Decoded]:
-    target = target_of(dataset)
+    target = target_of(dataset, source.box)
     for index in _some(source, PICTURES):
         try:
             yield _Decoded(index, decode(source.image(index), target), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import struct
 import warnings
 import zipfile
@@ -127,15 +126,3 @@ def test_what_is_left_out_is_said_with_counts_by_ending(tmp_path: Path, kind: st
     store = open_file_store(root, 1 << 20)
     assert store.names == ["a.png"]
     assert store.remarks == ["left out as no pictures: 4 .mp4, 1 .txt, 1 no ending"]
-
-
-def test_a_copy_reads_what_the_zip_held_when_it_was_opened_or_refuses(tmp_path: Path) -> None:
-    path = write_zip(tmp_path / "pictures.zip", {"a.png": PICTURE, "b.png": OTHER})
-    sent = pickle.dumps(open_file_store(path, LIMIT).part(["b.png"]))
-    copy = pickle.loads(sent)  # noqa: S301  # of this very process
-    assert (copy.names, copy.remarks) == (["b.png"], [])
-    other = write_zip(tmp_path / "other.zip", {"a.png": PICTURE, "b.png": PICTURE})
-    other.replace(path)
-    assert copy.read("b.png") == OTHER
-    with pytest.raises(DataError, match=r"pictures\.zip was replaced while it was read"):
-        pickle.loads(sent)  # noqa: S301

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from breaking import Break, assert_breaks_only_its_check, failures, named, suite
 from pydantic import PositiveInt
-from stand_ins import pictures
+from stand_ins import pictures, png_bytes
 
 from ganlab import DataError, Dataset, Source
 from ganlab.testing.checks import datasets
@@ -307,33 +307,43 @@ class Wavering(Good):
         return Strange()
 
 
-class Apart(Good):
-    """Has parts that no pickle copies."""
+class Pathlike(Good):
+    """Gives paths for files."""
 
     api = 1
 
     def open(self) -> Source:
-        class Whole(Pictures):
-            def part(self, span: range) -> Source | None:
-                return self
+        class Paths(Pictures):
+            def encoded(self, index: int) -> Any:
+                return "pictures/0.png"
 
-        return Whole()
+        return Paths()
 
 
 class Shifted(Good):
-    """Has parts that all begin at its first picture."""
+    """Gives the file of its first picture for every one."""
 
     api = 1
 
     def open(self) -> Source:
-        return Same()
+        class First(Pictures):
+            def encoded(self, index: int) -> bytes | None:
+                return png_bytes(PIXELS[0])
+
+        return First()
 
 
-class Same(Pictures):
-    """A part of itself, whatever is asked for."""
+class Raw(Good):
+    """Gives pixels that are no file."""
 
-    def part(self, span: range) -> Source | None:
-        return self
+    api = 1
+
+    def open(self) -> Source:
+        class Bytes(Pictures):
+            def encoded(self, index: int) -> bytes | None:
+                return PIXELS[index].tobytes()
+
+        return Bytes()
 
 
 BREAKS = [
@@ -356,8 +366,11 @@ BREAKS = [
     Break("names", Nameless, "pictures 0 and 1 are both called picture"),
     Break("names", Numbered, "picture 0 has the name 0: name it as a person would"),
     Break("packing", Threaded, "SQLite objects created in a thread can only be used in that same thread"),
-    Break("parts", Apart, "another process cannot read part(range(0, 2)): give a source that pickle can copy"),
-    Break("parts", Shifted, "part(range(33, 35)) differs from pictures 33 to 34: its pictures, labels and names"),
+    Break("encoded", Pathlike, "encoded(0) gives 'pictures/0.png': give the bytes of the picture's file, or None"),
+    Break(
+        "encoded", Shifted, "encoded(14) is another picture than image(14): image() is to return ganlab.open_picture("
+    ),
+    Break("encoded", Raw, "encoded(0) is another picture than image(0), which is not one of JPEG, PNG, WEBP"),
     Break("packing", Wavering, "packed by several threads, pictures differ from what one thread reads"),
 ]
 

@@ -19,11 +19,11 @@ from sheets import ROOT
 from stand_ins import write_files, write_zip
 
 from ganlab import DataError
+from ganlab.data import formats
 from ganlab.data.decode import Target, decode
 from ganlab.data.depth import UnfitError
+from ganlab.data.formats import FORMATS, TGA_MARK, open_picture
 from ganlab.data.packing import Packed, pack
-from ganlab.standard.datasets import formats
-from ganlab.standard.datasets.formats import FORMATS, TGA_MARK, open_picture
 from ganlab.standard.datasets.image_folder import ImageFolder
 
 SAMPLES = np.random.default_rng(9).integers(0, 256, (8, 8, 3))
