@@ -227,7 +227,7 @@ def test_a_run_ends_or_says_that_memory_is_out_however_little_there_is() -> None
     recipe = on_cuda(model=model, train=train, dataset={"count": 64}, observers={"log": {}})
     outcomes = []
     try:
-        for megabytes in (2, 8, 16, 24, 32, 40, 48, 64, 256):
+        for megabytes in (2, 8, 16, 24, 32, 40, 48, 64, 1024):
             torch.cuda.empty_cache()
             torch.cuda.set_per_process_memory_fraction(megabytes * 2**20 / total, 0)
             said = ""

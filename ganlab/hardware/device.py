@@ -243,6 +243,8 @@ def stream_of_its_own(device: torch.device) -> Iterator[None]:
             yield
     finally:
         before.wait_stream(stream)
+        # torch keeps a workspace of its products, up to 32 MiB, for every stream that there has been.
+        torch._C._cuda_clearCublasWorkspaces()
 
 
 def keep_freed_memory() -> None:

@@ -16,28 +16,29 @@ in one pass, other phases. Torch's own limit of 8 is for code that was not meant
 
 
 class Compiled:
-    """Networks that are called compiled from now on, until that is undone. Copies of them are not compiled."""
+    """Networks that are called compiled once that has begun, until it is undone. Copies of them are not compiled."""
 
     def __init__(self, networks: Iterable[nn.Module], backend: str = "inductor") -> None:
-        """Nothing is built before the first call. `backend` is what torch.compile calls the compiler."""
-        self._networks = list(networks)
-        for network in self._networks:
-            network._compiled_call_impl = torch.compile(_call(network), dynamic=False, backend=backend)
+        """`backend` is what torch.compile calls the compiler."""
+        self._networks, self._backend = list(networks), backend
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Enter around the iterations in which networks are called in new ways: their kernels are built there."""
+        with warnings.catch_warnings():
+            # What torch's compiler warns of, no user of ours can change.
+            warnings.simplefilter("ignore")
+            for network in self._networks:
+                if network._compiled_call_impl is None:
+                    network._compiled_call_impl = torch.compile(_call(network), dynamic=False, backend=self._backend)
+            config: Any = torch._dynamo.config
+            with config.patch(recompile_limit=VARIANTS):
+                yield
 
     def undo(self) -> None:
         """Call the networks as they are."""
         for network in self._networks:
             network._compiled_call_impl = None
-
-
-@contextmanager
-def building() -> Iterator[None]:
-    """Enter around the iterations in which networks are called in new ways."""
-    config: Any = torch._dynamo.config
-    with warnings.catch_warnings(), config.patch(recompile_limit=VARIANTS):
-        # What torch's compiler warns of within torch no user of ours can change.
-        warnings.filterwarnings("ignore", module=r"torch\.")
-        yield
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ganlab.messages import one_line, told
-from ganlab.training.compiled import Compiled, building, uncompiled
+from ganlab.training.compiled import Compiled, uncompiled
 from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import Layout
 
@@ -148,7 +148,7 @@ class Captured:
         iteration, drawn, failure = self._iteration, self._iteration.batches.drawn, ""
         before = {name: _copy(tensor, torch.device("cpu")) for name, tensor in iteration.tensors().items()}
         try:
-            with building():
+            with compiled.building():
                 return iteration.run(progress)
         except Exception as error:  # noqa: BLE001  # whatever a compiler raises; what a plugin does, it will do again
             failure = told(error)

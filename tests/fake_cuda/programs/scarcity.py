@@ -59,6 +59,5 @@ def _outcome(recipe: dict[str, object], megabytes: float, out: str) -> Outcome:
     except ganlab.GanlabError as error:
         end, said = "refused", str(error)
     gc.collect()
-    torch._C._cuda_clearCublasWorkspaces()  # torch keeps them for the next product
     torch.cuda.empty_cache()
     return Outcome(megabytes, end, said, memory_used(0))
