@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Augmentation as Augmentation
     from ganlab.interfaces import Batch as Batch
     from ganlab.interfaces import Categorical as Categorical
+    from ganlab.interfaces import Comparison as Comparison
     from ganlab.interfaces import Dataset as Dataset
     from ganlab.interfaces import Exporter as Exporter
     from ganlab.interfaces import ImageSpec as ImageSpec
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Iteration as Iteration
     from ganlab.interfaces import Labels as Labels
     from ganlab.interfaces import Loss as Loss
+    from ganlab.interfaces import Metric as Metric
     from ganlab.interfaces import Model as Model
     from ganlab.interfaces import Normal as Normal
     from ganlab.interfaces import Observer as Observer
@@ -77,6 +79,7 @@ _HOMES = {
             "Augmentation",
             "Batch",
             "Categorical",
+            "Comparison",
             "Dataset",
             "Exporter",
             "ImageSpec",
@@ -84,6 +87,7 @@ _HOMES = {
             "Iteration",
             "Labels",
             "Loss",
+            "Metric",
             "Model",
             "Normal",
             "Observer",

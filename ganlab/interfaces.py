@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, Union
@@ -46,6 +46,10 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
 
 Bounds = Annotated[tuple[float, float], AfterValidator(_ascending)]
 """`[low, high]`, low below high."""
+
+Better = Literal["lower", "higher", "neither"]
+"""Which numbers of a metric speak for a generator; of some neither does: a reader compares them with those of real
+pictures."""
 
 Distribution = Literal["normal", "uniform"]
 """What z is drawn from: standard normal, or uniform on [-1, 1]."""
@@ -505,6 +509,45 @@ class Observer(Component):
 
     State belongs into private attributes (`_count: int = 0`), which frozen components may set.
     """
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Real pictures and generated ones, which a metric compares. It reads them and never writes into them."""
+
+    real: np.ndarray[Any, np.dtype[np.uint8]]
+    """Real pictures `(N, H, W, C)`, uint8."""
+    fake: np.ndarray[Any, np.dtype[np.uint8]]
+    """Generated pictures `(M, H, W, C)`, uint8; the host takes as many as there are real ones."""
+    seed: int
+    """For what the metric itself draws: the same seed, the same numbers."""
+    network: str
+    """What the network is called that makes features of pictures, in small letters, digits and `_`; empty without."""
+    features: Callable[[], tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]]
+    """Returns the features of the real pictures `(N, D)` and of the generated ones `(M, D)`, float64, computed once for
+    all metrics. Raises `GanlabError` without a network."""
+
+
+class Metric(Component):
+    """Numbers that say how generated pictures compare with real ones."""
+
+    better: ClassVar[Better | Mapping[str, Better]]
+    """Which numbers are the better ones, `"lower"`, `"higher"` or `"neither"`: of all that it returns, or by name."""
+    needs_features: ClassVar[bool] = False
+    """Whether it compares features of a network instead of pixels. Without a network it is left out."""
+
+    @abstractmethod
+    def compute(self, comparison: Comparison) -> Mapping[str, float]:
+        """Return finite numbers by name, in the order in which they are shown; a name is of a-z, 0-9 and `_`.
+
+        The same comparison gives the same numbers, in whatever order the pictures come. Computed in float64. Raise
+        `ValueError` with the remedy where there are too few pictures, or where they are too small.
+        """
+
+
+def better_of(metric: Metric, name: str) -> Better | None:
+    """Return which numbers of a name are the better ones, None where the metric does not say so."""
+    return metric.better if isinstance(metric.better, str) else metric.better.get(name)
 
 
 def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -126,6 +126,8 @@ def fast(words: list[str]) -> list[str]:
     """Return a documented command so that it takes a moment; only trainings and their measurements are changed."""
     if words[1] == "bench":
         return [*words, "--seconds", "1", "--set", f"model.base_channels={FAST['model.base_channels']}"]
+    if words[1] == "evaluate":
+        return [*words, "--count", "20", "--seeds", "1"]
     if words[1] != "run" or "--dry-run" in words:
         return words
     changes = FAST | AT_HAND if words[2].startswith("dcgan_") else dict(FAST)

@@ -44,7 +44,7 @@ def sources() -> list[Path]:
 def test_the_house_is_small_and_imports_only_downwards() -> None:
     graph = floor_plan.arrows()
     assert floor_plan.circles(graph) == []
-    assert len(graph) <= 27
+    assert len(graph) <= 28
     assert len(floor_plan.floors(graph)) <= 9
 
 
@@ -90,6 +90,7 @@ def test_no_import_cycle() -> None:
 
 FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "multiprocessing"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "hasattr", "__import__"}
+LOADS = {"judging/lite0.py": "weights whose digest has been compared, and nothing of them but tensors"}
 IMPORTS_BY_NAME = {
     "__init__.py": "the package's own lazy names",
     "testing/suite.py": "the checks of a kind in our table",
@@ -107,7 +108,10 @@ def test_data_never_becomes_code() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in FORBIDDEN_CALLS, f"{where}:{node.lineno}: {node.func.id}"
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "torch":
-                assert node.attr not in ("load", "save", "jit", "hub"), f"{where}:{node.lineno}: torch.{node.attr}"
+                known = node.attr == "load" and path.relative_to(PACKAGE).as_posix() in LOADS
+                assert known or node.attr not in ("load", "save", "jit", "hub"), (
+                    f"{where}:{node.lineno}: torch.{node.attr}"
+                )
             if isinstance(node, ast.ExceptHandler):
                 assert node.type is not None, f"{where}:{node.lineno}: bare except"
 

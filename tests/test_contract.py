@@ -21,6 +21,13 @@ from ganlab.standard.exporters.onnx import ONNX
 from ganlab.standard.exporters.onnx_reduced import HalfONNX, Int8ONNX
 from ganlab.standard.exporters.safetensors import Safetensors
 from ganlab.standard.losses.bce import BCE
+from ganlab.standard.metrics.frechet import Frechet
+from ganlab.standard.metrics.kid import KID
+from ganlab.standard.metrics.mind import MIND
+from ganlab.standard.metrics.ms_ssim import MSSSIM
+from ganlab.standard.metrics.neighbours import Neighbours
+from ganlab.standard.metrics.prdc import PRDC
+from ganlab.standard.metrics.sliced_wasserstein import SlicedWasserstein
 from ganlab.standard.observers.gif import GIF
 from ganlab.standard.observers.log import Log
 from ganlab.standard.observers.metrics import Metrics
@@ -72,6 +79,13 @@ test_log = contract(Log)
 test_samples = contract(Samples)
 test_plot = contract(Plot)
 test_gif = contract(GIF)
+test_frechet = contract(Frechet)
+test_kid = contract(KID, options=[{}, {"subsets": 3, "subset_size": 20}])
+test_mind = contract(MIND)
+test_ms_ssim = contract(MSSSIM)
+test_neighbours = contract(Neighbours, options=[{}, {"space": "features"}])
+test_prdc = contract(PRDC, options=[{}, {"k": 3}])
+test_sliced_wasserstein = contract(SlicedWasserstein)
 
 
 def test_no_component_of_ours_is_left_out() -> None:
@@ -80,5 +94,6 @@ def test_no_component_of_ours_is_left_out() -> None:
         *(DCGAN, BCE, Adam, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder),
         *(ONNX, HalfONNX, Int8ONNX, Safetensors),
         *(Terminal, Metrics, Log, Samples, Plot, GIF),
+        *(Frechet, KID, MIND, MSSSIM, Neighbours, PRDC, SlicedWasserstein),
     }
     assert {f"{cls.__module__}:{cls.__name__}" for cls in checked} == ours

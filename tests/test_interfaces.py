@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ganlab import Augmentation, Dataset, Exporter, ImageSpec, Loss, Model, Observer, Optimizer, Source
+from ganlab import Augmentation, Dataset, Exporter, ImageSpec, Loss, Metric, Model, Observer, Optimizer, Source
 from ganlab.interfaces import Component, Options, Size, image_spec, size_pair
 
 
@@ -47,6 +47,7 @@ def test_options_are_frozen_strict_and_documented() -> None:
         (Optimizer, {"state", "step"}),
         (Exporter, {"export", "run", "read_metadata"}),
         (Observer, set()),
+        (Metric, {"compute"}),
         (Source, {"__len__", "image", "name"}),
     ],
 )

@@ -10,6 +10,7 @@ import traceback
 import click
 
 from ganlab.cli.bench import bench
+from ganlab.cli.evaluate import evaluate
 from ganlab.cli.export import export
 from ganlab.cli.info import info
 from ganlab.cli.output import say, say_mistake
@@ -59,6 +60,7 @@ def ganlab(no_plugins: bool) -> None:
     \b
     ganlab run quickstart          train on the pictures that ganlab ships
     ganlab sample --count 64       draw pictures from the newest run
+    ganlab evaluate                judge them against real ones
     ganlab export --onnx           write its generator for onnxruntime
     """
     from ganlab.registry.entry_points import HOST, forgive_malformed_entry_points
@@ -70,7 +72,7 @@ def ganlab(no_plugins: bool) -> None:
         registry.scan(lambda distribution: distribution == HOST)
 
 
-for command in (run, sample, export, info, bench, recipes, plugins, schema):
+for command in (run, sample, evaluate, export, info, bench, recipes, plugins, schema):
     ganlab.add_command(command)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from typing import TYPE_CHECKING
 
 import click
 
 from ganlab.cli.completion import complete_recipes, complete_settings
-from ganlab.cli.output import say, say_in_place
+from ganlab.cli.output import Told, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,31 +48,13 @@ def bench(recipe: str, overrides: tuple[str, ...], device: str | None, seconds: 
 
     if device is not None:
         overrides += (f"train.device={device}",)
-    report = measure(load_recipe(find_recipe(recipe), overrides), seconds, _Told())
+    report = measure(load_recipe(find_recipe(recipe), overrides), seconds, Told())
     if as_json:
         say(json.dumps(report.as_json(), indent=1))
         return
     from rich.console import Console
 
     show(report, Console(highlight=False))
-
-
-class _Told:
-    """Says on stderr what is being done: each thing once, and on a terminal how far it is."""
-
-    def __init__(self) -> None:
-        self._work, self._next = "", 0.0
-
-    def __call__(self, work: str, done: int, total: int) -> None:
-        ended = total > 0 and done == total
-        new, self._work = work != self._work, work
-        if not sys.stderr.isatty():
-            if new:
-                say(f"{work} ...", err=True)
-        elif new or ended or time.monotonic() >= self._next:
-            self._next = time.monotonic() + 0.2
-            far = f" {done:,} of {total:,}" if total else " ..."
-            say_in_place("" if ended else f"{work}{far}")
 
 
 def show(report: Report, console: Console) -> None:

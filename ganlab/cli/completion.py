@@ -31,6 +31,14 @@ def complete_exporters(context: click.Context, parameter: click.Parameter, typed
     return _beginning(typed, registry.names("exporter"))
 
 
+def complete_metrics(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete the names of installed metrics, behind those that the list already has."""
+    from ganlab.registry.lookup import registry
+
+    before, comma, _ = typed.rpartition(",")
+    return _beginning(typed, (f"{before}{comma}{name}" for name in registry.names("metric")))
+
+
 def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Complete the directories of the runs that are known here, newest first, then files."""
     from ganlab.run.directory import indexed_runs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+import time
 from textwrap import wrap
 
 import click
@@ -41,6 +42,24 @@ def say_row(head: str, text: str, fg: str | None = None) -> None:
 def say_in_place(text: str) -> None:
     """Print a text on stderr, a terminal, in place of the one before."""
     click.echo(f"\r\x1b[K{printable(text)}", err=True, nl=False)
+
+
+class Told:
+    """Says on stderr what is being done: each thing once, and on a terminal how far it is."""
+
+    def __init__(self) -> None:
+        self._work, self._next = "", 0.0
+
+    def __call__(self, work: str, done: int, total: int) -> None:
+        ended = total > 0 and done == total
+        new, self._work = work != self._work, work
+        if not sys.stderr.isatty():
+            if new:
+                say(f"{work} ...", err=True)
+        elif new or ended or time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.2
+            far = f" {done:,} of {total:,}" if total else " ..."
+            say_in_place("" if ended else f"{work}{far}")
 
 
 def say_mistake(error: click.ClickException) -> None:

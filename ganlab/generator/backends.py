@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,26 +61,7 @@ def with_torch(artefact: Artefact, device: str) -> dict[str, Compute]:
 
 def with_onnxruntime(artefact: Artefact, device: str) -> dict[str, Compute]:
     """Return the function that the graph is, by the name of its network. Loads neither torch nor onnx."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise GanlabError(f"{artefact.path}: needs onnxruntime: pip install onnxruntime") from error
-
-    providers = _providers(artefact, device, onnxruntime.get_available_providers())
-    if len(providers) > 1:
-        with redirect_stdout(io.StringIO()):  # what is missing is told by the session, which then lacks CUDA
-            onnxruntime.preload_dlls()
-    options = session_options()
-    try:
-        # Where there is nothing else to fall back to, onnxruntime would print an error and try the same again.
-        session = onnxruntime.InferenceSession(
-            artefact.data, options, providers=providers, enable_fallback=len(providers) > 1
-        )
-    # onnxruntime's exceptions have no common class.
-    except Exception as error:
-        raise ArtefactError(f"{artefact.path}: onnxruntime refuses it: {one_line(str(error))}") from error
-    if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
-        raise GanlabError(f"{artefact.path}: onnxruntime cannot use {device} here; use cpu or auto")
+    session = open_session(artefact.data, artefact.path, device)
     _check_signature(artefact, session)
     network = artefact.metadata.network
     output, _ = artefact.metadata.makes(network)
@@ -92,6 +74,29 @@ def with_onnxruntime(artefact: Artefact, device: str) -> dict[str, Compute]:
             raise ArtefactError(f"{path}: onnxruntime cannot run it: {one_line(str(error))}") from error
 
     return {network: compute}
+
+
+def open_session(data: bytes, path: Path, device: str) -> Any:
+    """Return the `onnxruntime.InferenceSession` of a file's bytes. Raise `GanlabError` where it is refused."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise GanlabError(f"{path}: needs onnxruntime: pip install onnxruntime") from error
+
+    providers = _providers(path, device, onnxruntime.get_available_providers())
+    if len(providers) > 1:
+        with redirect_stdout(io.StringIO()):  # what is missing is told by the session, which then lacks CUDA
+            onnxruntime.preload_dlls()
+    options = session_options()
+    try:
+        # Where there is nothing else to fall back to, onnxruntime would print an error and try the same again.
+        session = onnxruntime.InferenceSession(data, options, providers=providers, enable_fallback=len(providers) > 1)
+    # onnxruntime's exceptions have no common class.
+    except Exception as error:
+        raise ArtefactError(f"{path}: onnxruntime refuses it: {one_line(str(error))}") from error
+    if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
+        raise GanlabError(f"{path}: onnxruntime cannot use {device} here; use cpu or auto")
+    return session
 
 
 def with_exporter(foreign: Foreign, device: str) -> Compute:
@@ -126,13 +131,13 @@ def session_options() -> Any:
     return options
 
 
-def _providers(artefact: Artefact, device: str, available: list[str]) -> list[Any]:
+def _providers(path: Path, device: str, available: list[str]) -> list[Any]:
     """Return onnxruntime's providers for a device, the preferred one first."""
     if device == "mps":
-        raise GanlabError(f"{artefact.path}: an ONNX file is computed on cpu or cuda; use cpu or auto")
+        raise GanlabError(f"{path}: an ONNX file is computed on cpu or cuda; use cpu or auto")
     cuda = "CUDAExecutionProvider" in available
     if device.startswith("cuda") and not cuda:
-        raise GanlabError(f"{artefact.path}: this onnxruntime has no CUDA: pip install onnxruntime-gpu, or use cpu")
+        raise GanlabError(f"{path}: this onnxruntime has no CUDA: pip install onnxruntime-gpu, or use cpu")
     if device == "cpu" or not cuda:
         return ["CPUExecutionProvider"]
     settings = {

@@ -80,7 +80,7 @@ def recipe_schema(components: Registry = registry) -> RecipeSchema:
     """Return the schema of recipes with the components that are installed; each of them is loaded for it."""
     left_open: list[str] = []
     offers = [_offer(provider, components, left_open) for provider in components.providers()]
-    offers = [offer for offer in offers if offer.provider.kind != "exporter"]
+    offers = [offer for offer in offers if offer.provider.kind in (*DECISIVE, "observer")]
     by_kind = {kind: [offer for offer in offers if offer.provider.kind == kind] for kind in (*DECISIVE, "observer")}
     settings = _table(Settings)
     of_networks = [offer._replace(place=".network") for offer in by_kind["optimizer"]]

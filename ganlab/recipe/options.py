@@ -95,6 +95,9 @@ def snippet(provider: Provider, cls: type[Component], name: str) -> str:
     if provider.kind == "exporter":
         settings = [f"{option.name}={option.default}" for option in options_of(cls) if _has_default(option.default)]
         return " ".join([f"ganlab export --to {name}", *(f"--set '{setting}'" for setting in settings)])
+    if provider.kind == "metric":
+        settings = [f"{name}.{item.name}={item.default}" for item in options_of(cls) if _has_default(item.default)]
+        return " ".join([f"ganlab evaluate --metrics {name}", *(f"--set '{setting}'" for setting in settings)])
     if provider.kind == "observer":
         lines = [f"[observers.{dump_key(name)}]"]
     else:

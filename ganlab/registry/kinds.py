@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Kind = Literal["model", "dataset", "loss", "augmentation", "optimizer", "exporter", "observer"]
+Kind = Literal["model", "dataset", "loss", "augmentation", "optimizer", "exporter", "observer", "metric"]
 """What a kind is called, in recipes too."""
 
 
@@ -45,6 +45,7 @@ KINDS: Mapping[Kind, Traits] = {
     ),
     "exporter": Traits("Exporter", "ganlab.exporters", "A file format for generators.", False),
     "observer": Traits("Observer", "ganlab.observers", "What watches a run.", False),
+    "metric": Traits("Metric", "ganlab.metrics", "How good the pictures of a generator are.", False),
 }
 """In the order in which recipes and lists have them."""
 

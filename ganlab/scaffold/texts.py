@@ -86,6 +86,8 @@ def _use(component: str, kind: Kind) -> str:
     match kind:
         case "exporter":
             return f"`ganlab export --to {component}` writes with it"
+        case "metric":
+            return f"`ganlab evaluate --metrics {component}` computes it"
         case "observer":
             return f"a recipe switches it on by `{component} = true` below `[observers]`"
         case _:

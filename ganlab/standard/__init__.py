@@ -1,1 +1,1 @@
-"""The components that come with ganlab: datasets, losses, exporters, observers, built on its public names alone."""
+"""The components that come with ganlab: datasets, losses, exporters, metrics, built on its public names alone."""

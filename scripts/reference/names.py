@@ -21,8 +21,8 @@ WIDTH = 88
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Training": ("train", "Run", "Recipe"),
     "Using a generator": ("load_generator", "Generator", "Metadata", "read_metadata"),
-    "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Optimizer", "Exporter", "Observer"),
-    "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update", "Scheduled", "Schedule"),
+    "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Optimizer", "Exporter", "Observer", "Metric"),
+    "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update", "Scheduled", "Schedule", "Comparison"),
     "What a generator takes": ("Input", "Normal", "Uniform", "Categorical", "Labels"),
     "For losses": ("apart",),
     "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot"),

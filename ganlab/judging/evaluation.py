@@ -1,0 +1,226 @@
+"""Generators against real pictures: draw, compare, and keep what each score was computed from."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ganlab.data.inputs import SEEDS
+from ganlab.data.pictures import Pictures
+from ganlab.errors import GanlabError, PluginError
+from ganlab.generator.generator import Generator
+from ganlab.interfaces import Better, Comparison, Metric, better_of
+from ganlab.judging.features import Network
+from ganlab.judging.reals import Reals, features_of_reals
+from ganlab.judging.report import REFERENCE, Column, Evaluation, Protocol, Score
+from ganlab.messages import one_line, shown
+from ganlab.registry.entry_points import Provider
+from ganlab.registry.loading import blaming
+from ganlab.registry.lookup import registry
+
+Rows = np.ndarray[Any, np.dtype[np.float64]]
+Report = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is, 0 where that is not known."""
+
+
+class Candidate(NamedTuple):
+    """A generator to be judged."""
+
+    name: str
+    """What the report calls it."""
+    generator: Generator
+    averaged: bool | None
+    """Whether its weights are a moving average over training; None where nothing says."""
+
+
+def check_fits(candidate: Candidate, pictures: tuple[int, int, int]) -> None:
+    """Raise `GanlabError` where a generator draws pictures of another shape than the real ones have."""
+    own = tuple(candidate.generator.metadata.images[:3])
+    if own != pictures:
+        raise GanlabError(
+            f"{candidate.name} draws pictures of {_size(own)}, and the data has {_size(pictures)}: name data of its "
+            "shape, --data RECIPE"
+        )
+
+
+def evaluate(
+    candidates: Sequence[Candidate],
+    reals: Reals,
+    dataset: tuple[str, Mapping[str, Any]],
+    metrics: Mapping[str, Metric],
+    network: Network | None,
+    seeds: int,
+    report: Report,
+    *,
+    asked: bool,
+) -> Evaluation:
+    """Judge generators by metrics, each with `seeds` blocks of as many pictures as there are real ones.
+
+    `dataset` is the name and the options of the data. A metric that refuses raises `GanlabError` where the user has
+    `asked` for it, else it is left out with its reason.
+    """
+    count, height, width, channels = reals.first.shape
+    if seeds * count > SEEDS:
+        raise GanlabError(f"{seeds:,} blocks of {count:,} pictures need more seeds than there are, {SEEDS:,}")
+    for candidate in candidates:
+        check_fits(candidate, (channels, height, width))
+    judge = _Judge(reals, metrics, network, report, asked)
+    reference = Column(REFERENCE, judge.of_reals())
+    columns = tuple(
+        Column(
+            candidate.name,
+            judge.of_generator(candidate, seeds),
+            candidate.averaged,
+            candidate.generator.metadata.digest,
+            candidate.generator.metadata.data.fingerprint == reals.fingerprint,
+        )
+        for candidate in candidates
+    )
+    protocol = Protocol(
+        dataset=dataset[0],
+        options=dataset[1],
+        fingerprint=reals.fingerprint,
+        pictures=(channels, height, width),
+        real=count,
+        fake=count,
+        seeds=seeds,
+        network=network and network.name,
+        network_digest=network and network.digest,
+        resizer=network and network.resizer(height, width),
+        metrics={name: metric.model_dump(mode="json") for name, metric in judge.metrics.items()},
+        ganlab=version("ganlab"),
+    )
+    return Evaluation(protocol, judge.better, reference, columns, judge.left_out)
+
+
+class _Judge:
+    """Computes the metrics of pictures, and keeps what it has learnt of each metric."""
+
+    def __init__(
+        self, reals: Reals, metrics: Mapping[str, Metric], network: Network | None, report: Report, asked: bool
+    ) -> None:
+        self._reals, self._network, self._report, self._asked = reals, network, report, asked
+        self.metrics = dict(metrics)
+        """Those that have not refused so far."""
+        self.better: dict[str, Better] = {}
+        """Which numbers are the better ones, by what the scores are called."""
+        self.left_out: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        self._features_of_reals = cache(self._compute_features_of_reals)
+
+    def of_reals(self) -> dict[str, Score]:
+        """Return the scores of the second sample of real pictures."""
+        numbers = self._numbers(REFERENCE, 0, self._reals.second, lambda: self._features_of_reals()[1])
+        return {key: Score((value,)) for key, value in numbers.items()}
+
+    def of_generator(self, candidate: Candidate, blocks: int) -> dict[str, Score]:
+        """Return the scores of a generator, over all its blocks of seeds."""
+        found: dict[str, list[float]] = {}
+        for block in range(blocks):
+            fake = self._drawn(candidate, block)
+            features = cache(partial(self._features, f"the pictures of {candidate.name}", fake))
+            for key, value in self._numbers(candidate.name, block, fake, features).items():
+                found.setdefault(key, []).append(value)
+        # A metric that has refused one of the blocks has no score.
+        return {key: Score(tuple(values)) for key, values in found.items() if len(values) == blocks}
+
+    def _drawn(self, candidate: Candidate, block: int) -> Pictures:
+        """Return the pictures of a block of seeds."""
+        count, work = len(self._reals.first), f"drawing pictures of {candidate.name}"
+        pictures, done = np.empty_like(self._reals.first), 0
+        self._report(work, 0, count)
+        for batch in candidate.generator.batches(range(block * count, (block + 1) * count)):
+            pictures[done : done + len(batch)] = batch
+            done += len(batch)
+            self._report(work, done, count)
+        pictures.flags.writeable = False
+        return pictures
+
+    def _compute_features_of_reals(self) -> tuple[Rows, Rows]:
+        assert self._network is not None
+        total = 2 * len(self._reals.first)
+        work = f"features of {total:,} real pictures"
+        self._report(work, 0, total)
+        first, second = features_of_reals(self._reals, self._network, lambda done: self._report(work, done, total))
+        return _constant(first), _constant(second)
+
+    def _features(self, what: str, pictures: Pictures) -> Rows:
+        assert self._network is not None
+        work, total = f"features of {what}", len(pictures)
+        self._report(work, 0, total)
+        return _constant(self._network.features(pictures, lambda done: self._report(work, done, total)))
+
+    def _numbers(self, name: str, block: int, fake: Pictures, features: Callable[[], Rows]) -> dict[str, float]:
+        """Return what all metrics say of some pictures."""
+
+        def both() -> tuple[Rows, Rows]:
+            if self._network is None:
+                raise GanlabError("no network makes features; name one, --features")
+            return self._features_of_reals()[0], features()
+
+        network = self._network.name if self._network else ""
+        comparison = Comparison(self._reals.first, fake, block, network, both)
+        numbers: dict[str, float] = {}
+        for metric_name, metric in list(self.metrics.items()):
+            self._report(f"computing {metric_name} of {name}", 0, 0)
+            try:
+                numbers |= self._computed(metric_name, metric, comparison)
+            except ValueError as error:
+                if self._asked:
+                    raise GanlabError(f"{metric_name}: {error}") from error
+                del self.metrics[metric_name]
+                self.left_out[metric_name] = one_line(str(error), 300)
+        return numbers
+
+    def _computed(self, name: str, metric: Metric, comparison: Comparison) -> dict[str, float]:
+        """Return the numbers of a metric, and believe none that is not one. Raise `ValueError` where it refuses."""
+        provider = registry.provider("metric", name)
+        made: object = None
+        refusal: ValueError | None = None
+        with blaming(provider, "cannot compare pictures"):
+            try:
+                made = metric.compute(comparison)
+            except ValueError as error:
+                refusal = error
+        if refusal is not None:
+            raise refusal
+        if not isinstance(made, Mapping) or not made:
+            raise PluginError(f"{provider.title} returns {shown(made)}: it must return numbers by name")
+        return {self._checked(name, provider, metric, key): _finite(provider, key, made[key]) for key in made}
+
+    def _checked(self, name: str, provider: Provider, metric: Metric, key: object) -> str:
+        """Return what a number is called."""
+        if not isinstance(key, str) or not re.fullmatch(r"[a-z0-9_]{1,64}", key):
+            raise PluginError(f"{provider.title} returns a number called {shown(key)}: a name is of a-z, 0-9 and _")
+        better = better_of(metric, key)
+        if better is None:
+            raise PluginError(f"{provider.title} returns {key}, and `better` does not say which numbers of it are")
+        if (owner := self._owners.setdefault(key, name)) != name:
+            raise PluginError(f"{provider.title} returns {key}, and so does the metric {owner}: leave out one of them")
+        self.better[key] = better
+        return key
+
+
+def _finite(provider: Provider, key: object, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
+        raise PluginError(f"{provider.title} returns {key} = {shown(value)}, which is no number")
+    if not math.isfinite(value):
+        raise PluginError(f"{provider.title} returns {key} = {value}, which is not finite")
+    return float(value)
+
+
+def _constant(rows: np.ndarray[Any, Any]) -> Rows:
+    """Return features in float64, which nobody can write into."""
+    exact = rows.astype(np.float64)
+    exact.flags.writeable = False
+    return exact
+
+
+def _size(images: Sequence[int]) -> str:
+    return " x ".join(map(str, images))

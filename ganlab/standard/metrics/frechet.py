@@ -1,0 +1,50 @@
+"""Fréchet distance: how far the two normal distributions are apart that fit the features best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ganlab import Comparison, Metric
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Frechet(Metric):
+    """Fréchet distance (Heusel et al. 2017) on the features of whichever network, after which it is named: `fd_lite0`.
+
+    It is FID only with the Inception weights of 2015 and their own resizing, so it is never called that. It is biased:
+    the fewer pictures, the larger, so it is comparable at equal numbers of pictures alone.
+    """
+
+    api = 1
+    better: ClassVar = "lower"
+    needs_features: ClassVar[bool] = True
+
+    def compute(self, comparison: Comparison) -> Mapping[str, float]:
+        """Refuse fewer pictures than dimensions, of which covariances say nothing."""
+        real, fake = comparison.features()
+        dimensions, count = real.shape[1], min(len(real), len(fake))
+        if count <= dimensions:
+            raise ValueError(
+                f"{count:,} pictures are too few for the {dimensions:,} features of {comparison.network}: take more "
+                f"than {dimensions:,}, or KID and MIND, which need fewer"
+            )
+        return {f"fd_{comparison.network}": frechet_distance(real, fake)}
+
+
+def frechet_distance(first: Floats, second: Floats) -> float:
+    """Return the squared Fréchet distance of rows `(N, D)` and `(M, D)` (Dowson and Landau 1982).
+
+    The trace of the root of A B is the sum of the roots of the eigenvalues of A^1/2 B A^1/2, which is symmetric: no
+    root of a matrix that has none, and no complex numbers.
+    """
+    A, B = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+    A, B = np.atleast_2d(A), np.atleast_2d(B)
+    values, vectors = np.linalg.eigh(A)
+    root = (vectors * np.sqrt(values.clip(0.0))) @ vectors.T
+    shared = np.sqrt(np.linalg.eigvalsh(root @ B @ root).clip(0.0)).sum()
+    means = first.mean(0) - second.mean(0)
+    return float(means @ means + np.trace(A) + np.trace(B) - 2.0 * shared)

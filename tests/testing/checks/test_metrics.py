@@ -1,0 +1,206 @@
+"""The checks of metrics, each against one that breaks it and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from breaking import Break, assert_breaks_only_its_check, failures, named, suite
+
+from ganlab import Comparison, Metric
+from ganlab.testing.checks import metrics
+
+
+class Good(Metric):
+    """How far apart the sharpest changes of brightness are, in the mean."""
+
+    api = 1
+    better: ClassVar[Any] = "lower"
+
+    def compute(self, comparison: Comparison) -> Mapping[str, float]:
+        return {"gap": self.gap(comparison)}
+
+    def gap(self, comparison: Comparison) -> float:
+        real, fake = (np.abs(np.diff(part.astype(float), axis=2)).mean() for part in (comparison.real, comparison.fake))
+        return float(abs(real - fake))
+
+
+class Silent(Good):
+    """Does not say what is better."""
+
+    api = 1
+    better: ClassVar[Any] = "smaller"
+
+
+class Yes(Good):
+    """Says yes with a word."""
+
+    api = 1
+    needs_features: ClassVar[Any] = "yes"
+
+
+class Capital(Good):
+    """Calls its number by a capital."""
+
+    api = 1
+
+    def compute(self, comparison: Comparison) -> Mapping[str, float]:
+        return {"Gap": self.gap(comparison)}
+
+
+class Unknown(Good):
+    """Says of another number what is better."""
+
+    api = 1
+    better: ClassVar[Any] = {"gaps": "lower"}
+
+
+class Text(Good):
+    """Returns a text."""
+
+    api = 1
+
+    def gap(self, comparison: Comparison) -> Any:
+        return str(super().gap(comparison))
+
+
+class Endless(Good):
+    """Divides by nothing."""
+
+    api = 1
+
+    def gap(self, comparison: Comparison) -> float:
+        return float("inf")
+
+
+class Single(Good):
+    """Returns a number without a name."""
+
+    api = 1
+
+    def compute(self, comparison: Comparison) -> Any:
+        return self.gap(comparison)
+
+
+class Demanding(Good):
+    """Wants more pictures than anybody has."""
+
+    api = 1
+
+    def gap(self, comparison: Comparison) -> float:
+        raise ValueError("take a million")
+
+
+class Unseeded(Good):
+    """Draws what nobody has seeded."""
+
+    api = 1
+
+    def gap(self, comparison: Comparison) -> float:
+        return super().gap(comparison) * (1 + os.urandom(1)[0] / 2560 + os.urandom(1)[0] / 1e7)
+
+
+class First(Good):
+    """Looks at some of the pictures only."""
+
+    api = 1
+
+    def gap(self, comparison: Comparison) -> float:
+        part = Comparison(comparison.real, comparison.fake[:20], 0, "", comparison.features)
+        return super().gap(part)
+
+
+class Writing(Good):
+    """Sorts the features in place, if it may."""
+
+    api = 1
+
+    def gap(self, comparison: Comparison) -> float:
+        real, _ = comparison.features()
+        if real.flags.writeable:
+            real.sort(0)
+        return super().gap(comparison)
+
+
+class Global(Good):
+    """Draws from numpy's global state, for nothing."""
+
+    api = 1
+
+    def gap(self, comparison: Comparison) -> float:
+        np.random.random()
+        return super().gap(comparison)
+
+
+class Upside(Good):
+    """Takes the worse for the better."""
+
+    api = 1
+    better: ClassVar[Any] = "higher"
+
+
+BREAKS = [
+    Break("better", Silent, 'better is \'smaller\': state "lower", "higher" or "neither"'),
+    Break("better", Yes, "needs_features is 'yes': state True or False"),
+    Break("numbers", Capital, "a number is called 'Gap': take up to 64 of a-z, 0-9 and _"),
+    Break("numbers", Unknown, "it returns gap, of which `better` says nothing: state it there"),
+    Break("numbers", Text, "': return a number"),
+    Break("numbers", Endless, "gap is inf for real pictures: return finite numbers"),
+    Break("numbers", Single, "compute() returns 0."),
+    Break("numbers", Demanding, "it refuses 64 pictures of 16 x 16: take a million"),
+    Break("repeatable", Unseeded, "give other numbers the second time: draw from numpy.random.default_rng("),
+    Break("order", First, "depending on the order in which the same pictures come"),
+    Break("reads", Writing, "it writes into the arrays that it compares, which others compare after it: copy them"),
+    Break("reads", Global, "it draws from or seeds numpy.random: draw from numpy.random.default_rng("),
+    Break("noise", Upside, 'so noise is the better: turn `better` round, or state "neither"'),
+]
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=named)
+def test_a_metric_that_breaks_a_rule_fails_that_check_alone(broken: Break) -> None:
+    assert_breaks_only_its_check(broken)
+
+
+def test_every_check_is_broken_once_and_a_good_metric_breaks_none() -> None:
+    assert failures(Good) == {}
+    assert {broken.check for broken in BREAKS} | {"real"} == {check.name for check in metrics.CHECKS}
+
+
+class Constant(Good):
+    """Knows nothing."""
+
+    api = 1
+
+    def gap(self, comparison: Comparison) -> float:
+        return 0.5
+
+
+class Copies(Good):
+    """Counts copies, of which real pictures are full."""
+
+    api = 1
+
+    def gap(self, comparison: Comparison) -> float:
+        return super().gap(comparison) + 9 * float(np.array_equal(comparison.real, comparison.fake))
+
+
+class Open(Good):
+    """Says of no number that it is good."""
+
+    api = 1
+    better: ClassVar[Any] = "neither"
+
+
+def test_what_may_be_meant_is_advice() -> None:
+    checks = suite(Constant)
+    assert (
+        checks.outcome("noise").advice
+        == "noise has the numbers of real pictures: say in its docstring what it is blind to"
+    )
+    outcome = suite(Copies).outcome("real")
+    assert outcome.verdict == "advice"
+    assert outcome.advice.endswith("right where it looks for copies, else look at its formula")
+    assert suite(Open).outcome("noise").advice == "not checked: of none of its numbers it says which are better"
