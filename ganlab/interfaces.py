@@ -525,7 +525,7 @@ class Comparison:
     """What the network is called that makes features of pictures, in small letters, digits and `_`; empty without."""
     features: Callable[[], tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]]
     """Returns the features of the real pictures `(N, D)` and of the generated ones `(M, D)`, float64, computed once for
-    all metrics. Raises `GanlabError` without a network."""
+    all metrics. Raises `ValueError` without a network."""
 
 
 class Metric(Component):

@@ -20,7 +20,7 @@ from ganlab.judging.features import Network
 from ganlab.judging.reals import Reals, features_of_reals
 from ganlab.judging.report import REFERENCE, Column, Evaluation, Protocol, Score
 from ganlab.messages import one_line, shown
-from ganlab.registry.entry_points import Provider
+from ganlab.registry.entry_points import Provider, strict
 from ganlab.registry.loading import blaming
 from ganlab.registry.lookup import registry
 
@@ -62,8 +62,8 @@ def evaluate(
 ) -> Evaluation:
     """Judge generators by metrics, each with `seeds` blocks of as many pictures as there are real ones.
 
-    `dataset` is the name and the options of the data. A metric that refuses raises `GanlabError` where the user has
-    `asked` for it, else it is left out with its reason.
+    `dataset` is the name and the options of the data. A metric that refuses or fails raises `GanlabError` where the
+    user has `asked` for it, else it is left out with its reason.
     """
     count, height, width, channels = reals.first.shape
     if seeds * count > SEEDS:
@@ -161,21 +161,24 @@ class _Judge:
 
         def both() -> tuple[Rows, Rows]:
             if self._network is None:
-                raise GanlabError("no network makes features; name one, --features")
+                raise ValueError("no network makes features; name one, --features")
             return self._features_of_reals()[0], features()
 
         network = self._network.name if self._network else ""
         comparison = Comparison(self._reals.first, fake, block, network, both)
         numbers: dict[str, float] = {}
-        for metric_name, metric in list(self.metrics.items()):
-            self._report(f"computing {metric_name} of {name}", 0, 0)
+        work, total = f"comparing {name}, block {block + 1}", len(self.metrics)
+        for done, (metric_name, metric) in enumerate(list(self.metrics.items())):
+            self._report(work, done, total)
             try:
                 numbers |= self._computed(metric_name, metric, comparison)
-            except ValueError as error:
-                if self._asked:
-                    raise GanlabError(f"{metric_name}: {error}") from error
+            except (ValueError, PluginError) as error:
+                refusal = error if isinstance(error, PluginError) else GanlabError(f"{metric_name}: {error}")
+                if self._asked or (isinstance(error, PluginError) and strict()):
+                    raise refusal from error
                 del self.metrics[metric_name]
                 self.left_out[metric_name] = one_line(str(error), 300)
+        self._report(work, total, total)
         return numbers
 
     def _computed(self, name: str, metric: Metric, comparison: Comparison) -> dict[str, float]:

@@ -129,7 +129,7 @@ MISTAKES = {
         "neighbours",
         "--set",
         "neighbours.space=features",
-    ): "no network makes features; name one, --features",
+    ): "neighbours: no network makes features; name one, --features",
     ("--data", "nowhere.toml"): "nowhere.toml",
     ("--data", "thirty.toml"): "draws pictures of 1 x 8 x 8, and the data has 1 x 16 x 16: name data of its shape",
     ("--json", "."): "--json . exists and is not a file; name another one",
@@ -220,7 +220,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing(trained: Path, tmp_path: Path) -> Non
     options = ["--metrics", "ms_ssim", "--set", "ms_ssim.pairs=100000000", "--json", "found.json"]
     with outside("evaluate", str(trained), "--count", "20", *options) as process:
         assert process.stderr is not None
-        while not process.stderr.readline().startswith("computing ms_ssim"):
+        while not process.stderr.readline().startswith("comparing real against real"):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130

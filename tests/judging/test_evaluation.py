@@ -188,6 +188,27 @@ def test_what_refuses_is_left_out_unless_it_was_asked_for(
 
 
 @pytest.mark.usefixtures("_made")
+@pytest.mark.parametrize(
+    ("numbers", "reason"),
+    [
+        (failing, 'metric "made" (this process) cannot compare pictures: ZeroDivisionError: division by zero'),
+        (lambda comparison: comparison.features(), "no network makes features; name one, --features"),
+    ],
+)
+def test_a_broken_metric_harms_only_who_names_it(
+    numbers: Callable[[Comparison], Any], reason: str, reals: Reals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Made, "numbers", numbers)
+    metrics: dict[str, Metric] = {"made": Made(), "ms_ssim": registry.get("metric", "ms_ssim")()}
+    found = evaluate([], reals, ("spots", {}), metrics, None, 1, quiet, asked=False)
+    assert found.left_out == {"made": reason}
+    assert list(found.reference.scores) == ["ms_ssim"]
+    with pytest.raises(GanlabError) as caught:
+        evaluate([], reals, ("spots", {}), metrics, None, 1, quiet, asked=True)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.usefixtures("_made")
 def test_two_metrics_with_one_name_are_told_apart(
     reals: Reals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

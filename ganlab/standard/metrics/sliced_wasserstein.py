@@ -17,6 +17,8 @@ SIDE = 7
 """Of a patch, in pixels."""
 COARSEST = 16
 """The shortest side of the coarsest level."""
+AT_ONCE = 64
+"""Pictures whose levels are computed at once."""
 BINOMIAL = np.array([1.0, 4.0, 6.0, 4.0, 1.0], np.float32) / 16.0
 """The filter of the pyramid (Burt and Adelson 1983)."""
 
@@ -43,20 +45,34 @@ class SlicedWasserstein(Metric):
         """Compare the patches of each level along the same directions."""
         if min(comparison.real.shape[1:3]) < SIDE:
             raise ValueError(f"patches have {SIDE} x {SIDE} pixels: take pictures that are no smaller")
-        generator = np.random.default_rng(comparison.seed)
-        channels = comparison.real.shape[3]
-        along = directions(SIDE * SIDE * channels, self.projections, comparison.seed)
-        found = []
-        for real, fake in zip(_pyramid(comparison.real), _pyramid(comparison.fake), strict=True):
-            rows, columns = (generator.integers(0, side - SIDE, self.patches, endpoint=True) for side in real.shape[2:])
-            ours, theirs = (_patches(level, rows, columns) for level in (real, fake))
-            mean, deviation = ours.mean((0, 2, 3), keepdims=True), ours.std((0, 2, 3), keepdims=True)
-            first, second = (
-                ((patches - mean) / np.maximum(deviation, 1e-6)).reshape(len(patches), -1) for patches in (ours, theirs)
-            )
-            total = sum(float((mass @ np.abs(gap)).sum()) for gap, mass in gaps(first, second, along))
-            found.append(total / self.projections)
-        return {"sliced_wasserstein": 1e3 * float(np.mean(found))}
+        along = directions(SIDE * SIDE * comparison.real.shape[3], self.projections, comparison.seed)
+        both = (_patches(pictures, self.patches, comparison.seed) for pictures in (comparison.real, comparison.fake))
+        distances = [_distance(real, fake, along) for real, fake in zip(*both, strict=True)]
+        return {"sliced_wasserstein": 1e3 * float(np.mean(distances))}
+
+
+def _distance(real: Floats, fake: Floats, along: Floats) -> float:
+    """Return the mean distance of patches `(N, C, side, side)` along some directions."""
+    mean, deviation = real.mean((0, 2, 3), keepdims=True), real.std((0, 2, 3), keepdims=True)
+    first, second = (
+        ((patches - mean) / np.maximum(deviation, 1e-6)).reshape(len(patches), -1) for patches in (real, fake)
+    )
+    return sum(float((mass @ np.abs(gap)).sum()) for gap, mass in gaps(first, second, along)) / int(along.shape[1])
+
+
+def _patches(pictures: np.ndarray[Any, np.dtype[np.uint8]], count: int, seed: int) -> list[Floats]:
+    """Return `count` patches of each picture for each level, `(N * count, C, side, side)`, at the same places."""
+    found: list[list[Floats]] = []
+    for start in range(0, len(pictures), AT_ONCE):
+        levels = list(_pyramid(pictures[start : start + AT_ONCE]))
+        found = found or [[] for _ in levels]
+        generator = np.random.default_rng(seed)
+        for level, patches in zip(levels, found, strict=True):
+            rows, columns = (generator.integers(0, side - SIDE, count, endpoint=True) for side in level.shape[2:])
+            windows = np.lib.stride_tricks.sliding_window_view(level, (SIDE, SIDE), axis=(2, 3))
+            chosen = np.moveaxis(windows[:, :, rows, columns], 2, 1)
+            patches.append(chosen.reshape(-1, level.shape[1], SIDE, SIDE))
+    return [np.concatenate(patches) for patches in found]
 
 
 def _pyramid(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Iterator[Floats]:
@@ -80,10 +96,3 @@ def _blurred(images: Floats) -> Floats:
         length = images.shape[axis]
         images = sum(weight * padded.take(range(start, start + length), axis) for start, weight in enumerate(BINOMIAL))
     return images
-
-
-def _patches(images: Floats, rows: np.ndarray[Any, Any], columns: np.ndarray[Any, Any]) -> Floats:
-    """Return the patches `(N * patches, C, side, side)` whose upper left corners are given."""
-    windows = np.lib.stride_tricks.sliding_window_view(images, (SIDE, SIDE), axis=(2, 3))
-    chosen = windows[:, :, rows, columns]  # (N, C, patches, side, side)
-    return np.moveaxis(chosen, 2, 1).reshape(-1, images.shape[1], SIDE, SIDE)
