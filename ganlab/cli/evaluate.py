@@ -82,17 +82,14 @@ def evaluate(
     from ganlab.errors import GanlabError
     from ganlab.judging.evaluation import evaluate as judge
     from ganlab.judging.reals import choose_reals
+    from ganlab.recipe.recipe import find_recipe, load_recipe
 
     if out is not None:
         _check_out(out)
     told = Told()
     chosen = _chosen(names, settings)
     subjects = [_Subject.of(source) for source in sources or (None,)]
-    recipes = [_recipe(subject) for subject in subjects if subject.run] if data is None else [_named_recipe(data)]
-    if not recipes:
-        raise GanlabError(
-            f"{subjects[0].path} is a file, which has no pictures to be judged by: name them, --data RECIPE"
-        )
+    recipes = [load_recipe(find_recipe(data))] if data is not None else _recipes(subjects)
     candidates = [subject.candidate(device) for subject in subjects]
     network = _network(features, chosen, device, told)
     packed = _packed(recipes, told)
@@ -119,30 +116,57 @@ def evaluate(
 
 
 class _Subject(NamedTuple):
-    """A generator that is to be judged, and its run if it was named by that."""
+    """A generator that is to be judged."""
 
     path: Path
     run: RunDirectory | None
+    """Its run, if it was named by that."""
+    recipe: Recipe | None
+    """Of the run, with its pictures where they are now."""
 
     @classmethod
     def of(cls, source: Path | None) -> _Subject:
         from ganlab.cli.source import generator_source
+        from ganlab.recipe.recipe import load_recipe
         from ganlab.run.directory import RunDirectory
+        from ganlab.run.resume import with_pictures_found
 
         path = generator_source(source)
-        return cls(path, RunDirectory(path.parent) if source is None or source.is_dir() else None)
-
-    @property
-    def name(self) -> str:
-        return str(self.path if self.run is None else self.run.path)
+        if source is not None and not source.is_dir():
+            return cls(path, None, None)
+        run = RunDirectory(path.parent)
+        if not run.recipe.is_file():
+            return cls(path, run, None)
+        recipe, notes = with_pictures_found(load_recipe(run.recipe), run)
+        for note in notes:
+            say(note, err=True)
+        return cls(path, run, recipe)
 
     def candidate(self, device: str) -> Candidate:
         """Load the generator."""
         from ganlab.generator.generator import load_generator
         from ganlab.judging.evaluation import Candidate
 
-        averaged = None if self.run is None or not self.run.recipe.is_file() else _recipe(self).moving_average.enabled
-        return Candidate(self.name, load_generator(self.path, device), averaged)
+        averaged = None if self.recipe is None else self.recipe.moving_average.enabled
+        return Candidate(str(self.run.path if self.run else self.path), load_generator(self.path, device), averaged)
+
+
+def _recipes(subjects: Sequence[_Subject]) -> list[Recipe]:
+    """Return the recipes of the runs. Raise `GanlabError` where one has none, or where there is no run."""
+    from ganlab.errors import GanlabError
+
+    for subject in subjects:
+        if subject.run is not None and subject.recipe is None:
+            raise GanlabError(
+                f"{subject.run.path} has no {subject.run.recipe.name}, which says what it was trained on: name the "
+                "pictures to judge it by, --data RECIPE"
+            )
+    recipes = [subject.recipe for subject in subjects if subject.recipe is not None]
+    if not recipes:
+        raise GanlabError(
+            f"{subjects[0].path} is a file, which has no pictures to be judged by: name them, --data RECIPE"
+        )
+    return recipes
 
 
 @dataclass
@@ -206,27 +230,6 @@ def _network(features: str | None, chosen: _Chosen, device: str, told: Told) -> 
         del chosen.metrics[name]
         chosen.left_out[name] = f"needs features: {remedy}"
     return None
-
-
-def _recipe(subject: _Subject) -> Recipe:
-    """Return the recipe of a run, with its pictures where they are now."""
-    from ganlab.errors import GanlabError
-    from ganlab.recipe.recipe import load_recipe
-    from ganlab.run.resume import with_pictures_found
-
-    assert subject.run is not None
-    if not subject.run.recipe.is_file():
-        raise GanlabError(
-            f"{subject.run.path} has no {subject.run.recipe.name}, which says what it was trained on: name the "
-            "pictures to judge it by, --data RECIPE"
-        )
-    return with_pictures_found(load_recipe(subject.run.recipe), subject.run)[0]
-
-
-def _named_recipe(name: str) -> Recipe:
-    from ganlab.recipe.recipe import find_recipe, load_recipe
-
-    return load_recipe(find_recipe(name))
 
 
 def _packed(recipes: Sequence[Recipe], told: Told) -> Packed:
