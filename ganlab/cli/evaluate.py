@@ -303,7 +303,7 @@ def _cell(score: Score | None) -> str:
     if not score.spread:
         return f"{score.mean:.4g}"
     digits = max(0, 1 - math.floor(math.log10(score.spread)))
-    return f"{score.mean:.{digits}f} ± {score.spread:.{digits}f}"
+    return f"{score.mean:.{digits}f} +- {score.spread:.{digits}f}"
 
 
 def _protocol(found: Evaluation) -> Iterator[tuple[str, str]]:
@@ -314,7 +314,7 @@ def _protocol(found: Evaluation) -> Iterator[tuple[str, str]]:
     last = protocol.seeds * protocol.fake - 1
     yield (
         "generated",
-        f"{protocol.seeds} x {protocol.fake:,} pictures, seeds 0 to {last:,}; ± is the spread over the blocks",
+        f"{protocol.seeds} x {protocol.fake:,} pictures, seeds 0 to {last:,}; +- is the spread over the blocks",
     )
     yield "resolution", " x ".join(map(str, protocol.pictures))
     if protocol.network is not None:

@@ -10,14 +10,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
-from typing import Any
+from typing import Any, get_args
 
 from ganlab import interfaces
 from ganlab.errors import GanlabError, PluginError
 from ganlab.events import Events
 from ganlab.hardware.memory import ran_out
-from ganlab.interfaces import API, Augmentation, Component, Loss, Model, Observer
-from ganlab.messages import in_words, told, with_article
+from ganlab.interfaces import API, Augmentation, Better, Component, Loss, Metric, Model, Observer
+from ganlab.messages import in_words, short, told, with_article
 from ganlab.registry.entry_points import Provider, strict
 from ganlab.registry.kinds import KINDS, Kind
 from ganlab.registry.widening import KINDS_OF_VALUES, widened
@@ -163,6 +163,8 @@ def checked(provider: Provider, cls: object) -> type[Component]:
             f'{who} ships {in_words(cls.shipped)}: that must be "generator" and others of its networks, '
             f"{in_words(cls.networks)}"
         )
+    if issubclass(cls, Metric):
+        check_better(cls, who)
     if not cls.__pydantic_complete__:
         cls.model_rebuild()  # which raises where the type of an option cannot be found
     refuse_widened(cls, base, who)
@@ -190,6 +192,17 @@ def check_names(cls: type[Component], who: str) -> None:
         raise PluginError(
             f"{who} states {', '.join(both)} among its networks, which are the model's, and in what it brings along: "
             "take it out of `networks`"
+        )
+
+
+def check_better(cls: type[Metric], who: str) -> None:
+    """Raise `PluginError` where a metric does not say which of its numbers are the better ones."""
+    stated: object = getattr(cls, "better", None)
+    said = list(stated.values()) if isinstance(stated, Mapping) else [stated]
+    if not said or any(word not in get_args(Better) for word in said):
+        raise PluginError(
+            f'{who} states better = {short(repr(stated))}; it must be "lower", "higher" or "neither", or a mapping '
+            "from the names of its numbers to one of these"
         )
 
 

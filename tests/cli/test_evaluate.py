@@ -209,8 +209,8 @@ def test_the_table_fits_the_terminal_and_loses_nothing(width: int, capsys: pytes
     letters = re.sub(r"\s", "", shown)
     assert "mind:needsmore" in letters
     if width == 200:
-        assert "0.12395 ± 0.00071" in shown
-        assert "12347.2 ± 2.3" in shown
+        assert "0.12395 +- 0.00071" in shown
+        assert "12347.2 +- 2.3" in shown
         assert "real against real" in shown.splitlines()[0]
         (copies,) = [line.split() for line in shown.splitlines() if line.startswith("copies")]
         assert copies == ["copies", "0", "0", "-"]
@@ -241,3 +241,12 @@ def test_an_onnx_file_is_judged_without_torch() -> None:
     process = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     assert "coverage" in process.stdout
+
+
+def test_a_terminal_that_knows_ascii_alone_shows_it(trained: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONIOENCODING", "ascii")
+        with outside("evaluate", str(trained), "--count", "20", "--metrics", "sliced_wasserstein") as process:
+            out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert re.search(r"^sliced_wasserstein +lower +[\d.]+ \+- [\d.]+ +[\d.]+", out, re.MULTILINE)

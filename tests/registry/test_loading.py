@@ -243,6 +243,26 @@ def test_a_class_that_breaks_a_rule_is_refused(site: Path, code: str, reason: st
 
 
 @pytest.mark.parametrize(
+    ("better", "shown"),
+    [("", "None"), ("better = 'smaller'", "'smaller'"), ("better = {}", "{}"), ("better = {'n': 1}", "{'n': 1}")],
+)
+def test_a_metric_says_which_of_its_numbers_are_better(site: Path, better: str, shown: str) -> None:
+    code = f"""
+    from ganlab import Metric
+
+    class Toy(Metric):
+        api = 1
+        {better}
+        def compute(self, comparison): ...
+    """
+    put(site, "broken", "[ganlab.metrics]\ntoy = broken:Toy\n", dedent(code))
+    assert refusal(only("broken"), "metric", "toy") == (
+        f'metric "toy" (broken 1.0) states better = {shown}; it must be "lower", "higher" or "neither", or a mapping '
+        "from the names of its numbers to one of these"
+    )
+
+
+@pytest.mark.parametrize(
     ("brings", "reason"),
     [
         (

@@ -29,19 +29,6 @@ CHANCE = 0.05
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-def states_what_is_better(subject: Subject[Metric]) -> None:
-    """Look at what it states of its numbers."""
-    stated: object = getattr(subject.cls, "better", None)
-    values = list(stated.values()) if isinstance(stated, Mapping) else [stated]
-    if not values or any(value not in ("lower", "higher", "neither") for value in values):
-        raise ContractError(
-            f'better is {stated!r}: state "lower", "higher" or "neither" for all of its numbers, or a mapping from '
-            'their names, better: ClassVar = {"precision": "higher"}'
-        )
-    if not isinstance(subject.cls.needs_features, bool):
-        raise ContractError(f"needs_features is {subject.cls.needs_features!r}: state True or False")
-
-
 def returns_numbers(subject: Subject[Metric]) -> None:
     """Compare real pictures with other real ones, grey and coloured, and look at what is returned."""
     for images in IMAGES:
@@ -132,8 +119,9 @@ def knows_real_pictures(subject: Subject[Metric]) -> str | None:
 
 
 CHECKS = (
-    Check("better", "It states which of its numbers are better.", states_what_is_better, ("defaults",)),
-    Check("numbers", "It returns finite numbers by name, of grey and coloured pictures.", returns_numbers, ("better",)),
+    Check(
+        "numbers", "It returns finite numbers by name, of grey and coloured pictures.", returns_numbers, ("defaults",)
+    ),
     Check("repeatable", "The same pictures and seed give the same numbers.", repeats_itself, ("numbers",)),
     Check("order", "The order of the pictures does not matter.", takes_any_order, ("repeatable",)),
     Check("reads", "It writes into no array and moves no random state.", leaves_the_pictures, ("numbers",)),
