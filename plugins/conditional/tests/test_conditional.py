@@ -130,7 +130,7 @@ def test_the_generator_is_dcgan_s_with_the_class_s_vector_behind_z() -> None:
     z, labels = torch.randn(4, 5), torch.tensor([2, 0, 1, 2])
     expected = reference(torch.cat([z, torch.stack([vectors[label] for label in labels.tolist()])], 1))
     assert vectors.shape == (3, 3)
-    assert torch.equal(mine(z, labels), expected)
+    torch.testing.assert_close(mine(z, labels), expected)
 
 
 def reference_discriminator(weights: dict[str, Tensor], head: Tensor, channels: int) -> nn.Module:
