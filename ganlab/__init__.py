@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ganlab.errors import RunError as RunError
     from ganlab.errors import printable as printable
     from ganlab.events import RunInfo as RunInfo
+    from ganlab.events import Scores as Scores
     from ganlab.events import Snapshot as Snapshot
     from ganlab.events import Tick as Tick
     from ganlab.events import hookimpl as hookimpl
@@ -73,7 +74,7 @@ _HOMES = {
         ("ArtefactError", "DataError", "GanlabError", "Interrupted", "PluginError", "RecipeError", "RunError"),
         "ganlab.errors",
     ),
-    **dict.fromkeys(("RunInfo", "Snapshot", "Tick", "hookimpl"), "ganlab.events"),
+    **dict.fromkeys(("RunInfo", "Scores", "Snapshot", "Tick", "hookimpl"), "ganlab.events"),
     **dict.fromkeys(
         (
             "Augmentation",

@@ -77,6 +77,20 @@ class Snapshot(NamedTuple):
     """What each row of that grid shows, from top to bottom, such as its class; empty where rows mean nothing."""
 
 
+class Scores(NamedTuple):
+    """What `[evaluate]` has found of the generator of a snapshot."""
+
+    iteration: int
+    images: int
+    epoch: float
+    values: Mapping[str, float]
+    """By the names of the scores. One that could not be computed is missing."""
+    reference: Mapping[str, float]
+    """Those of real pictures, judged as if they were drawn."""
+    best: bool
+    """Whether it is the best generator so far by the score that the recipe names, and was kept as such."""
+
+
 class Events:
     """The hooks that an observer may implement; it may take any subset of a hook's arguments."""
 
@@ -102,6 +116,10 @@ class Events:
     @hookspec
     def snapshot(self, run: RunInfo, snapshot: Snapshot) -> None:
         """Samples were drawn; a checkpoint follows."""
+
+    @hookspec
+    def scored(self, run: RunInfo, scores: Scores) -> None:
+        """The generator of the last snapshot was judged."""
 
     @hookspec
     def run_end(self, run: RunInfo, reason: Reason) -> None:

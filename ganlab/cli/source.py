@@ -9,13 +9,14 @@ from ganlab.cli.output import say
 
 
 def generator_source(source: Path | None) -> Path:
-    """Return the path of a generator: `source` itself, the one in the run `source`, or the newest run's.
+    """Return the path of a generator: `source` itself, the one in the run `source`, its best one for `RUN@best`, or the
+    newest run's.
 
     Says on stderr which run was taken where none was named, and how old it is.
     """
     from ganlab.errors import GanlabError
     from ganlab.messages import printable
-    from ganlab.regular import named_path
+    from ganlab.regular import best_of, named_path
     from ganlab.run.directory import RunDirectory, newest_run
 
     if source is None:
@@ -23,7 +24,9 @@ def generator_source(source: Path | None) -> Path:
         path = entry.directory.generator
         say(printable(f"newest run: {entry.directory.path} ({entry.recipe}, {_age(path)})"), err=True)
         return path
-    if not named_path(source).exists():
+    if (best := best_of(named_path(source))) is not None:
+        return best
+    if not source.exists():
         raise GanlabError(f"{source} does not exist; name a generator file or a run's directory")
     if source.is_dir():
         generator = RunDirectory(source).generator

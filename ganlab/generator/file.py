@@ -15,7 +15,7 @@ from ganlab.durable import MARKER, replacing_file
 from ganlab.errors import ArtefactError, PluginError, RunError
 from ganlab.generator.metadata import UNSEALED, Metadata, parse_object
 from ganlab.messages import listed, one_line, shown
-from ganlab.regular import named_path
+from ganlab.regular import best_of, named_path
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -205,6 +205,7 @@ def unreadable(path: Path, error: OSError) -> ArtefactError:
 
 def _regular_file(path: os.PathLike[str] | str) -> Path:
     path = named_path(path)
+    path = best_of(path) or path
     if path.is_dir():
         if not (path / "generator.safetensors").is_file():
             raise ArtefactError(f"{path}: holds no generator.safetensors; name a run that has been trained, or a file")

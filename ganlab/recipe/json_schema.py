@@ -14,7 +14,7 @@ from ganlab.errors import PluginError
 from ganlab.interfaces import Component, Model, Options
 from ganlab.recipe.compose import ALTERNATIVES
 from ganlab.recipe.options import json_schema
-from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
+from ganlab.recipe.settings import Evaluations, MovingAverage, Settings, Snapshots, Train
 from ganlab.registry.entry_points import Provider
 from ganlab.registry.kinds import DECISIVE, KINDS, Kind
 from ganlab.registry.loading import blaming
@@ -30,7 +30,12 @@ DIRECTIVE = f"#:schema {FILE}"
 DIALECT = "http://json-schema.org/draft-07/schema#"
 """The newest that every editor's checker reads."""
 
-TABLES: dict[str, type[Options]] = {"train": Train, "moving_average": MovingAverage, "snapshot": Snapshots}
+TABLES: dict[str, type[Options]] = {
+    "train": Train,
+    "moving_average": MovingAverage,
+    "snapshot": Snapshots,
+    "evaluate": Evaluations,
+}
 _OF_A_NETWORK = "What this network's optimizer has otherwise than that of all networks, or another optimizer by name."
 _OPEN: Schema = {"additionalProperties": True}
 """What draft 7 takes for granted and Tombi wants to read."""

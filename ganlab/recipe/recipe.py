@@ -27,6 +27,7 @@ from ganlab.recipe.compose import ALTERNATIVES, Overrides, Written, read_layers,
 from ganlab.recipe.compose import find_recipe as find_recipe
 from ganlab.recipe.compose import shipped_recipes as shipped_recipes
 from ganlab.recipe.schedules import is_schedule
+from ganlab.recipe.settings import Evaluations as Evaluations
 from ganlab.recipe.settings import MovingAverage as MovingAverage
 from ganlab.recipe.settings import Settings as Settings
 from ganlab.recipe.settings import Snapshots as Snapshots
@@ -46,7 +47,7 @@ STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif")
 BRINGING: tuple[Kind, ...] = ("loss", "augmentation")
 """The kinds that may bring modules along."""
 
-TABLES = (*DECISIVE, "train", "moving_average", "snapshot", "observers")
+TABLES = (*DECISIVE, "train", "moving_average", "snapshot", "evaluate", "observers")
 """The tables of a recipe, in the order in which a resolved one is written."""
 
 
@@ -69,6 +70,8 @@ class Recipe:
     """What watches the run, by name."""
     table: Mapping[str, Any]
     """The resolved recipe as nested tables, with every default written out."""
+    evaluate: Evaluations | None = None
+    """How the generator is judged during the training; None where it is not."""
     file: Path | None = field(default=None, compare=False)
     """The file that it was read from, absolute; None for one that was never a file."""
 
@@ -119,7 +122,7 @@ class Recipe:
         Nor does it tell where the pictures lie; what they are, `Packed.fingerprint` says. Of what the run begins with,
         `train.init_sha256` says what it is, and where it lies does not matter.
         """
-        decisive = {key: value for key, value in self.table.items() if key != "observers"}
+        decisive = {key: value for key, value in self.table.items() if key not in ("observers", "evaluate")}
         if "train" in decisive:
             decisive["train"] = {key: value for key, value in decisive["train"].items() if key != "init_from"}
         if "dataset" in decisive:
@@ -169,6 +172,7 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
     train = reader.settings(Train, "train")
     moving_average = reader.settings(MovingAverage, "moving_average")
     snapshot = reader.settings(Snapshots, "snapshot")
+    evaluate = reader.evaluations()
     observers, observers_table = reader.observers()
     mistakes.raise_any()
     if settings is None or train is None or moving_average is None or snapshot is None or None in decisive.values():
@@ -189,9 +193,10 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
         "train": _dumped(train),
         "moving_average": _dumped(moving_average),
         "snapshot": _dumped(snapshot),
+        **({} if evaluate is None else {"evaluate": _dumped(evaluate)}),
         "observers": observers_table,
     }
-    return Recipe(name, settings.seed, decisive, optimizer, train, moving_average, snapshot, observers, table)
+    return Recipe(name, settings.seed, decisive, optimizer, train, moving_average, snapshot, observers, table, evaluate)
 
 
 class _Reader:
@@ -316,6 +321,17 @@ class _Reader:
                 found[name] = observer
                 resolved[name] = self.dumped("observer", observer, name)
         return found, resolved
+
+    def evaluations(self) -> Evaluations | None:
+        """Return what the recipe says of evaluations, None where it has no table of them."""
+        found = self.settings(Evaluations, "evaluate") if "evaluate" in self._table else None
+        if found is not None:
+            for name in found.metrics or ():
+                self._provider("metric", name, ("evaluate", "metrics"))
+            if found.patience is not None and found.best is None:
+                what = "stands without best, which says what a better score is"
+                self._mistakes.value(("evaluate", "patience"), what)
+        return found
 
     def check_networks(self, model: Model, loss: Loss) -> None:
         missing = [network for network in loss.networks if network not in model.networks]

@@ -1,4 +1,4 @@
-"""The tables of a recipe that belong to ganlab itself: training, moving average, snapshots."""
+"""The tables of a recipe that belong to ganlab itself: training, moving average, snapshots, evaluations."""
 
 from __future__ import annotations
 
@@ -88,3 +88,23 @@ class Snapshots(Options):
     """Pictures in the sample grid, always of the same latents."""
     keep: Annotated[int, Field(ge=2)] = 2
     """Checkpoints to keep: the newest, and at least one to fall back to."""
+
+
+class Evaluations(Options):
+    """How to judge the generator during the training, as `ganlab evaluate` does, at snapshots but for the first one of
+    untrained networks. Without this table nothing is judged. What is trained does not change by it."""
+
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Which metrics, as in `["kid", "prdc"]`. Unset: all that need no network, with `features` all that can be
+    computed."""
+    features: str | None = None
+    """The network whose features are compared: `"lite0"`, or the path of an ONNX file. Unset: none, but where
+    `metrics` names one that needs features it is lite0."""
+    count: Annotated[int, Field(ge=20)] = 1024
+    """Generated pictures, of the seeds from 0 on, and real ones; at most half of those that there are."""
+    every: PositiveInt = 1
+    """At every how many snapshots. At the last one always."""
+    best: str | None = None
+    """The score, such as `"kid"`, by which the best generator so far is kept in `generator-best.safetensors`."""
+    patience: PositiveInt | None = None
+    """After how many evaluations without a better score the training ends. Unset: never."""

@@ -20,7 +20,7 @@ from ganlab import durable
 from ganlab.durable import INDEX_START, MARKER, OWN, TEMPORARY, WORKPLACE, check_way, hold, let_go, replacing_file
 from ganlab.errors import GanlabError, RunError
 from ganlab.messages import one_line, option, same_again, shown
-from ganlab.regular import named_path, read_regular
+from ganlab.regular import BEST, named_path, read_regular
 from ganlab.training.record import Record
 
 RUNS = Path("runs")
@@ -55,6 +55,11 @@ class RunDirectory(NamedTuple):
     @property
     def generator(self) -> Path:
         return self.path / "generator.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The best generator so far, by the score that the recipe names."""
+        return self.path / BEST
 
     @property
     def error(self) -> Path:

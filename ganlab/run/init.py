@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ganlab.errors import ArtefactError
 from ganlab.messages import printable
+from ganlab.regular import best_of
 from ganlab.run.directory import RunDirectory
 from ganlab.training.checkpoint import Checkpoints, Manifest, begun_with
 
@@ -64,7 +65,7 @@ def read_init(recipe: Recipe, report: Callable[[str], None]) -> tuple[Recipe, In
     place = recipe.train.init_from
     if place is None:
         return recipe, None
-    path = place.expanduser()
+    path = best_of(place.expanduser()) or place.expanduser()
     if not path.exists():
         raise ArtefactError(f"{PLACE}: there is no {path}; name a run, or a generator.safetensors")
     try:

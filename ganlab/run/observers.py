@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import pluggy
 
 from ganlab.errors import Interrupted, PluginError
-from ganlab.events import Events, Reason, RunInfo, Snapshot, Tick
+from ganlab.events import Events, Reason, RunInfo, Scores, Snapshot, Tick
 from ganlab.interfaces import Observer
 from ganlab.messages import told
 from ganlab.registry.entry_points import strict
@@ -71,6 +71,9 @@ class Observers:
 
     def snapshot(self, run: RunInfo, snapshot: Snapshot) -> None:
         self._call("snapshot", {"run": run, "snapshot": snapshot})
+
+    def scored(self, run: RunInfo, scores: Scores) -> None:
+        self._call("scored", {"run": run, "scores": scores})
 
     def run_end(self, run: RunInfo, reason: Reason) -> None:
         self._call("run_end", {"run": run, "reason": reason})

@@ -137,12 +137,18 @@ def _packed(recipe: Recipe, observers: Observers, heartbeat: Heartbeat) -> Packe
     """Pack the pictures, or take them from the cache."""
     from ganlab.data.packing import pack
 
+    with heartbeat.beating(observers.note):
+        return pack(recipe.dataset, recipe.table["dataset"]["name"], phases(observers, heartbeat))
+
+
+def phases(observers: Observers, heartbeat: Heartbeat) -> Callable[[str, int, int], None]:
+    """Return what tells the observers of a piece of work, and the signs of life too."""
+
     def report(work: str, done: int, total: int) -> None:
         heartbeat.work = lambda: f"{work}, {done:,} of {total:,}" if total else work
         observers.phase(work, done, total)
 
-    with heartbeat.beating(observers.note):
-        return pack(recipe.dataset, recipe.table["dataset"]["name"], report)
+    return report
 
 
 def _observers(recipe: Recipe | None, heartbeat: Heartbeat) -> Observers:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ganlab.messages import told
 from ganlab.run.culprit import naming_culprit
 from ganlab.run.outlook import megabytes, outlook, warnings
-from ganlab.run.preparation import Prepared, prepare
+from ganlab.run.preparation import Prepared, phases, prepare
 from ganlab.run.signals import watching_signals
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ def preview(recipe: Recipe, out: os.PathLike[str] | str | None = None, resume: b
             state = state_without_numbers(recipe, prepared.packed.spec, notes.append)
             if prepared.init is not None:
                 notes += prepared.init.give(state)
+            if recipe.evaluate is not None:
+                from ganlab.run.scores import open_judge
+
+                report = phases(prepared.observers, prepared.heartbeat)
+                open_judge(recipe, prepared.packed, str(prepared.device), report, notes.append)
             lines = list(_lines(recipe, prepared, state, notes))
     return "\n".join([recipe.dump(), *lines, *(f"note        {note}" for note in notes)])
 

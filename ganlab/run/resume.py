@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _FREE_TO_CHANGE = (
     "observers",
     "snapshot",
+    "evaluate",
     "train.tick_seconds",
     "train.threads",
     "train.device",

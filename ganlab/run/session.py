@@ -12,7 +12,7 @@ from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
 from ganlab.events import Reason, RunInfo, Snapshot, Tick
 from ganlab.hardware.memory import memory_errors
-from ganlab.messages import one_line, printable, setting
+from ganlab.messages import counted, one_line, printable, setting
 from ganlab.registry.entry_points import version
 from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ganlab.events import Pictures
     from ganlab.generator.metadata import Metadata
+    from ganlab.run.scores import Scoring
     from ganlab.training.trainer import Trainer
 
 ROLLBACKS = 3
@@ -39,7 +40,10 @@ REALS = 64
 class Session:
     """One process's share of a run: its trainer in a directory, and what the trainer's callbacks do there."""
 
-    def __init__(self, trainer: Trainer, observers: Observers, interruption: Interruption) -> None:
+    def __init__(
+        self, trainer: Trainer, observers: Observers, interruption: Interruption, scoring: Scoring | None = None
+    ) -> None:
+        """`scoring` judges the generator; it is rank 0's."""
         from ganlab.training.collapse import CollapseWatch, advice
 
         self.trainer, self.observers, self.interruption = trainer, observers, interruption
@@ -47,10 +51,13 @@ class Session:
         self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
         self._code = code_of(trainer.recipe)  # now: files that are edited while the run is on do not compute it
         self._collapse, self._advice = CollapseWatch(self._reals()), advice(trainer.recipe.loss)
+        self._scoring = scoring
+        self.out_of_patience = False
+        """Whether no generator has been better for so long that the training ends."""
         self._saved: int | None = None
         self._owed = False
         """Whether the snapshot of this iteration is still to be made, because a signal has broken it off."""
-        self._at: Literal["iteration", "snapshot", "end"] = "iteration"
+        self._at: Literal["iteration", "snapshot", "evaluation", "end"] = "iteration"
 
     @property
     def work(self) -> str:
@@ -66,7 +73,7 @@ class Session:
             return f"the run is ending by itself; {again} to leave out what it still writes"
         if self._at == "snapshot" and not self.state.iteration:
             return f"stopping in this snapshot, before the first iteration; {again} to end at once"
-        here = "in this snapshot" if self._at == "snapshot" else "after this iteration"
+        here = "after this iteration" if self._at == "iteration" else f"in this {self._at}"
         if self._at == "iteration" and not self.ranks.alone:
             here = "after the next tick, which all ranks reach together"
         return f"stopping {here}, then saving; {again} to lose what is not saved"
@@ -93,7 +100,8 @@ class Session:
             checkpoint.restore(self.state, self.ranks)
             self._owed = self.ranks.any(self.ranks.first and is_owed(directory, self.state.iteration))
             self._saved = self.state.iteration
-            if self.plan.done(self.state) and not self._owed:
+            self._take_up_scores()
+            if (self.plan.done(self.state) or self.out_of_patience) and not self._owed:
                 with self.ranks.work_of_first() as mine:
                     if mine:  # the run may have been killed when the last checkpoint was there and the old ones, too
                         self._checkpoints.delete_old()
@@ -156,17 +164,20 @@ class Session:
         """Run the loop, and again from the last checkpoint where the recipe allows it; return whether it ended."""
         from ganlab.training.ticks import Callbacks
 
-        callbacks = Callbacks(self._tick, self._snapshot, self.observers.note, self._stop_requested)
-        while True:
+        callbacks = Callbacks(
+            self._tick, self._snapshot, self.observers.note, lambda: self._stop_requested() or self.out_of_patience
+        )
+        while not self.out_of_patience:
             try:
                 with memory_errors(self._out_of_memory):
-                    return self.trainer.run(callbacks)
+                    return self.trainer.run(callbacks) or self.out_of_patience
             except NonFiniteError as error:
                 if self.recipe.train.on_nonfinite == "stop":
                     raise
                 self._roll_back(error)
             except LostRankError as error:
                 raise LostRankError(error.what, error.remedy, error.ended, self.state.iteration) from error
+        return True
 
     def _newest_checkpoint(self) -> Checkpoint | None:
         """Return the newest intact checkpoint; rank 0 looks for it and tells the others which one it is."""
@@ -245,11 +256,11 @@ class Session:
                         recipe, state, rows.mean(0), images, self.device, self._stop_requested
                     )
                     samples = draw_samples(recipe, generator, images, self.device, self._stop_requested)
+                    self._write_snapshot(generator, samples, rows)
                 except BrokenOffError:
                     broken_off = True
-                else:
-                    self._write_snapshot(generator, samples, rows)
         self._owed = self.ranks.any(broken_off)
+        self._lose_patience()
 
     def _write_snapshot(self, generator: nn.Module, samples: Pictures, rows: Tensor) -> None:
         from ganlab.generator.file import write_generator
@@ -259,7 +270,8 @@ class Session:
         if warning := self._collapse.snapshot(state.iteration, samples):
             self._warn(f"{warning}; {self._advice}")
         # The checkpoint comes last: once it is there, everything else of this moment is there too.
-        write_generator(self.directory.generator, generator, self._metadata(generator))
+        about = self._metadata(generator)
+        write_generator(self.directory.generator, generator, about)
         self.observers.snapshot(
             self.info,
             Snapshot(
@@ -271,9 +283,48 @@ class Session:
                 sample_rows(self.recipe, self.packed.spec, self.packed.class_names),
             ),
         )
+        judged = self._scoring is not None and self._scoring.is_due(state)
+        if judged:  # noted first: a checkpoint of a generator that was not judged must not be there without it
+            owe(self.directory, state.iteration)
         self._write_checkpoint(rows)
-        if self._owed:
+        if judged:
+            self._judge(generator, about)
+        if self._owed or judged:
             settle(self.directory)
+
+    def _judge(self, generator: nn.Module, about: Metadata) -> None:
+        """Judge the generator that was just written. A signal breaks it off, and it is judged when the run goes on."""
+        from ganlab.training.sampling import BrokenOffError
+
+        def report(work: str, done: int, total: int) -> None:
+            if self._stop_requested():
+                raise BrokenOffError
+
+        assert self._scoring is not None
+        self._at = "evaluation"
+        scores = self._scoring.judge(self.directory, self.state, report)
+        self._follow()  # it may have been moved meanwhile
+        if scores.best:
+            self._scoring.keep(self.directory, generator, about, scores, self.state)
+        self.observers.scored(self.info, scores)
+
+    def _take_up_scores(self) -> None:
+        """Go on with the best score so far, and with the patience that is left."""
+        with self.ranks.work_of_first() as mine:
+            if mine and self._scoring is not None:
+                self._scoring.take_up(self.directory)
+        self._lose_patience()
+
+    def _lose_patience(self) -> None:
+        """Look whether the training ends because no generator has been better for long; all ranks learn it."""
+        over = self._scoring is not None and self._scoring.patience_is_over(self.state)
+        self.out_of_patience = self.ranks.any(over) and not self._owed
+        wanted = self.recipe.evaluate
+        if self.out_of_patience and wanted is not None:
+            self.observers.note(
+                f"no better {wanted.best} in {counted(wanted.patience or 0, 'evaluation')}: the training has ended; "
+                f"{self.directory.best.name} is the best generator, and a larger evaluate.patience trains on"
+            )
 
     def _stop_requested(self) -> bool:
         return self.interruption.received is not None

@@ -20,13 +20,14 @@ from ganlab.run.culprit import naming_culprit
 from ganlab.run.directory import RunDirectory, new_directory
 from ganlab.run.heartbeat import Heartbeat
 from ganlab.run.outlook import outlook, warnings
-from ganlab.run.preparation import prepare
+from ganlab.run.preparation import phases, prepare
 from ganlab.run.session import Session
 from ganlab.run.signals import watching_signals
 
 if TYPE_CHECKING:
     from ganlab.distributed.ranks import Ranks
     from ganlab.run.observers import Observers
+    from ganlab.run.scores import Scoring
     from ganlab.training.trainer import Trainer
 
 
@@ -43,6 +44,8 @@ class Run(NamedTuple):
     """Time that this call took."""
     already_done: bool
     """Whether the run had been finished before, so that nothing was trained."""
+    out_of_patience: bool = False
+    """Whether it was `evaluate.patience` that has ended the training."""
 
     def __fspath__(self) -> str:
         """Return the path of the directory."""
@@ -111,7 +114,8 @@ def train(
                     observers.note(text)
             if not prepared.continues:
                 _look_ahead(trainer, observers)
-            session = Session(trainer, observers, interruption)
+            scoring = _scoring(trainer, observers, heartbeat)
+            session = Session(trainer, observers, interruption, scoring)
             heartbeat.work = lambda: session.work
             directory = _common_directory(recipe, prepared.directory, ranks)
             with (
@@ -126,6 +130,7 @@ def train(
         trainer.plan.images(trainer.state),
         time.perf_counter() - started,
         not trained,
+        session.out_of_patience,
     )
 
 
@@ -152,6 +157,18 @@ def _look_ahead(trainer: Trainer, observers: Observers) -> None:
     observers.note(str(ahead))
     for warning in warnings(recipe, len(packed.images), ahead):
         observers.note(warning, "warning")
+
+
+def _scoring(trainer: Trainer, observers: Observers, heartbeat: Heartbeat) -> Scoring | None:
+    """Return what judges the generator during the training, on rank 0 and where the recipe wants it."""
+    recipe, device = trainer.recipe, str(trainer.device)
+    with trainer.ranks.work_of_first() as mine:
+        if mine and recipe.evaluate is not None:
+            from ganlab.run.scores import Scoring, open_judge
+
+            judge = open_judge(recipe, trainer.packed, device, phases(observers, heartbeat), observers.note)
+            return Scoring(judge, recipe, trainer.plan, device, lambda text: observers.note(text, "warning"))
+    return None
 
 
 def _common_directory(recipe: Recipe, chosen: RunDirectory | None, ranks: Ranks) -> RunDirectory:

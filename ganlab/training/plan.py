@@ -56,7 +56,7 @@ class Plan:
 
     def snapshots_due(self, state: State) -> int:
         """Return how many snapshots belong to the training up to this place, the first one not counted."""
-        return self._snapshots(state.iteration, state.drawn)
+        return self.snapshots_at(state.iteration, state.drawn)
 
     def course(self, batches: int) -> Course:
         """Return what the whole run will be where every iteration draws so many batches."""
@@ -64,7 +64,7 @@ class Plan:
             iterations = self._train.iterations
         else:
             iterations = -(-self._last_batch() // batches)
-        due, before = (self._snapshots(i, i * batches) for i in (iterations, iterations - 1))
+        due, before = (self.snapshots_at(i, i * batches) for i in (iterations, iterations - 1))
         # Of several that are due within one iteration, one is taken; and always one at the end.
         taken = min(due, iterations) if due > before else min(due, iterations - 1) + 1
         return Course(iterations, iterations * batches, 1 + taken)
@@ -74,7 +74,8 @@ class Plan:
         assert self._train.epochs is not None  # the recipe has one of the two
         return max(1, math.ceil(self._train.epochs * self._per_epoch - _ROUNDING))
 
-    def _snapshots(self, iteration: int, drawn: int) -> int:
+    def snapshots_at(self, iteration: int, drawn: int) -> int:
+        """Return how many snapshots are due after so many iterations and batches, the first one not counted."""
         if self._snapshot.every_iterations is not None:
             return iteration // self._snapshot.every_iterations
         if self._snapshot.every_epochs is not None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganlab.data.inputs import Grid, declared_inputs, drawn, of_seeds
 from ganlab.data.pictures import Pictures, to_uint8
+from ganlab.errors import GanlabError
 from ganlab.interfaces import ImageSpec, Labels, Normal
 from ganlab.networks.shipment import parts, shipment
 from ganlab.seeds import Stream, stream_seed
@@ -30,8 +31,11 @@ Stop = Callable[[], bool]
 """Tells, before each batch, whether to break off."""
 
 
-class BrokenOffError(Exception):
-    """What a snapshot computes was to be broken off."""
+class BrokenOffError(GanlabError):
+    """What a snapshot computes was to be broken off: no fault of the component that was computing."""
+
+    def __init__(self) -> None:
+        super().__init__("broken off")
 
 
 def shipped_generator(

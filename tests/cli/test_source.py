@@ -44,6 +44,9 @@ def test_what_is_named_is_taken_without_a_word(tmp_path: Path, capsys: pytest.Ca
     file = tmp_path / "generator.safetensors"
     file.touch()
     assert generator_source(file) == generator_source(tmp_path) == file
+    best = tmp_path / "generator-best.safetensors"
+    best.touch()
+    assert generator_source(Path(f"{tmp_path}@best")) == generator_source(best) == best
     other = tmp_path / "faces.onnx"
     other.touch()
     assert generator_source(other) == other
@@ -54,6 +57,12 @@ def test_what_is_named_is_taken_without_a_word(tmp_path: Path, capsys: pytest.Ca
     ("source", "sentence"),
     [
         ("nothing", "nothing does not exist; name a generator file or a run's directory"),
+        ("nothing@best", "nothing@best: nothing is no run's directory; name one, and @best behind it"),
+        (
+            "@best",
+            ". has no generator-best.safetensors: only a run whose recipe names a score, [evaluate] best = NAME, keeps "
+            "its best generator; leave @best out for its last one",
+        ),
         (".", ". has no generator.safetensors; name a run's directory or a generator file"),
         (
             None,

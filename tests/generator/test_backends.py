@@ -20,10 +20,10 @@ from shipping import IMAGES, registered, ship
 
 from ganlab import GanlabError, load_generator
 from ganlab.errors import ArtefactError
-from ganlab.generator.backends import _providers, session_options
 from ganlab.generator.export import export
 from ganlab.generator.file import Artefact, read_artefact
 from ganlab.hardware.cores import physical_cores
+from ganlab.onnx_session import _providers, session_options
 
 CUDA = "CUDAExecutionProvider"
 PIXELS = math.prod(IMAGES[:3])

@@ -10,7 +10,7 @@ import pytest
 from shipping import CLASSES, CREATURES, IMAGES, Labelled, about, registered
 
 from ganlab.errors import ArtefactError
-from ganlab.generator.metadata import UNSEALED, Metadata, fit_in_file, parse_object
+from ganlab.generator.metadata import UNSEALED, Metadata, ScoreRecord, fit_in_file, parse_object
 from ganlab.interfaces import ImageSpec, Labels, Uniform
 
 
@@ -204,3 +204,13 @@ def test_one_object_is_parsed_and_no_key_twice() -> None:
     for text in ('{"a": 1, "a": 1}', '{"x": {"a": 1, "a": 2}}'):
         with pytest.raises(ArtefactError, match=r"^it is not valid JSON \(a key appears twice\): damaged, or not"):
             parse_object(text, "it")
+
+
+def test_a_score_is_kept_with_its_protocol_and_a_file_without_has_no_such_key() -> None:
+    plain = about()
+    assert '"score"' not in plain.to_json()
+    score = ScoreRecord(name="kid", value=-0.25, better="lower", protocol={"fake": 1024, "metrics": {"kid": {}}})
+    judged = plain.model_copy(update={"score": score})
+    assert Metadata.from_json(judged.to_json(), "g") == judged
+    assert json.loads(judged.to_json())["score"]["protocol"]["fake"] == 1024
+    assert "score.better" in reason(judged.to_json().replace('"lower"', '"neither"'))

@@ -15,11 +15,12 @@ from judged import Spots, generator_of, spots, write_features
 import ganlab
 from ganlab import Comparison, GanlabError, Metric, PluginError
 from ganlab.data.packing import pack
-from ganlab.judging.evaluation import Candidate, evaluate
+from ganlab.judging.evaluation import evaluate
 from ganlab.judging.features import load_network
 from ganlab.judging.reals import Reals, choose_reals
 from ganlab.judging.report import Evaluation
 from ganlab.registry import registry
+from ganlab.run.scores import candidate_of
 
 COUNT = 200
 
@@ -36,7 +37,7 @@ def reals() -> Reals:
 def made(reals: Reals, *candidates: Path, names: str, seeds: int = 2, asked: bool = True, folder: Path) -> Evaluation:
     """Judge files by metrics, with the feature network of the tests."""
     network = load_network(write_features(folder / "net.onnx"))
-    judged = [Candidate(path.stem, ganlab.load_generator(path), None) for path in candidates]
+    judged = [candidate_of(ganlab.load_generator(path), path.stem, None) for path in candidates]
     metrics: dict[str, Metric] = {name: registry.get("metric", name)() for name in names.split(",")}
     return evaluate(judged, reals, ("spots", {}), metrics, network, seeds, quiet, asked=asked)
 
@@ -192,7 +193,7 @@ def test_what_refuses_is_left_out_unless_it_was_asked_for(
     ("numbers", "reason"),
     [
         (failing, 'metric "made" (this process) cannot compare pictures: ZeroDivisionError: division by zero'),
-        (lambda comparison: comparison.features(), "no network makes features; name one, --features"),
+        (lambda comparison: comparison.features(), "no network makes features; name one"),
     ],
 )
 def test_a_broken_metric_harms_only_who_names_it(
@@ -247,7 +248,7 @@ def test_features_are_computed_once_for_all_metrics(
         fed.append(len(pixels))
         return network.compute(pixels)
 
-    candidate = Candidate("good", ganlab.load_generator(path), None)
+    candidate = candidate_of(ganlab.load_generator(path), "good", None)
     metrics: dict[str, Metric] = {"made": Made(), "prdc": registry.get("metric", "prdc")()}
     evaluate([candidate], reals, ("spots", {}), metrics, network._replace(compute=counted), 2, quiet, asked=True)
     assert sum(fed) == 2 * COUNT + 2 * COUNT

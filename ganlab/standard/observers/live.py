@@ -23,12 +23,13 @@ from ganlab.standard.observers.wording import (
     note_line,
     phase_line,
     run_lines,
+    scores_line,
     statistics,
     time_left,
 )
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Snapshot, Tick
+    from ganlab import RunInfo, Scores, Snapshot, Tick
 
 REFRESH_SECONDS = 0.1
 """A display that changes faster than this cannot be read, and costs time."""
@@ -88,6 +89,9 @@ class Live:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Show nothing: the pictures lie where every run's lie."""
+
+    def scored(self, scores: Scores) -> None:
+        self._print(scores_line(scores))
 
     def run_end(self, reason: str) -> None:
         self._phases.clear()  # what did not end will not move any more

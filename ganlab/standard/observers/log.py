@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from pydantic import PrivateAttr
 
 from ganlab import Observer, append_text, hookimpl
-from ganlab.standard.observers.wording import harmless, note_line, phase_line, run_lines, tick_line
+from ganlab.standard.observers.wording import harmless, note_line, phase_line, run_lines, scores_line, tick_line
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Tick
+    from ganlab import RunInfo, Scores, Tick
 
 
 class Log(Observer):
-    """Writes log.txt: every tick and note as a line with its time, for people, over all continuations of the run."""
+    """Writes log.txt: every tick, note and score as a line with its time, for people, over all of the run."""
 
     api = 1
     _path: Path | None = None
@@ -44,6 +44,10 @@ class Log(Observer):
     @hookimpl
     def tick(self, run: RunInfo, tick: Tick) -> None:
         self._write(tick_line(run, tick))
+
+    @hookimpl
+    def scored(self, scores: Scores) -> None:
+        self._write(scores_line(scores))
 
     @hookimpl
     def run_end(self, reason: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,19 @@ from ganlab import Observer, append_text, hookimpl, replacing_file
 from ganlab.standard.observers.wording import finite
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Tick
+    from ganlab import RunInfo, Scores, Tick
 
 METRICS = "metrics.jsonl"
+SCORES = "scores"
+"""The key by which the line of a judged generator is known: there its value is an object, at a tick a number."""
 
 
 class Metrics(Observer):
     """Writes metrics.jsonl: one JSON object per tick and line, which reads as one run however often it was continued.
 
     Its keys are iteration, images, epoch, seconds (of training, continuations added up), images_per_second, then the
-    loss's statistics. What is not a finite number is null, because JSON has no other word for it.
+    loss's statistics. A judged generator has a line of its own, with iteration, images, epoch, an object `scores`, and
+    whether it is the best so far, `best`. What is not a finite number is null, because JSON has no other word for it.
     """
 
     api = 1
@@ -34,7 +37,8 @@ class Metrics(Observer):
         if path.exists() and path.read_bytes() != text.encode():
             with replacing_file(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-        seconds = kept[-1][1].get("seconds") if kept else None
+        ticks = [values for _, values in kept if not is_scored(values)]
+        seconds = ticks[-1].get("seconds") if ticks else None
         self._earlier_seconds = seconds if isinstance(seconds, int | float) else 0.0
 
     @hookimpl
@@ -51,6 +55,17 @@ class Metrics(Observer):
         line = json.dumps({name: finite(value) for name, value in values.items()})
         # Opened anew each time: nothing stays open when a run breaks off, and each line is out at once.
         append_text(run.directory / METRICS, f"{line}\n")
+
+    @hookimpl
+    def scored(self, run: RunInfo, scores: Scores) -> None:
+        place = {"iteration": scores.iteration, "images": scores.images, "epoch": scores.epoch}
+        line = json.dumps({**place, SCORES: dict(scores.values), "best": scores.best})
+        append_text(run.directory / METRICS, f"{line}\n")
+
+
+def is_scored(values: Mapping[str, Any]) -> bool:
+    """Tell whether a line is that of a judged generator, and not of a tick."""
+    return isinstance(values.get(SCORES), dict)
 
 
 def metrics_lines(path: Path, last_iteration: int) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import NonNegativeFloat, PrivateAttr
 
 from ganlab import Observer, hookimpl, replacing_file
-from ganlab.standard.observers.metrics import METRICS, metrics_lines
+from ganlab.standard.observers.metrics import METRICS, is_scored, metrics_lines
 
 if TYPE_CHECKING:
     from ganlab import RunInfo, Tick
@@ -40,6 +40,8 @@ class Plot(Observer):
         self._points.clear()  # a recipe in memory may be trained more than once
         self._not_before = 0.0
         for _, values in metrics_lines(run.directory / METRICS, run.first_iteration):
+            if is_scored(values):
+                continue
             stats = {NAMES.get(name, name): value for name, value in values.items() if name not in COUNTERS}
             self._add(values.get("images"), stats)
 

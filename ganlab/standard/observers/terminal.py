@@ -14,7 +14,7 @@ from ganlab.standard.observers.lines import JSONLines, Plain
 from ganlab.standard.observers.stream import Stream
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Snapshot, Tick
+    from ganlab import RunInfo, Scores, Snapshot, Tick
     from ganlab.standard.observers.live import Live
 
 
@@ -57,6 +57,10 @@ class Terminal(Observer):
     @hookimpl
     def snapshot(self, snapshot: Snapshot) -> None:
         self._shown().snapshot(snapshot)
+
+    @hookimpl
+    def scored(self, scores: Scores) -> None:
+        self._shown().scored(scores)
 
     @hookimpl
     def run_end(self, reason: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ganlab import printable
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Tick
+    from ganlab import RunInfo, Scores, Tick
 
 CLASSES_SHOWN = 20
 """How many classes a log names."""
@@ -86,6 +86,12 @@ def phase_line(name: str, done: int, total: int, seconds: float) -> str:
     if done < total:
         return f"{name}: {done:,} of {total:,} ({done / total:.0%})"
     return f"{name}: {total:,} in {duration(seconds)}"
+
+
+def scores_line(scores: Scores) -> str:
+    """Write the scores of a snapshot's generator as one line."""
+    found = ", ".join(f"{name} {number(value)}" for name, value in scores.values.items()) or "none could be computed"
+    return printable(f"scores of iteration {scores.iteration:,}: {found}{'; the best so far' if scores.best else ''}")
 
 
 def run_lines(run: RunInfo) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from hostile import NAME, TYPED, check_harmless
 from standard.observers.events import REALS, STATS, a_run, a_snapshot, a_tick, watched
 
+from ganlab import Scores
 from ganlab.standard.observers.lines import Phases
 from ganlab.standard.observers.terminal import Terminal
 
@@ -63,12 +64,21 @@ def test_json_is_one_object_a_line_on_stdout_and_notes_for_people_on_stderr(caps
     host.run_start(RUN, REALS)
     host.tick(RUN, a_tick(100, **{"loss": math.nan, "D(x)": 0.5})._replace(seconds_left=math.inf))
     host.snapshot(RUN, a_snapshot(100))
+    host.scored(RUN, Scores(100, 12_800, 2.5, {"kid": 0.5}, {"kid": 0.0}, best=True))
     host.run_end(RUN, "finished")
 
     out, err = capsys.readouterr()
     assert out.isascii()
     events = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
-    assert [event["event"] for event in events] == ["phase", "note", "run_start", "tick", "snapshot", "run_end"]
+    assert [event["event"] for event in events] == [
+        "phase",
+        "note",
+        "run_start",
+        "tick",
+        "snapshot",
+        "scored",
+        "run_end",
+    ]
     assert events[0] == {"event": "phase", "name": "packing", "done": 3, "total": 3}
     assert events[1] == {"event": "note", "text": "naïve ▶", "level": "info"}
     assert events[2]["directory"] == str(RUN.directory)
@@ -78,7 +88,9 @@ def test_json_is_one_object_a_line_on_stdout_and_notes_for_people_on_stderr(caps
     assert events[3]["seconds_left"] is None
     assert events[3]["stats"] == {"loss": None, "D(x)": 0.5}
     assert events[4] == {"event": "snapshot", "iteration": 100, "images": 12_800, "epoch": 2.5}
-    assert events[5] == {"event": "run_end", "reason": "finished"}
+    place = {"iteration": 100, "images": 12_800, "epoch": 2.5}
+    assert events[5] == {"event": "scored", **place, "values": {"kid": 0.5}, "reference": {"kid": 0.0}, "best": True}
+    assert events[6] == {"event": "run_end", "reason": "finished"}
     assert err == "naïve ▶\n"
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from standard.observers.events import REALS, a_run, a_tick, watched
 
-from ganlab.standard.observers.metrics import Metrics
+from ganlab import Scores
+from ganlab.standard.observers.metrics import Metrics, is_scored
 
 
 def read_lines(path: Path) -> list[dict[str, float | None]]:
@@ -79,3 +80,21 @@ def test_metrics_of_a_run_that_starts_anew_begin_anew(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_bytes(b'\xff\n[1]\n3\n{"iteration": 5, "seconds": 9}\n{"iteration": "x"}\n')
     watched(Metrics()).run_start(a_run(tmp_path), REALS)
     assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+
+
+def test_a_judged_generator_has_a_line_of_its_own_and_time_goes_on_behind_it(tmp_path: Path) -> None:
+    scores = Scores(10, 1280, 0.25, {"kid": 0.5}, {"kid": 0.0}, best=True)
+    run, host = a_run(tmp_path), watched(Metrics())
+    host.run_start(run, REALS)
+    host.tick(run, a_tick(10, scores=3.5))
+    host.scored(run, scores)
+    place = {"iteration": 10, "images": 1280, "epoch": 0.25}
+    tick, judged = read_lines(tmp_path / "metrics.jsonl")
+    assert judged == {**place, "scores": {"kid": 0.5}, "best": True}
+    assert (is_scored(tick), is_scored(judged)) == (False, True), "a loss may report anything under any name"
+    again, host = a_run(tmp_path, first_iteration=10), watched(Metrics())
+    host.run_start(again, REALS)
+    host.tick(again, a_tick(20))
+    lines = read_lines(tmp_path / "metrics.jsonl")
+    assert lines[:2] == [tick, judged]
+    assert lines[2]["seconds"] == 1.0 + a_tick(20).seconds

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from standard.observers.events import REALS, STATS, a_run, a_snapshot, a_tick, watched
 
+from ganlab import Scores
 from ganlab.standard.observers.chart import Series, draw
 from ganlab.standard.observers.metrics import Metrics
 from ganlab.standard.observers.plot import Plot
@@ -74,6 +75,7 @@ def test_a_continued_run_gives_the_plot_of_an_undisturbed_one(tmp_path: Path) ->
         host.run_start(run, REALS)
         for tick in ticks[:count]:
             host.tick(run, tick)
+            host.scored(run, Scores(tick.iteration, tick.images, tick.epoch, {"kid": 0.5}, {"kid": 0.0}, best=True))
         host.run_end(run, "finished")
 
     # The last checkpoint was of iteration 20, and the plot may be told before metrics.jsonl is cut to it.

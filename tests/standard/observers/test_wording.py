@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from standard.observers.events import a_run, a_tick
 
+from ganlab import Scores
 from ganlab.standard.observers.wording import (
     duration,
     finite,
@@ -16,6 +17,7 @@ from ganlab.standard.observers.wording import (
     phase_line,
     rate,
     run_lines,
+    scores_line,
     tick_line,
 )
 
@@ -49,6 +51,12 @@ def test_a_tick_says_what_is_known_and_the_losses_first() -> None:
     assert tick_line(run, unknown) == "epoch 6.25/25  iteration 250"
     for recipe in ({"train": {"iterations": 1000, "epochs": None}}, {}):
         assert tick_line(run._replace(recipe=recipe), unknown) == "epoch 6.25 (25%)  iteration 250"
+
+
+def test_scores_are_named_and_the_best_ones_said() -> None:
+    scores = Scores(1000, 64000, 6.4, {"kid": 0.5, "fd_lite0": 12345.6}, {"kid": 0.0}, best=True)
+    assert scores_line(scores) == "scores of iteration 1,000: kid 0.500, fd_lite0 12,346; the best so far"
+    assert scores_line(scores._replace(values={}, best=False)) == "scores of iteration 1,000: none could be computed"
 
 
 def test_a_piece_of_work_says_how_far_it_is_and_what_it_took() -> None:
