@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
@@ -18,6 +19,8 @@ OWN = ".ganlab"
 """The folder in a run's directory that is ganlab's alone, and by which the directory proves what it is."""
 MARKER = f"{OWN}/run.json"
 """What says in a run's directory that it is one. Nothing else in there is taken for ganlab's because of its name."""
+FILES = f"{OWN}/files.jsonl"
+"""The list of the files that ganlab has made in a run's directory, a name a line: only these are deleted with it."""
 INDEX = "runs/index.jsonl"
 """The list of the runs that were begun in a folder, below it."""
 INDEX_START = b'{"run": "'
@@ -43,7 +46,7 @@ def replacing_file(path: Path, flush: bool = True) -> Iterator[Path]:
     """
     temporary, renamed = path, False
     try:
-        check_way(path)
+        run = check_way(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_special(path)
         temporary = temporary_path(path)
@@ -51,6 +54,7 @@ def replacing_file(path: Path, flush: bool = True) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_umask())  # safetensors writes its files for the owner alone
         if flush:
             _flush(temporary)
+        _list_new(path, run)
         os.replace(temporary, path)
         renamed = True
         if flush:
@@ -96,7 +100,7 @@ def replacing_directory(path: Path, needed: int | None = None) -> Iterator[Path]
 
 def append_text(path: Path, text: str) -> None:
     """Add text at the end of a file, which is made where there is none. A link is not followed: `OSError`."""
-    check_way(path)
+    _list_new(path, check_way(path))
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
         file.write(text)
@@ -131,20 +135,40 @@ def let_go(descriptor: int) -> None:
         del _held[path]
 
 
-def check_way(path: Path) -> None:
+def check_way(path: Path) -> Path | None:
     """Raise `OSError` where a link leads from a run's directory down to `path`, or the directory is gone that is held.
 
-    What lies behind a link is not the run's, whoever has put it there, and whenever.
+    What lies behind a link is not the run's, whoever has put it there, and whenever. Returns the run's directory, or
+    None where `path` lies in none.
     """
     above = path.absolute().parents[:_DEPTH]
     run = next((folder for folder in above if folder in _held or os.path.lexists(folder / MARKER)), None)
     if run is None:
-        return
+        return None
     if run in _held and _held[run] != _identity(run):
         raise _GoneError(errno.ENOENT, f"the run's directory {run} is gone", str(run))
     for folder in above[: above.index(run)]:
         if folder.is_symlink():
             raise OSError(errno.ELOOP, f"{folder} is a link, and none is followed in a run's directory", str(folder))
+    return run
+
+
+def _list_new(path: Path, run: Path | None) -> None:
+    """Put a file that is about to appear in a run's directory on its list. What is there already is nobody's news.
+
+    Several processes may write into a run, such as an export beside the training: so a line is added, by one call. It
+    is not flushed: of a file that a power cut has taken off the list, it is not known whose it is, and it stays.
+    """
+    if run is None or os.path.lexists(path):
+        return
+    name = path.absolute().relative_to(run)
+    if name.parts[0] == OWN or not stat.S_ISDIR(os.lstat(run / OWN).st_mode):
+        return
+    descriptor = os.open(run / FILES, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        os.write(descriptor, f"{json.dumps(name.as_posix())}\n".encode())
+    finally:
+        os.close(descriptor)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

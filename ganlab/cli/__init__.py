@@ -17,6 +17,7 @@ from ganlab.cli.output import say, say_mistake
 from ganlab.cli.plugins import plugins
 from ganlab.cli.recipes import recipes
 from ganlab.cli.run import run
+from ganlab.cli.runs import runs
 from ganlab.cli.sample import sample
 from ganlab.cli.schema import schema
 from ganlab.distributed.speaker import another_speaks, speaks_first
@@ -62,6 +63,7 @@ def ganlab(no_plugins: bool) -> None:
     ganlab sample --count 64       draw pictures from the newest run
     ganlab evaluate                judge them against real ones
     ganlab export --onnx           write its generator for onnxruntime
+    ganlab runs                    list the runs that are known here
     """
     from ganlab.registry.entry_points import HOST, forgive_malformed_entry_points
 
@@ -72,7 +74,7 @@ def ganlab(no_plugins: bool) -> None:
         registry.scan(lambda distribution: distribution == HOST)
 
 
-for command in (run, sample, evaluate, export, info, bench, recipes, plugins, schema):
+for command in (run, runs, sample, evaluate, export, info, bench, recipes, plugins, schema):
     ganlab.add_command(command)
 
 

@@ -40,10 +40,12 @@ def complete_metrics(context: click.Context, parameter: click.Parameter, typed: 
 
 
 def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Complete the directories of the runs that are known here, newest first, then files."""
+    """Complete the directories of the runs that are known here, newest first, or their short names, then files."""
     from ganlab.run.directory import indexed_runs
+    from ganlab.run.names import short_name
 
-    return [*_beginning(typed, (str(entry.directory.path) for entry in indexed_runs())), _file(typed)]
+    paths = [entry.directory.path for entry in indexed_runs()]
+    return [*(_beginning(typed, map(str, paths)) or _beginning(typed, map(short_name, paths))), _file(typed)]
 
 
 def complete_settings(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:

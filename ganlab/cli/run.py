@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Make DIR the run's directory; the same command again continues the run in it exactly.",
 )
-@click.option("--resume", is_flag=True, help="Continue the newest run of this recipe, or start one.")
+@click.option("--resume", is_flag=True, help="Continue the newest run of this recipe, or start one; or the run RECIPE.")
 @click.option(
     "--set",
     "overrides",
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Train in N processes on this machine, one a GPU where there are any.",
 )
+@click.option("--note", metavar="TEXT", help="A note for ganlab runs.")
 @click.option("--dry-run", is_flag=True, help="Show what would be trained and what it would take; train nothing.")
 @COMMAND.ending()  # but for the training itself, which lets a signal save
 def run(
@@ -67,6 +68,7 @@ def run(
     device: str | None,
     progress: str | None,
     nproc: int,
+    note: str | None,
     dry_run: bool,
 ) -> None:
     """Train what RECIPE says: a TOML file, or the name of a shipped recipe (ganlab recipes).
@@ -77,8 +79,11 @@ def run(
     from ganlab.errors import Interrupted
     from ganlab.recipe.recipe import find_recipe, load_recipe
     from ganlab.recipe.toml import dump_value
+    from ganlab.run.names import named_run
 
+    recipe, out, resume = _going_on(recipe, out, resume)
     if init is not None:
+        init = named_run(init)
         overrides += (f"train.init_from={dump_value(str(init))}",)
     if device is not None:
         overrides += (f"train.device={device}",)
@@ -118,7 +123,7 @@ def run(
 
     COMMAND.words.go_on = go_on
     try:
-        trained = train(loaded, out=out, resume=resume)
+        trained = train(loaded, out=out, resume=resume, note=note)
     except Interrupted as error:
         if error.directory is not None:
             raise Interrupted(f"{error}\ngo on with: {go_on(error.directory)}", error.signal_number) from None
@@ -126,6 +131,22 @@ def run(
     if here.rank:
         return  # rank 0 speaks for all
     say(f"{_summary(trained, loaded)}\n{_where_things_lie(trained.directory)}", err=_for_programs(loaded))
+
+
+def _going_on(recipe: str, out: Path | None, resume: bool) -> tuple[str, Path | None, bool]:
+    """Take a run for its own recipe in its own directory, where that is what `recipe` names."""
+    from ganlab.errors import GanlabError
+    from ganlab.run.directory import RunDirectory
+    from ganlab.run.names import named_run
+
+    path = Path(recipe)
+    if os.path.isfile(path) or not (run := RunDirectory(named_run(path))).is_run:
+        return recipe, out, resume
+    if out is not None or not resume:
+        raise GanlabError(
+            f"{recipe} is a run: --resume alone goes on with it, and {run.recipe} is its recipe, for a new one"
+        )
+    return str(run.recipe), run.path, False
 
 
 def _summary(trained: Run, recipe: Recipe) -> str:

@@ -18,15 +18,19 @@ def generator_source(source: Path | None) -> Path:
     from ganlab.messages import printable
     from ganlab.regular import best_of, named_path
     from ganlab.run.directory import RunDirectory, newest_run
+    from ganlab.run.names import named_run, numbers_of
 
     if source is None:
         entry = newest_run(lambda run: run.generator.is_file(), "a generator")
         path = entry.directory.generator
         say(printable(f"newest run: {entry.directory.path} ({entry.recipe}, {_age(path)})"), err=True)
         return path
-    if (best := best_of(named_path(source))) is not None:
+    source = named_run(named_path(source))
+    if (best := best_of(source)) is not None:
         return best
     if not source.exists():
+        if runs := numbers_of(source.name) if source.parent == Path() else "":
+            raise GanlabError(f"which run of {source}? {runs}; name one, as in {source}/1")
         raise GanlabError(f"{source} does not exist; name a generator file or a run's directory")
     if source.is_dir():
         generator = RunDirectory(source).generator

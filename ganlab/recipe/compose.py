@@ -87,6 +87,14 @@ def read_overrides(overrides: Overrides, origin: str) -> Written:
     return written
 
 
+def override_texts(overrides: Overrides) -> tuple[str, ...]:
+    """Return overrides that have been read without a mistake as `key=value` texts, as a command line has them."""
+    if not isinstance(overrides, Mapping):
+        return tuple(overrides)
+    # None is a key that was not written.
+    return tuple(f"{key}={in_toml(value)}" for key, value in _plain(overrides).items())
+
+
 def _place(override: str | tuple[object, Any]) -> str:
     """Return where an override was written, as whoever has written it calls that place."""
     if isinstance(override, str):

@@ -23,7 +23,15 @@ from ganlab.interfaces import (
     locations,
 )
 from ganlab.messages import did_you_mean, with_article
-from ganlab.recipe.compose import ALTERNATIVES, Overrides, Written, read_layers, read_overrides, read_tables
+from ganlab.recipe.compose import (
+    ALTERNATIVES,
+    Overrides,
+    Written,
+    override_texts,
+    read_layers,
+    read_overrides,
+    read_tables,
+)
 from ganlab.recipe.compose import find_recipe as find_recipe
 from ganlab.recipe.compose import shipped_recipes as shipped_recipes
 from ganlab.recipe.schedules import is_schedule
@@ -32,7 +40,7 @@ from ganlab.recipe.settings import MovingAverage as MovingAverage
 from ganlab.recipe.settings import Settings as Settings
 from ganlab.recipe.settings import Snapshots as Snapshots
 from ganlab.recipe.settings import Train as Train
-from ganlab.recipe.toml import KeyPath, dumps
+from ganlab.recipe.toml import KeyPath, dump_value, dumps
 from ganlab.recipe.validation import Mistakes
 from ganlab.registry.entry_points import Provider
 from ganlab.registry.kinds import DECISIVE, KINDS, Kind
@@ -74,6 +82,8 @@ class Recipe:
     """How the generator is judged during the training; None where it is not."""
     file: Path | None = field(default=None, compare=False)
     """The file that it was read from, absolute; None for one that was never a file."""
+    overrides: tuple[str, ...] = field(default=(), compare=False)
+    """What was changed in it for this time, as `key=value` texts."""
 
     @property
     def model(self) -> Model:
@@ -113,7 +123,8 @@ class Recipe:
         """Return the recipe with another `train.init_from`, or with its `train.init_sha256`; None leaves either."""
         given = {"init_from": None if place is None else Path(place), "init_sha256": sha256}
         train = self.train.model_copy(update={key: value for key, value in given.items() if value is not None})
-        return replace(self, train=train, table={**self.table, "train": _dumped(train)})
+        texts = self.overrides if place is None else (*self.overrides, f"train.init_from={dump_value(place)}")
+        return replace(self, train=train, table={**self.table, "train": _dumped(train)}, overrides=texts)
 
     @property
     def sha256(self) -> str:
@@ -135,7 +146,7 @@ class Recipe:
 def load_recipe(path: Path, overrides: Overrides = (), *, components: Registry = registry) -> Recipe:
     """Read the recipe at `path`, with `key=value` overrides on top. Raise `RecipeError` with all its mistakes."""
     recipe = _resolved(read_layers(path, overrides), path.name.removesuffix(".toml"), components)
-    return replace(recipe, file=path.absolute())
+    return replace(recipe, file=path.absolute(), overrides=override_texts(overrides))
 
 
 def parse_recipe(
@@ -146,7 +157,8 @@ def parse_recipe(
     components: Registry = registry,
 ) -> Recipe:
     """Take a recipe from nested tables or from TOML text. Raise `RecipeError` with all its mistakes."""
-    return _resolved(read_tables(source, name, overrides), name, components)
+    recipe = _resolved(read_tables(source, name, overrides), name, components)
+    return replace(recipe, overrides=override_texts(overrides))
 
 
 def make_component(kind: Kind, name: str, overrides: Overrides = (), *, components: Registry = registry) -> Any:

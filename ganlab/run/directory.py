@@ -29,6 +29,8 @@ INDEX = Path(durable.INDEX)
 FORMAT = 2
 """Of the marker that makes a directory a run's; since 2, a record beside it says what ganlab has written."""
 MARKER_BYTES = 65536
+PATIENCE_SECONDS = 0.5
+"""So long a lock is asked for again: who only looks whether a run is on holds it for a moment."""
 
 _OURS = (OWN, "checkpoints", "samples")
 """The folders in a run's directory that ganlab reads, writes and deletes in."""
@@ -62,6 +64,11 @@ class RunDirectory(NamedTuple):
         return self.path / BEST
 
     @property
+    def lock(self) -> Path:
+        """The file that whoever trains here holds locked."""
+        return self.path / OWN / "lock"
+
+    @property
     def error(self) -> Path:
         """What a plugin's error has left: its traceback."""
         return self.path / "error.txt"
@@ -76,6 +83,17 @@ class RunDirectory(NamedTuple):
         """The folder in which the run was begun, where relative paths in its recipe start; None where nothing says."""
         folder = self._marker.get("folder")
         return Path(folder) if isinstance(folder, str) and os.path.isabs(folder) else None
+
+    @property
+    def of_recipe(self) -> str | None:
+        """The name of the recipe that the run was begun with; None where nothing says."""
+        name = self._marker.get("recipe")
+        return name if isinstance(name, str) else None
+
+    @property
+    def begun_at(self) -> float:
+        """When the run was begun, in seconds since 1970. Raise `OSError` where it is no run."""
+        return (self.path / MARKER).stat().st_mtime
 
     @property
     def _marker(self) -> dict[str, Any]:
@@ -123,7 +141,7 @@ class RunDirectory(NamedTuple):
         try:
             (self.path / WORKPLACE).mkdir(parents=True, exist_ok=True)
             folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            lock = os.open(self.path / OWN / "lock", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+            lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise self._refused(error) from error
         try:
@@ -160,7 +178,7 @@ class RunDirectory(NamedTuple):
 
     def _take(self, lock: int) -> None:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take_lock(lock)
             os.ftruncate(lock, 0)
             os.write(lock, f"pid {os.getpid()} on {socket.gethostname()}".encode())
         except BlockingIOError:
@@ -240,7 +258,7 @@ class IndexEntry(NamedTuple):
 
 def new_directory(recipe: str) -> RunDirectory:
     """Create `runs/<recipe>/<next number>` and return it; the recipe's name cannot lead out of there."""
-    parent = RUNS / _folder_name(recipe)
+    parent = RUNS / folder_name(recipe)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         numbers = [int(path.name) for path in parent.iterdir() if re.fullmatch(r"\d{1,9}", path.name)]
@@ -282,16 +300,32 @@ def enter_in_index(
         raise RunError(f"cannot write {INDEX}: {error.strerror}; run ganlab where you may write") from error
 
 
+def take_lock(lock: int) -> None:
+    """Lock an open file for this process alone. Raise `BlockingIOError` where another one keeps it locked."""
+    last = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > last:
+                raise
+        time.sleep(0.01)
+
+
 def indexed_runs() -> list[IndexEntry]:
-    """Return the runs of the index that still exist, newest first; a line that a crash cut short is passed over."""
+    """Return the runs of the index that still exist, newest first."""
+    return [entry for entry in index_entries() if entry.directory.path.is_dir()]
+
+
+def index_entries() -> list[IndexEntry]:
+    """Return all that the index lists, newest first; a line that a crash cut short is passed over."""
     if not INDEX.is_file():
         return []
     try:
         lines = INDEX.read_text(errors="replace").splitlines()
     except OSError:
         return []
-    entries = [entry for line in reversed(lines) if (entry := _entry(line)) is not None]
-    return [entry for entry in entries if entry.directory.path.is_dir()]
+    return [entry for line in reversed(lines) if (entry := _entry(line)) is not None]
 
 
 def _entry(line: str) -> IndexEntry | None:
@@ -328,7 +362,7 @@ def from_here(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _folder_name(recipe: str) -> str:
+def folder_name(recipe: str) -> str:
     """Return a recipe's name, which is that of a file or a program's choice, as the name of one folder."""
     plain = "".join(letter if letter.isprintable() and letter not in "/\\" else "_" for letter in recipe)
     return plain.lstrip(".")[:60] or "recipe"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ganlab.errors import printable
@@ -75,6 +76,8 @@ def prepare(
     notes = [note_of_choice(recipe, chosen)] if resume else []
     begun = None if chosen is None else check_directory(recipe, chosen)
     if chosen is not None:
+        if recipe.file == chosen.recipe.absolute() and (name := chosen.of_recipe) is not None:
+            recipe = replace(recipe, name=name)  # not "recipe", by which every run has written its own down
         recipe, found = with_pictures_found(recipe, chosen)
         notes += found
     if chosen is not None and begun is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +23,7 @@ from ganlab.run.observers import Observers
 from ganlab.run.owed import is_owed, owe, settle
 from ganlab.run.resume import code_of, compare_pictures, notes_of_extension, refuse_changes
 from ganlab.run.signals import Interruption
+from ganlab.run.standing import begin_session, end_session
 from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
 
 if TYPE_CHECKING:
@@ -105,9 +108,13 @@ class Session:
                 with self.ranks.work_of_first() as mine:
                     if mine:  # the run may have been killed when the last checkpoint was there and the old ones, too
                         self._checkpoints.delete_old()
+                        self._note_end("finished")
                 return False
         with self.ranks.work_of_first() as mine:
             if mine:
+                file = self.recipe.file
+                of_its_own = file is not None and file == directory.recipe.absolute()
+                begin_session(directory, self.recipe.overrides, of_its_own)
                 if checkpoint is None:
                     self._enter_in_index()
                 self._write_description()
@@ -138,6 +145,9 @@ class Session:
         finally:
             self._at = "end"
             self.observers.run_end(self.info, reason)
+            # A second Ctrl-C is no failure: it leaves what a kill leaves.
+            if self.ranks.first and isinstance(sys.exception(), Exception | None):
+                self._note_end(reason)
         if not finished:
             self._raise_interrupted()
         return True
@@ -148,6 +158,11 @@ class Session:
 
     def _enter_in_index(self) -> None:
         enter_in_index(self.directory, self.recipe.name, self._warn, self.recipe.file)
+
+    def _note_end(self, reason: Reason) -> None:
+        """Note how the run has ended; what has just gone wrong is the news, and not that this cannot be noted."""
+        with suppress(RunError):
+            end_session(self.directory, reason)
 
     def _follow(self) -> None:
         """Go on in the run's directory where somebody has moved it. Raise `RunError` where it is gone."""

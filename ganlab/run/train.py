@@ -23,6 +23,7 @@ from ganlab.run.outlook import outlook, warnings
 from ganlab.run.preparation import phases, prepare
 from ganlab.run.session import Session
 from ganlab.run.signals import watching_signals
+from ganlab.run.standing import check_note, write_note
 
 if TYPE_CHECKING:
     from ganlab.distributed.ranks import Ranks
@@ -59,6 +60,7 @@ def train(
     out: os.PathLike[str] | str | None = None,
     resume: bool = False,
     init: os.PathLike[str] | str | None = None,
+    note: str | None = None,
 ) -> Run:
     """Train what `recipe` says and return the run.
 
@@ -66,14 +68,16 @@ def train(
     first three, as in `{"train.epochs": 5}`; the command line's texts, `"train.epochs=5"`, are taken, too. With `out`
     that directory is the run's, and an unfinished run in it is continued exactly; with `resume` the newest run of the
     recipe is continued, or one is started; else the run gets a new directory below `runs/`. `init`, a run or a
-    `generator.safetensors`, is what a new run begins with, as `train.init_from`. Raises `GanlabError`; `Interrupted`
-    after a signal, when the state has been saved.
+    `generator.safetensors`, is what a new run begins with, as `train.init_from`. `note` is shown by `ganlab runs`.
+    Raises `GanlabError`; `Interrupted` after a signal, when the state has been saved.
     """
     started, load = time.perf_counter(), Load()
     with yielding_threads():  # reading a recipe may import a plugin's torch
         recipe = as_recipe(recipe, overrides)
     if init is not None:
         recipe = recipe.with_init(os.fspath(init))
+    if note is not None:
+        check_note(note)
     heartbeat = Heartbeat()
 
     def out_of_memory() -> str:
@@ -122,6 +126,8 @@ def train(
                 directory.locked(recipe.name) if ranks.first else nullcontext() as held,
                 naming_culprit(recipe, lambda: session.directory, lambda: trainer.state.iteration),
             ):
+                if note is not None and ranks.first:
+                    write_note(directory, note)
                 trained = session.run(directory, held)
     return Run(
         session.directory.path,

@@ -269,14 +269,7 @@ class Checkpoints:
         return path
 
     def _delete(self, path: Path) -> None:
-        """Delete a checkpoint, which is two files and nothing else; what else somebody has put there stays."""
-        for name in (MANIFEST, STATE):
-            (path / name).unlink(missing_ok=True)
-        try:
-            path.rmdir()
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
+        delete_checkpoint(path)
         self._record.forget(_entry(path))
 
     def _tell_of_strangers(self) -> None:
@@ -313,6 +306,17 @@ class Checkpoints:
             raise _DamagedError(f"is damaged: the checksum of {STATE} does not fit")
         self._intact[path] = look
         return manifest
+
+
+def delete_checkpoint(path: Path) -> None:
+    """Delete a checkpoint, which is two files and nothing else; what else somebody has put there stays."""
+    for name in (MANIFEST, STATE):
+        (path / name).unlink(missing_ok=True)
+    try:
+        path.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def begun_with(directory: Path) -> Manifest | None:

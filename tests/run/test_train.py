@@ -88,6 +88,8 @@ def test_a_run_leaves_what_the_documentation_says() -> None:
         ".ganlab/lock",
         ".ganlab/run.json",
         ".ganlab/written.json",
+        ".ganlab/files.jsonl",
+        ".ganlab/session.json",
         "recipe.toml",
         "environment.json",
         "log.txt",
