@@ -136,13 +136,14 @@ class _Subject(NamedTuple):
         from ganlab.cli.source import generator_source
         from ganlab.recipe.recipe import load_recipe
         from ganlab.run.directory import RunDirectory
+        from ganlab.run.names import named_run
         from ganlab.run.resume import with_pictures_found
 
         path = generator_source(source)
         if source is not None and source.is_file():
             return cls(str(path), path, None, None)
         run = RunDirectory(path.parent)
-        name = str(run.path if source is None else source)
+        name = str(run.path if source is None else named_run(source))
         if not run.recipe.is_file():
             return cls(name, path, run, None)
         recipe, notes = with_pictures_found(load_recipe(run.recipe), run)
