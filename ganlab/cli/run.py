@@ -136,11 +136,14 @@ def run(
 def _going_on(recipe: str, out: Path | None, resume: bool) -> tuple[str, Path | None, bool]:
     """Take a run for its own recipe in its own directory, where that is what `recipe` names."""
     from ganlab.errors import GanlabError
+    from ganlab.recipe.recipe import shipped_recipes
     from ganlab.run.directory import RunDirectory
     from ganlab.run.names import named_run
 
     path = Path(recipe)
-    if os.path.isfile(path) or not (run := RunDirectory(named_run(path))).is_run:
+    if os.path.isfile(path) or recipe in [shipped.stem for shipped in shipped_recipes()]:
+        return recipe, out, resume  # also where a run of that name lies here
+    if not (run := RunDirectory(named_run(path))).is_run:
         return recipe, out, resume
     if out is not None or not resume:
         raise GanlabError(

@@ -66,11 +66,12 @@ def remove(names: tuple[Path, ...], yes: bool) -> None:
 def note(name: Path, text: str) -> None:
     """Keep TEXT as the note on RUN, in place of the one before; an empty TEXT takes that away."""
     from ganlab.errors import GanlabError
+    from ganlab.regular import named_path
     from ganlab.run.directory import RunDirectory
     from ganlab.run.names import named_run
     from ganlab.run.standing import write_note
 
-    run = RunDirectory(named_run(name))
+    run = RunDirectory(named_run(named_path(name)))
     if not run.is_run:
         raise GanlabError(f"{name} is no run; ganlab runs lists those that are known here")
     write_note(run, text)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from ganlab.durable import FILES, MARKER, OWN, WORKPLACE, check_way
 from ganlab.errors import GanlabError, RunError
 from ganlab.messages import one_line
-from ganlab.regular import read_regular
+from ganlab.regular import named_path, read_regular
 from ganlab.run.directory import RunDirectory, take_lock
 from ganlab.run.names import DELETED, half_deleted, named_run
 from ganlab.run.owed import NOTE as OWED
@@ -33,7 +33,7 @@ _FOLDERS = ("samples", "checkpoints", WORKPLACE, OWN)
 
 def deletable(source: Path) -> RunDirectory:
     """Return the run that is to be deleted. Raise `GanlabError` where it is none, is on, or is only linked to."""
-    path = half_deleted(source) or named_run(source)
+    path = half_deleted(named_path(source)) or named_run(source)
     if not os.path.lexists(path):
         raise GanlabError(f"{source} does not exist; ganlab runs lists the runs that are known here")
     if path.is_symlink():
@@ -165,14 +165,14 @@ def _files(run: Path) -> Iterator[str]:
 
 def _is_bare(place: Path) -> bool:
     """Tell whether nothing is left in a directory, which a deletion was about to remove when it was interrupted."""
-    return {f"{OWN}/"}.issuperset(_left(place))
+    return not any(_left(place))
 
 
 def _left(place: Path) -> Iterator[str]:
     """Yield what is still in a directory besides the marker: files, links, and folders that are empty."""
     for folder, folders, files in os.walk(place):
         names = [*files, *(name for name in folders if os.path.islink(os.path.join(folder, name)))]
-        if not names and not folders and Path(folder) != place:
+        if not names and not folders and Path(folder) not in (place, place / OWN):
             yield f"{Path(folder).relative_to(place)}/"
         found = (str(Path(folder, name).relative_to(place)) for name in names)
         yield from (name for name in found if name != MARKER)

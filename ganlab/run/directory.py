@@ -92,8 +92,10 @@ class RunDirectory(NamedTuple):
 
     @property
     def begun_at(self) -> float:
-        """When the run was begun, in seconds since 1970. Raise `OSError` where it is no run."""
-        return (self.path / MARKER).stat().st_mtime
+        """When the run was begun, in seconds since 1970, as far as its marker says; 0 where there is none."""
+        with suppress(OSError):
+            return (self.path / MARKER).stat().st_mtime
+        return 0.0
 
     @property
     def _marker(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ganlab.errors import GanlabError
 from ganlab.run.directory import RUNS, RunDirectory, index_entries
 from ganlab.run.names import DELETED, half_deleted, short_name
 from ganlab.run.standing import State, last_session, read_note, state_of
-from ganlab.training.checkpoint import begun_with
+from ganlab.training.checkpoint import NUMBER_LIMIT, begun_with
 
 METRICS = "metrics.jsonl"
 TAIL_BYTES = 16384
@@ -79,11 +79,11 @@ def summary(run: Known) -> Summary:
 
 def _listed() -> Iterator[Known]:
     for entry in index_entries():
-        path = entry.directory.path
+        path, begun = entry.directory.path, max(0.0, min(entry.started, NUMBER_LIMIT))  # whatever a line holds
         if path.is_dir():
-            yield Known(entry.directory, entry.recipe, entry.started)
+            yield Known(entry.directory, entry.recipe, begun)
         elif (left := half_deleted(path)) is not None and RunDirectory(left).is_run:
-            yield Known(RunDirectory(left), entry.recipe, entry.started)
+            yield Known(RunDirectory(left), entry.recipe, begun)
 
 
 def _lying_here() -> Iterator[Known]:
@@ -96,7 +96,7 @@ def _lying_here() -> Iterator[Known]:
 
 
 def _images(directory: RunDirectory, tick: Mapping[str, Any]) -> int | None:
-    if type(images := tick.get("images")) is int:
+    if type(images := tick.get("images")) is int and 0 <= images < NUMBER_LIMIT:
         return images
     with suppress(GanlabError, KeyError, TypeError, ValueError):
         manifest = begun_with(directory.checkpoints)
@@ -106,7 +106,7 @@ def _images(directory: RunDirectory, tick: Mapping[str, Any]) -> int | None:
 
 def _losses(tick: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in tick.items():
-        if name.startswith("loss_") and isinstance(value, int | float):
+        if name.startswith("loss_") and isinstance(value, float):
             yield name, value
 
 

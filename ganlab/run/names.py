@@ -58,7 +58,7 @@ def half_deleted(source: Path) -> Path | None:
     if number is not None:
         places += [path for path in _numbered(name, DELETED) if int(path.name.removesuffix(DELETED)) == number]
     gone = (path for path in places if not os.path.lexists(path.with_name(path.name.removesuffix(DELETED))))
-    return next((path for path in gone if path.is_dir()), None)
+    return next((path for path in gone if os.path.isdir(path)), None)
 
 
 def short_name(path: Path) -> str:

@@ -64,11 +64,18 @@ def test_what_is_damaged_in_a_run_is_left_out_and_ends_nothing(command: Command,
     metrics.write_text(good + '[]\n{"iteration": "x"}\n{"iter\n' + "\x00" * 50 + '\n{"iteration": 4}\n')
     (row,) = rows(command)
     assert row.endswith(" 96  loss_generator 0.5")
-    metrics.write_text("x" * 10 * TAIL_BYTES)
-    for file in ("session.json", "written.json"):
-        (trained / ".ganlab" / file).write_text("[" * 100_000)
+    digits = "9" * 400
+    metrics.write_text(f'{{"iteration": 1, "images": {digits}, "loss_x": {digits}, "loss_y": 1e999}}')
+    with INDEX.open("a") as file:
+        for started in ("-1e999", "1e999", "NaN", "-1e300"):
+            file.write(f'{{"run": "runs/toy/0001", "recipe": "toy", "started": {started}}}\n')
     (row,) = rows(command)
-    assert re.fullmatch(r"toy/0001  unknown +\S+(?: min)? +-", row)
+    assert row.endswith(" 96  loss_y inf")
+    metrics.write_text("x" * 10 * TAIL_BYTES)
+    for name in ("session.json", "written.json"):
+        (trained / ".ganlab" / name).write_text("[" * 100_000)
+    (row,) = rows(command)
+    assert re.fullmatch(r"toy/0001  unknown +\S+(?: \w+)? +-", row)
     (trained / "metrics.jsonl").unlink()
     os.mkfifo(trained / "metrics.jsonl")
     assert len(rows(command)) == 1
@@ -114,6 +121,8 @@ def test_a_run_goes_on_by_its_name(command: Command, recipe: Path, trained: Path
     assert command("run", "toy/1").err == f"ganlab: toy/1 {sentence}"
     assert command("run", trained, "--resume", "--out", "x").err == f"ganlab: runs/toy/0001 {sentence}"
     assert "there is no run 7 of toy; there is 1" in command("run", "toy/7", "--resume").err
+    shutil.copytree(trained, "quickstart")  # the name of a recipe is the recipe
+    assert command("run", "quickstart", "--out", "x", "--dry-run").code == 0
     again = command("run", recipe, "--init", "toy/1", "--set", "train.iterations=1")
     assert again.code == 0
     assert any("toy/0002" in row and 'train.init_from="runs/toy/0001"' in row for row in rows(command))
@@ -168,6 +177,17 @@ def test_what_an_interrupted_deletion_has_left_is_seen_and_deleted_by_the_same_c
     assert row.startswith("runs/toy/0001.deleted  half deleted ")
     assert command("runs", "rm", "toy/1", "--yes").code == 0
     assert os.listdir("runs/toy") == []
+    Path("runs/toy/0001.deleted/.ganlab").mkdir(parents=True)  # the very end was interrupted
+    assert command("runs", "rm", "toy/1", "--yes").code == 0
+    assert os.listdir("runs/toy") == []
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 250, "a\nb", "toy/" + "9" * 30])
+@pytest.mark.parametrize("verb", [["rm", "--yes"], ["note"]])
+def test_what_can_be_no_run_is_a_sentence(command: Command, name: str, verb: list[str]) -> None:
+    ended = command("runs", *verb, name, *(["text"] if verb == ["note"] else []))
+    assert ended.code == 2
+    assert ended.err.startswith("ganlab: ")
 
 
 def test_a_note_is_kept_and_shown(command: Command, trained: Path) -> None:

@@ -134,7 +134,7 @@ def test_d6_everything_is_flushed_in_order_before_the_old_is_deleted(server: Ser
     name = made.removeprefix("mkdir ")
     record = name.replace("checkpoints-00000004", ".ganlab-written.json")
     recorded = [f"write {record}", f"chmod {record}", f"flush {record}", f"rename {record}", "flush .ganlab"]
-    how_it_ended = ["mkdir .ganlab", *(call.replace("written.json", "session.json") for call in recorded)]
+    noted = ["mkdir .ganlab", *(call.replace("written.json", "session.json") for call in recorded)]
     first = max(at for at, call in enumerate(calls[: calls.index(made)]) if call == recorded[0])
     kinds = ("mkdir", "write", "chmod", "flush", "rename", "unlink", "rmdir")
     save = [call for call in calls[first:] if call.split()[0] in kinds]
@@ -156,7 +156,7 @@ def test_d6_everything_is_flushed_in_order_before_the_old_is_deleted(server: Ser
         "rmdir checkpoints/00000000",
         "mkdir .ganlab",
         *recorded,
-        *how_it_ended,
+        *noted,
     ]
 
 

@@ -22,8 +22,6 @@ from ganlab import GanlabError, load_generator
 from ganlab.errors import ArtefactError
 from ganlab.generator.export import export
 from ganlab.generator.file import Artefact, read_artefact
-from ganlab.hardware.cores import physical_cores
-from ganlab.onnx_session import _providers, session_options
 
 CUDA = "CUDAExecutionProvider"
 PIXELS = math.prod(IMAGES[:3])
@@ -38,16 +36,6 @@ def _models() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     return read_artefact(shipped_graph(tmp_path_factory.mktemp("tiny") / "g.onnx", graph()))
-
-
-def test_the_session_suits_the_process() -> None:
-    options = session_options()
-    assert options.intra_op_num_threads == physical_cores()
-    assert options.inter_op_num_threads == 1
-    assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
-    assert options.get_session_config_entry("session.model_external_initializers_file_folder_path").endswith("/none")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are text")
@@ -78,35 +66,6 @@ def test_a_process_of_one_core_gets_no_thread_more(artefact: Artefact) -> None:
     command = [sys.executable, "-c", AFFINITY, str(artefact.path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("0\n", "")
-
-
-@pytest.mark.parametrize(
-    ("device", "available", "expected"),
-    [
-        ("auto", ["CPUExecutionProvider"], None),
-        ("cpu", [CUDA, "CPUExecutionProvider"], None),
-        ("auto", [CUDA, "CPUExecutionProvider"], 0),
-        ("cuda", [CUDA, "CPUExecutionProvider"], 0),
-        ("cuda:3", [CUDA, "CPUExecutionProvider"], 3),
-    ],
-)
-def test_the_device_decides_the_provider(
-    artefact: Artefact, device: str, available: list[str], expected: int | None
-) -> None:
-    providers = _providers(artefact.path, device, available)
-    if expected is None:
-        assert providers == ["CPUExecutionProvider"]
-    else:
-        settings = {"device_id": expected, "use_tf32": 0, "cudnn_conv_algo_search": "HEURISTIC"}
-        assert providers == [(CUDA, settings), "CPUExecutionProvider"]
-
-
-@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_cuda_without_its_provider_is_one_sentence(artefact: Artefact, device: str) -> None:
-    with pytest.raises(
-        GanlabError, match=r"\.onnx: this onnxruntime has no CUDA: pip install onnxruntime-gpu, or use cpu"
-    ):
-        _providers(artefact.path, device, ["AzureExecutionProvider", "CPUExecutionProvider"])
 
 
 @pytest.mark.gpu

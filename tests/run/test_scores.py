@@ -13,12 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from command_line import Command
 from judged import write_features
 from toys import tiny
 
 import ganlab
 from ganlab import Comparison, GanlabError, Interrupted, Metric, Observer, Scores, hookimpl
 from ganlab.recipe.recipe import parse_recipe
+from ganlab.recipe.toml import dumps
 from ganlab.registry import registry
 from ganlab.run.owed import NOTE
 from ganlab.run.preview import preview
@@ -28,6 +30,7 @@ NUMBERS: list[float] = []
 JUDGED: list[Scores] = []
 NOTES: list[str] = []
 SIGNAL = -1.0
+END = -3.0
 REFUSED = -2.0
 
 
@@ -45,6 +48,8 @@ class Told(Metric):
         number = NUMBERS.pop(0)
         if number == SIGNAL:
             os.kill(os.getpid(), signal.SIGINT)
+        if number == END:
+            raise KeyboardInterrupt
         if number == REFUSED:
             raise ValueError("these pictures are too alike")
         return {"told": number, "shade": float(comparison.fake.mean())}
@@ -217,6 +222,26 @@ def test_a_signal_breaks_an_evaluation_off_which_is_made_when_the_run_goes_on(at
     assert not (run.directory / NOTE).exists()
     lines = [json.loads(line) for line in (run.directory / "metrics.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines if "scores" in line] == [3, 6, 9, 12]
+
+
+def test_an_evaluation_in_which_the_process_ends_is_made_when_the_run_goes_on() -> None:
+    undisturbed = ganlab.train(recipe(0.0, 4.0, 3.0, 2.0, 1.0), out="undisturbed")
+    with pytest.raises(KeyboardInterrupt):
+        ganlab.train(recipe(0.0, 4.0, END), out="run")
+    run = ganlab.train(recipe(0.0, 3.0, 2.0, 1.0), out="run")
+    assert [one.iteration for one in JUDGED] == [6, 9, 12]
+    assert states(run) == states(undisturbed)
+
+
+def test_the_command_says_what_goes_on_when_patience_has_ended_a_run(command: Command) -> None:
+    for numbers in ((0.0, 3.0, 4.0), (0.0,)):
+        Path("toy.toml").write_text(dumps(recipe(*numbers, patience=1)))
+        ended = command("run", "toy.toml", "--out", "run")
+        assert ended.code == 0
+    assert ended.out.startswith(
+        "The run in run was finished before: 6 iterations. Train it longer with a larger --set evaluate.patience=..., "
+    )
+    assert "the best" in ended.out
 
 
 def test_a_metric_that_cannot_judge_a_generator_does_not_end_the_run() -> None:

@@ -117,7 +117,7 @@ def test_a_run_that_was_interrupted_leaves_what_an_undisturbed_one_leaves() -> N
     assert caught.value.exit_code == 130
     again = left(ganlab.train(tiny(**HARD), out="stopped").directory)
     assert again.keys() == undisturbed.keys()
-    clocked = {".ganlab/lock", ".ganlab/run.json", "log.txt", "metrics.jsonl", "losses.png"}
+    clocked = {".ganlab/lock", ".ganlab/run.json", ".ganlab/files.jsonl", "log.txt", "metrics.jsonl", "losses.png"}
     assert [name for name in again.keys() - clocked if again[name] != undisturbed[name]] == []
     ticks = [json.loads(line)["iteration"] for line in again["metrics.jsonl"].splitlines()]
     assert ticks == sorted(set(ticks)), "each once"
