@@ -11,8 +11,8 @@ import numpy as np
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.generator.file import Artefact, OtherFormatError, Outline
 from ganlab.generator.formats import Foreign
+from ganlab.hardware.onnx_session import open_session
 from ganlab.messages import one_line
-from ganlab.onnx_session import open_session
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Compute = Callable[[Mapping[str, np.ndarray[Any, Any]]], Floats]

@@ -13,8 +13,8 @@ import numpy as np
 from ganlab.data.pictures import Pictures
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.hardware.memory import memory_errors
+from ganlab.hardware.onnx_session import open_session
 from ganlab.messages import one_line
-from ganlab.onnx_session import open_session
 from ganlab.regular import named_path, read_regular
 
 Array = np.ndarray[Any, np.dtype[np.float32]]

@@ -8,9 +8,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from ganlab.errors import ArtefactError, GanlabError
+from ganlab.errors import ArtefactError, GanlabError, printable
 from ganlab.hardware.cores import physical_cores
-from ganlab.messages import one_line
 
 
 def open_session(data: bytes, path: Path, device: str) -> Any:
@@ -30,7 +29,8 @@ def open_session(data: bytes, path: Path, device: str) -> Any:
         session = onnxruntime.InferenceSession(data, options, providers=providers, enable_fallback=len(providers) > 1)
     # onnxruntime's exceptions have no common class.
     except Exception as error:
-        raise ArtefactError(f"{path}: onnxruntime refuses it: {one_line(str(error))}") from error
+        said = printable(" ".join(str(error)[:200].split()))
+        raise ArtefactError(f"{path}: onnxruntime refuses it: {said}") from error
     if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
         raise GanlabError(f"{path}: onnxruntime cannot use {device} here; use cpu or auto")
     return session

@@ -9,7 +9,7 @@ import pytest
 
 from ganlab.errors import GanlabError
 from ganlab.hardware.cores import physical_cores
-from ganlab.onnx_session import _providers, session_options
+from ganlab.hardware.onnx_session import _providers, session_options
 
 CUDA = "CUDAExecutionProvider"
 
