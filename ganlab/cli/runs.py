@@ -52,7 +52,8 @@ def remove(names: tuple[Path, ...], yes: bool) -> None:
         say_row(f"{known.name}  {known.state}  {_age(known.begun)}  {_bytes(sizes[-1])}", _details(known))
     if not yes:
         say(f"Delete {counted(len(sizes), 'run')} of {_bytes(sum(sizes))} for ever? [y/N] ", nl=False)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        answer = "" if sys.stdin is None else sys.stdin.readline()  # it may be closed
+        if answer.strip().lower() not in ("y", "yes"):
             raise GanlabError("nothing was deleted; y or --yes deletes")
     for run in chosen.values():
         stays = delete_run(run)
