@@ -180,7 +180,7 @@ JOBS = {
     "other recipe": Job(2, rank_1_options="--set optimizer.lr=1e-3"),
     "uneven": Job(2, "--set train.batch_size=7"),
     "misspelt": Job(2, "--set train.batchsize=8"),
-    "no such option": Job(2, "--nonsense"),
+    "no such option": Job(2, "--zzz"),
     "started twice": Job(2, "--nproc 2"),
     # These go on with what others have left.
     "two go on as two": Job(2, goes_on="killed two"),
@@ -413,7 +413,7 @@ BROKEN = {
     "other recipe": ([2, 2], "rank 1 would train another recipe than rank 0: start all with the same command .*"),
     "uneven": ([2, 2], "train.batch_size = 7 cannot be shared evenly by 2 processes; set it to a multiple of 2"),
     "misspelt": ([2, 2], "--set train.batchsize=8: train.batchsize is not an option.* did you mean batch_size.*"),
-    "no such option": ([2, 2], "No such option '--nonsense'."),
+    "no such option": ([2, 2], "No such option '--zzz'."),
     "started twice": ([2, 2], "--nproc starts the processes itself; under torchrun, leave it out"),
 }
 
