@@ -1,4 +1,4 @@
-"""Everything that is measured on a GPU, in one command: `python benchmarks/gpu.py`, about 7 minutes on an H100.
+"""Everything that is measured on a GPU, in one command: `python benchmarks/gpu.py`, about 8 minutes on an H100.
 
 The correctness gate first; then ganlab and the textbook in turns, in one process, each loop warm; whole runs, one of
 them of CelebA's recipe on as many made-up faces; batch sizes; losses; inference. Prints a table and writes
