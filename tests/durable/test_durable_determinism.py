@@ -102,6 +102,8 @@ class Meddler(Observer):
         random.seed(seed)
         torch.rand(seed % 7 + 1)
         torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        torch.set_autocast_enabled("cpu", True)
 
 
 @pytest.fixture
