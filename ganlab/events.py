@@ -59,8 +59,15 @@ class Tick(NamedTuple):
     seconds: float
     """Time since this process began or continued the training."""
     seconds_left: float
+    """Infinite as long as it cannot be told."""
     stats: Mapping[str, float]
     """Means since the last tick: `loss_<network>` and whatever else the loss logs."""
+    iterations: int | None = None
+    """Iterations of the whole training."""
+    next_snapshot: int | None = None
+    """Iterations done when the next snapshot comes; None at the end."""
+    memory_bytes: int | None = None
+    """The memory that the training holds: the GPU's where it runs on one, else the most that the process has had."""
 
 
 class Snapshot(NamedTuple):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
@@ -58,7 +56,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
 
             from ganlab.data.packing import pack
             from ganlab.distributed.ranks import place
-            from ganlab.hardware.device import arithmetic, choose_device, choose_precision, processor
+            from ganlab.hardware.device import arithmetic, choose_device, choose_precision, memory_held, processor
 
         imported = time.perf_counter()
         if place().world > 1:
@@ -73,7 +71,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
             built = time.perf_counter()
             flops, first = bench.count()
             mine, fixed = bench.race(0.7 * seconds, progress)
-            memory = _memory_bytes(device)
+            memory = memory_held(device)
             host = bench.fixed_cost(0.1 * seconds, mine) if device.type == "cpu" else bench.enqueue_seconds
             progress("measuring the peak", 0, 0)
             peak = measure_peak(device, precision, 0.05 * seconds)
@@ -234,17 +232,6 @@ class _Fixed(Iterator[Batch]):
 def _typical(blocks: Sequence[Block]) -> float:
     """Return the median seconds of an iteration."""
     return statistics.median(block.each for block in blocks)
-
-
-def _memory_bytes(device: torch.device) -> int:
-    """Return the memory that the training holds: the device's, or on the CPU the most that the process has had."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.memory_reserved(device)
-    if device.type == "mps":
-        return torch.mps.driver_allocated_memory()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _endless(recipe: Recipe) -> Recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ class Course(NamedTuple):
     """Batches drawn."""
     snapshots: int
     """The first one, of untrained networks, and the last one included."""
+
+
+class Ahead(NamedTuple):
+    """What is to come of a run that is on."""
+
+    iterations: int
+    """Those of the whole run."""
+    next_snapshot: int | None
+    """The iteration after which it comes; None where none comes any more."""
 
 
 class Plan:
@@ -68,6 +78,16 @@ class Plan:
         # Of several that are due within one iteration, one is taken; and always one at the end.
         taken = min(due, iterations) if due > before else min(due, iterations - 1) + 1
         return Course(iterations, iterations * batches, 1 + taken)
+
+    def ahead(self, state: State) -> Ahead:
+        """Return what is still to come, as far as iterations go on to draw as many batches as so far."""
+        batches = state.drawn / state.iteration if state.iteration else 1.0
+        train = self._train
+        last = train.iterations if train.iterations is not None else math.ceil(self._last_batch() / batches - _ROUNDING)
+        later = range(state.iteration + 1, last + 1)
+        due = self.snapshots_due(state)
+        place = bisect_right(later, due, key=lambda iteration: self.snapshots_at(iteration, round(iteration * batches)))
+        return Ahead(last, later[min(place, len(later) - 1)] if later else None)
 
     def _last_batch(self) -> int:
         """Return how many batches make the epochs of the recipe."""

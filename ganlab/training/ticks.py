@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +12,8 @@ import torch
 from ganlab.distributed.ranks import Ranks
 from ganlab.errors import NonFiniteError
 from ganlab.events import Tick
-from ganlab.training.plan import Plan
+from ganlab.hardware.device import memory_held
+from ganlab.training.plan import Ahead, Plan
 from ganlab.training.state import Magnitudes, State
 from ganlab.training.statistics import Reading, Report, Statistics
 
@@ -40,6 +42,7 @@ class _Question(NamedTuple):
     images: int
     epoch: float
     progress: float
+    ahead: Ahead
     report: Report
     magnitudes: Magnitudes
     reading: Reading
@@ -56,7 +59,9 @@ class Readback:
         ranks: Ranks,
         stopwatch: Stopwatch,
         callbacks: Callbacks,
+        device: torch.device,
     ) -> None:
+        self._device = device
         self._state, self._plan, self._statistics = state, plan, statistics
         self._ranks, self._stopwatch, self._callbacks = ranks, stopwatch, callbacks
         self._asked: _Question | None = None
@@ -73,7 +78,7 @@ class Readback:
         # Weights that no loss has met yet are looked at as well, and the moving average, which none ever meets.
         report, magnitudes = self._statistics.report(), state.magnitudes()
         reading = Reading(torch.cat([report.values, magnitudes.values.to(report.values)]))
-        place = (state.iteration, plan.images(state), plan.epoch(state), plan.progress(state))
+        place = (state.iteration, plan.images(state), plan.epoch(state), plan.progress(state), plan.ahead(state))
         self._asked = _Question(*place, report, magnitudes, reading)
 
     def tell(self, wait: bool) -> None:
@@ -89,14 +94,29 @@ class Readback:
             raise NonFiniteError(f"the {found.what} of the {found.network}", found.iteration)
         asked.magnitudes.refuse_non_finite(numbers[size:], asked.iteration, self._ranks)
         lap = self._stopwatch.lap(asked.iteration, asked.images, asked.progress)
-        self._callbacks.tick(Tick(asked.iteration, asked.images, asked.epoch, asked.progress, stats=means, **lap))
+        iterations, snapshot = asked.ahead
+        self._callbacks.tick(
+            Tick(
+                asked.iteration,
+                asked.images,
+                asked.epoch,
+                asked.progress,
+                stats=means,
+                iterations=iterations,
+                next_snapshot=snapshot,
+                memory_bytes=memory_held(self._device),
+                **lap,
+            )
+        )
 
 
 class Stopwatch:
     """The wall clock of this process's share of the training."""
 
     def __init__(self, tick_seconds: float, state: State, plan: Plan, ranks: Ranks) -> None:
-        self._tick_seconds, self._ranks, self._first_progress = tick_seconds, ranks, plan.progress(state)
+        self._tick_seconds, self._ranks = tick_seconds, ranks
+        self._paced: tuple[float, float] | None = None
+        """When the first lap had ended, and how much was done then: it has the start's costs, and tells no pace."""
         self._last_iteration, self._last_images = state.iteration, plan.images(state)
         self._next_iteration = state.iteration + 1
         self._start = self._last = time.perf_counter()
@@ -112,8 +132,10 @@ class Stopwatch:
         now = time.perf_counter()
         elapsed = max(now - self._last, 1e-9)
         speed = (images - self._last_images) / elapsed
-        gained = progress - self._first_progress
-        left = (now - self._start) * (1.0 - progress) / gained if gained > 0 else 0.0
+        if self._paced is None:
+            self._paced = now, progress
+        since, gained = now - self._paced[0], progress - self._paced[1]
+        left = since * (1.0 - progress) / gained if gained > 0 else math.inf if progress < 1 else 0.0
         if not self._ranks.alone:
             step = max(1, int((iteration - self._last_iteration) / elapsed * self._tick_seconds))
             self._next_iteration = iteration + int(self._ranks.smallest(step))

@@ -60,7 +60,7 @@ class Trainer:
         batches, statistics = batches or self.batches, Statistics(self.device)
         batches.move_to(state.seed(recipe.seed), state.drawn)
         stopwatch = Stopwatch(recipe.train.tick_seconds, state, plan, ranks)
-        readback = Readback(state, plan, statistics, ranks, stopwatch, callbacks)
+        readback = Readback(state, plan, statistics, ranks, stopwatch, callbacks, self.device)
         runner: WholeIteration | Captured
         runner = iteration = WholeIteration(
             recipe, state, batches, statistics, autocast(self.precision, self.device), ranks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -80,3 +81,30 @@ def test_the_whole_course_is_that_of_the_loop(train: dict[str, Any], snapshot: d
                 place.iteration, place.drawn = place.iteration + 1, place.drawn + batches
                 snapshots += planned.snapshots_due(place) > before or planned.done(place)
             assert planned.course(batches) == (place.iteration, place.drawn, snapshots)
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"train": {"batch_size": 8, "iterations": 40}, "snapshot": {"every_iterations": 6}},
+        {"train": {"batch_size": 8, "epochs": 7.3}, "snapshot": {"every_epochs": 0.7}},
+        {"train": {"batch_size": 8, "epochs": 300}, "snapshot": {}},
+    ],
+)
+@pytest.mark.parametrize("batches", [1, 3])
+def test_what_is_ahead_is_what_comes(tables: dict[str, Any], batches: int) -> None:
+    """Against a run that is gone through, iteration by iteration."""
+    course = plan(5, **tables)
+    places = [at(0, 0)]
+    while not course.done(places[-1]):
+        places.append(at(len(places), len(places) * batches))
+    last = places[-1].iteration
+    taken = [
+        later.iteration
+        for before, later in pairwise(places)
+        if course.snapshots_due(later) > course.snapshots_due(before) or course.done(later)
+    ]
+    for place in places[1:]:
+        ahead = course.ahead(place)
+        assert ahead.iterations == last
+        assert ahead.next_snapshot == next((snapshot for snapshot in taken if snapshot > place.iteration), None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ganlab import printable
@@ -11,6 +12,8 @@ from ganlab import printable
 if TYPE_CHECKING:
     from ganlab import RunInfo, Scores, Tick
 
+SHOWN_IN = {"samples": "samples/", "plot": "losses.png"}
+"""Where standard observers show how a run goes."""
 CLASSES_SHOWN = 20
 """How many classes a log names."""
 
@@ -57,8 +60,30 @@ def position(run: RunInfo, tick: Tick) -> str:
 
 def counters(run: RunInfo, tick: Tick) -> list[str]:
     """Return position, iteration and speed, each a short text."""
-    fields = [position(run, tick), f"iteration {tick.iteration:,}"]
+    of = "" if tick.iterations is None else f"/{tick.iterations:,}"
+    fields = [position(run, tick), f"iteration {tick.iteration:,}{of}"]
     return [*fields, rate(tick.images_per_second)] if math.isfinite(tick.images_per_second) else fields
+
+
+def resources(tick: Tick, now: datetime) -> list[str]:
+    """Return how long it has trained, when it will end, the memory that is held, and when the next snapshot comes."""
+    fields = [f"{duration(tick.seconds)} so far", end_time(tick, now)]
+    if tick.memory_bytes is not None:
+        fields.append(f"{tick.memory_bytes / 1e9:.1f} GB")
+    if tick.next_snapshot is not None:
+        fields.append(f"next snapshot at {tick.next_snapshot:,}")
+    return list(filter(None, fields))
+
+
+def end_time(tick: Tick, now: datetime) -> str:
+    """Say when the training will end, by the clock; nothing where that cannot be told, or at the end."""
+    if not time_left(tick):
+        return ""
+    try:
+        end = now + timedelta(seconds=tick.seconds_left)
+    except OverflowError:  # after the year 9999
+        return ""
+    return f"ends {end:%H:%M}" if end.date() == now.date() else f"ends {end:%Y-%m-%d %H:%M}"
 
 
 def time_left(tick: Tick) -> str:
@@ -67,15 +92,17 @@ def time_left(tick: Tick) -> str:
     return f"{duration(tick.seconds_left)} left" if known else ""
 
 
-def statistics(tick: Tick) -> list[str]:
-    """Return each mean with its name, the losses first."""
+def statistics(tick: Tick) -> dict[str, str]:
+    """Return each mean with its name, by that name, the losses first."""
     names = sorted(tick.stats, key=lambda name: not name.startswith("loss_"))  # else in the loss's own order
-    return [f"{name} {number(tick.stats[name])}" for name in names]
+    return {name: f"{name} {number(tick.stats[name])}" for name in names}
 
 
 def tick_line(run: RunInfo, tick: Tick) -> str:
     """Write a tick as one line for people."""
-    return printable("  ".join(field for field in [*counters(run, tick), time_left(tick), *statistics(tick)] if field))
+    return printable(
+        "  ".join(field for field in [*counters(run, tick), time_left(tick), *statistics(tick).values()] if field)
+    )
 
 
 def phase_line(name: str, done: int, total: int, seconds: float) -> str:
@@ -94,6 +121,12 @@ def scores_line(scores: Scores) -> str:
     return printable(f"scores of iteration {scores.iteration:,}: {found}{'; the best so far' if scores.best else ''}")
 
 
+def score_fields(scores: Scores) -> list[str]:
+    """Return the last scores, each a short text, for a display that is redrawn."""
+    found = [f"{name} {number(value)}" for name, value in scores.values.items()]
+    return [f"scored at {scores.iteration:,}:", *found, *(["the best so far"] if scores.best else [])]
+
+
 def run_lines(run: RunInfo) -> list[str]:
     """Introduce a run: where it lies, what it trains on which pictures, and from where it continues."""
     images = run.images
@@ -106,7 +139,15 @@ def run_lines(run: RunInfo) -> list[str]:
     if run.class_names:
         lines.insert(2, f"{len(run.class_names):,} classes: {few(run.class_names)}")
     lines += [f"continues after iteration {run.first_iteration:,}"] if run.first_iteration else []
+    lines += [f"to look at meanwhile: {places}"] if (places := ", ".join(_shown_in(run))) else []
     return list(map(printable, lines))
+
+
+def _shown_in(run: RunInfo) -> Iterator[str]:
+    """Yield what the observers of the recipe draw while it trains, the most telling first."""
+    observers = run.recipe.get("observers")
+    table = observers if isinstance(observers, Mapping) else {}
+    return (str(run.directory / place) for name, place in SHOWN_IN.items() if table.get(name, False) is not False)
 
 
 def few(names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ganlab.standard.observers.wording import (
     number,
     phase_line,
     rate,
+    resources,
     run_lines,
     scores_line,
     tick_line,
@@ -51,6 +53,24 @@ def test_a_tick_says_what_is_known_and_the_losses_first() -> None:
     assert tick_line(run, unknown) == "epoch 6.25/25  iteration 250"
     for recipe in ({"train": {"iterations": 1000, "epochs": None}}, {}):
         assert tick_line(run._replace(recipe=recipe), unknown) == "epoch 6.25 (25%)  iteration 250"
+
+
+def test_a_tick_says_what_it_has_taken_and_when_the_end_comes() -> None:
+    now = datetime(2026, 11, 26, 23, 58, 30)
+    tick = a_tick(100)._replace(iterations=1000, next_snapshot=250, memory_bytes=12_340_000_000)
+    assert resources(tick, now) == ["10 s so far", "ends 2026-11-27 00:00", "12.3 GB", "next snapshot at 250"]
+    assert resources(tick, now.replace(hour=9))[1] == "ends 10:00"
+    assert resources(a_tick(1000), now) == ["1 min 40 s so far"]
+    for endless in (math.inf, 1e18):
+        assert resources(a_tick(10)._replace(seconds_left=endless), now) == ["1 s so far"]
+    assert "iteration 100/1,000" in tick_line(a_run(), tick)
+
+
+def test_a_run_says_where_to_look_meanwhile() -> None:
+    run = a_run()._replace(recipe={"observers": {"samples": {}, "plot": {"every_seconds": 30.0}, "gif": False}})
+    assert run_lines(run)[-1] == "to look at meanwhile: runs/faces/1/samples, runs/faces/1/losses.png"
+    without = run._replace(recipe={"observers": {"samples": False, "plot": False}})
+    assert not any("meanwhile" in line for line in run_lines(without))
 
 
 def test_scores_are_named_and_the_best_ones_said() -> None:
