@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # as type checkers know it; typing's import would keep a 
 if TYPE_CHECKING:
     from typing import Any
 
+    from ganlab.data.film import save_film as save_film
     from ganlab.data.folders import is_listed as is_listed
     from ganlab.data.folders import walk_folder as walk_folder
     from ganlab.data.formats import file_kind as file_kind
@@ -108,6 +109,7 @@ _HOMES = {
     "fold_batchnorm": "ganlab.generator.folding",
     **dict.fromkeys(("Generator", "load_generator", "run_file"), "ganlab.generator.generator"),
     "Metadata": "ganlab.generator.metadata",
+    "save_film": "ganlab.data.film",
     **dict.fromkeys(("is_listed", "walk_folder"), "ganlab.data.folders"),
     **dict.fromkeys(("file_kind", "open_picture"), "ganlab.data.formats"),
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),

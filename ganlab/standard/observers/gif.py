@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveInt
 
-from ganlab import Observer, RunError, hookimpl, replacing_file
+from ganlab import Observer, RunError, hookimpl, save_film
 from ganlab.standard.observers.samples import SAMPLES, sample_files
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from ganlab import RunInfo, Snapshot
+
+    Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class GIF(Observer):
@@ -68,18 +71,8 @@ class GIF(Observer):
         chosen = [
             paths[len(paths) - 1 - round(i * (len(paths) - 1) / max(count - 1, 1))] for i in reversed(range(count))
         ]
-        first, *others = film(chosen, self.size)
-        with replacing_file(directory / "progress.gif") as temporary:
-            first.save(
-                temporary,
-                format="GIF",
-                save_all=True,
-                append_images=others,
-                duration=self._durations(1 + len(others)),
-                loop=0,
-                palette=first.getpalette(),  # once for all frames, not again in each
-                optimize=False,
-            )
+        frames = film(chosen, self.size)
+        save_film(directory / "progress.gif", frames, self._durations(len(frames)))
         return True
 
     def _durations(self, count: int) -> list[int]:
@@ -89,15 +82,18 @@ class GIF(Observer):
         return [step * 10] * (count - 1) + [step * 10 + round(self.seconds * 20) * 10]
 
 
-def film(paths: Sequence[Path], size: int) -> list[Image.Image]:
-    """Read the frames of a film, grey or with the same 256 colours in all, at most `size` pixels wide and high.
+def film(paths: Sequence[Path], size: int) -> Pictures:
+    """Read the frames of a film `(N, H, W, C)`, grey or RGB, at most `size` pixels wide and high.
 
     Pictures that differ from the last one in size or mode are left out: a run whose number of samples was changed on
     the way has grids of several sizes, and a film has one.
     """
+    import numpy as np
+
     frames = [_frame(path, size) for path in paths]
     frames = [frame for frame in frames if (frame.size, frame.mode) == (frames[-1].size, frames[-1].mode)]
-    return frames if frames[0].mode == "L" else _share_palette(frames)
+    pixels = np.stack([np.asarray(frame) for frame in frames])
+    return pixels if pixels.ndim == 4 else pixels[..., None]
 
 
 def _frame(path: Path, size: int) -> Image.Image:
@@ -110,21 +106,3 @@ def _frame(path: Path, size: int) -> Image.Image:
             frame = image.convert("L" if image.mode == "L" else "RGB")
     frame.thumbnail((size, size), Image.Resampling.LANCZOS)
     return frame
-
-
-def _share_palette(frames: list[Image.Image]) -> list[Image.Image]:
-    """Choose the colours over the whole film: with a palette for each frame, they would flicker."""
-    import numpy as np
-    from PIL import Image
-
-    # About 256 thousand pixels from all over the film decide; an odd step does not stay in one column of a grid.
-    width, height = frames[0].size
-    step = width * height * len(frames) // 256_000 | 1
-    pixels = np.concatenate([np.asarray(frame).reshape(-1, 3)[i % step :: step] for i, frame in enumerate(frames)])
-    colours = Image.fromarray(pixels[None]).quantize(255, Image.Quantize.MEDIANCUT).getpalette() or []
-    # The ground between the pictures stays white: Pillow would take a colour that is almost white for it.
-    others = [colour for colour in zip(*[iter(colours)] * 3, strict=True) if min(colour) < 248]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([255, 255, 255, *(level for colour in others for level in colour)])
-    # Without dithering: its grain would move from frame to frame.
-    return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
