@@ -15,6 +15,7 @@ from ganlab.messages import counted, listed, one_line, printable
 
 if TYPE_CHECKING:
     from ganlab.run.listing import Summary
+    from ganlab.run.standing import LastScore
 
 COLOURS = {"running": "green", "failed": "red", "half deleted": "red"}
 TEXT_LETTERS = 120
@@ -88,7 +89,7 @@ def _list() -> None:
         return
     rows = [summary(run) for run in known]
     width = max(3, *(len(printable(row.name)) for row in rows))
-    say(f"{'run':<{width}}  {'state':<12}  {'age':>6}  {'images':>11}  what was changed, last losses, note", bold=True)
+    say(f"{'run':<{width}}  {'state':<12}  {'age':>6}  {'images':>11}  changes, score, losses, note", bold=True)
     for row in rows:
         images = "-" if row.images is None else f"{row.images:,}"
         head = f"{printable(row.name):<{width}}  {row.state:<12}  {_age(row.begun):>6}  {images:>11}"
@@ -96,11 +97,21 @@ def _list() -> None:
 
 
 def _details(row: Summary) -> str:
-    changed = ", ".join(one_line(text, TEXT_LETTERS) for text in row.overrides)
-    if not row.name.startswith(f"{row.recipe}/"):
-        changed = f"{one_line(row.recipe, TEXT_LETTERS)} with {changed}" if changed else one_line(row.recipe)
+    changed = ", ".join(one_line(text, TEXT_LETTERS) for text in row.changes)
+    own = None if row.name.startswith(f"{row.recipe}/") else row.recipe
+    base = None if row.shipped == row.recipe else row.shipped
+    names = ", ".join(one_line(name, TEXT_LETTERS) for name in (own, base and f"from {base}") if name)
+    said = " with ".join(filter(None, (names, changed)))
     losses = ", ".join(f"{one_line(name, TEXT_LETTERS)} {value:.4g}" for name, value in row.losses.items())
-    return "; ".join(filter(None, (changed, losses, one_line(row.note))))
+    return "; ".join(filter(None, (said, _score(row.score), losses, one_line(row.note))))
+
+
+def _score(score: LastScore | None) -> str:
+    """Return the last score in words, and the best one where a best generator is kept."""
+    if score is None:
+        return ""
+    best = "" if score.best is None else " (the best)" if score.best == score.value else f" (best {score.best:.4g})"
+    return f"{one_line(score.name, TEXT_LETTERS)} {score.value:.4g}{best}"
 
 
 def _age(begun: float) -> str:

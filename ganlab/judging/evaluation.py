@@ -17,7 +17,7 @@ from ganlab.errors import GanlabError, PluginError
 from ganlab.interfaces import Better, Comparison, Metric, better_of
 from ganlab.judging.features import Network
 from ganlab.judging.reals import Reals, features_of_reals
-from ganlab.judging.report import REFERENCE, Column, Evaluation, Protocol, Score
+from ganlab.judging.report import REFERENCE, Column, Evaluation, Origin, Protocol, Score
 from ganlab.messages import one_line, shown
 from ganlab.registry.entry_points import Provider, strict
 from ganlab.registry.loading import blaming
@@ -43,6 +43,8 @@ class Candidate(NamedTuple):
     """Of its file."""
     fingerprint: str
     """Of the pictures that it was trained on."""
+    origin: Origin | None = None
+    """Where it comes from."""
 
 
 def check_fits(candidate: Candidate, pictures: tuple[int, int, int]) -> None:
@@ -86,6 +88,7 @@ def evaluate(
             candidate.averaged,
             candidate.digest,
             candidate.fingerprint == reals.fingerprint,
+            candidate.origin,
         )
         for candidate in candidates
     )

@@ -60,6 +60,22 @@ class Score(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a generator comes from, as far as its file and its run say."""
+
+    model: Mapping[str, Any]
+    """Its name and its options."""
+    recipe: Mapping[str, Any] | None
+    """The run's resolved one; None of a file, which says no more of it than the model."""
+    images: int
+    """Pictures seen in training."""
+    dataset: str
+    """The name of the data set that it was trained on; empty where the file does not say it."""
+    fingerprint: str
+    """Of that data set's packed pictures."""
+
+
+@dataclass(frozen=True)
 class Column:
     """What was computed of one generator, or of real pictures."""
 
@@ -70,6 +86,7 @@ class Column:
     """Of the generator's file."""
     trained_on: bool | None = None
     """Whether it was trained on the pictures of the protocol: only then are copies of them memories."""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -90,16 +107,18 @@ class Evaluation:
             "format": FORMAT,
             "protocol": asdict(self.protocol),
             "better": dict(self.better),
-            "reference": _as_json(self.reference),
-            "generators": [_as_json(column) for column in self.columns],
+            "reference": column_as_json(self.reference),
+            "generators": [column_as_json(column) for column in self.columns],
             "left_out": dict(self.left_out),
         }
 
 
-def _as_json(column: Column) -> dict[str, Any]:
+def column_as_json(column: Column) -> dict[str, Any]:
+    """Return what is said of one generator as a JSON object."""
     scores = {
         name: {"mean": score.mean, "spread": score.spread, "values": list(score.values)}
         for name, score in column.scores.items()
     }
     known = {"digest": column.digest, "averaged_weights": column.averaged, "trained_on_these": column.trained_on}
-    return {"name": column.name, **known, "scores": scores}
+    origin = None if column.origin is None else asdict(column.origin)
+    return {"name": column.name, **known, "origin": origin, "scores": scores}

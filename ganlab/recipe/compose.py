@@ -38,6 +38,8 @@ class Written(NamedTuple):
     """Where a key was written, such as `faces.toml:12` or `--set train.epochs=1`."""
     origin: str
     """The file, or whatever else holds it all."""
+    files: tuple[Path, ...] = ()
+    """The files that were read, each before the one that it extends."""
 
     def place(self, path: KeyPath) -> str:
         """Return where a value, or the table that it belongs into, was written."""
@@ -137,7 +139,7 @@ def _file(path: Path) -> Written:
         if os.path.exists(path) and not os.path.isfile(path):
             raise RecipeError([f"{path}: is not a file"])
         with path.open("rb") as file:
-            return _parsed(file.read(MAX_BYTES + 1), str(path))
+            return _parsed(file.read(MAX_BYTES + 1), str(path))._replace(files=(path,))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RecipeError([f"{path}: cannot be read: {reason}"]) from error
@@ -206,7 +208,7 @@ def _over(top: Written, base: Written) -> Written:
         for key, value in base.table.items()
     }
     places = {path: place for path, place in base.places.items() if path[:2] not in dropped}
-    return Written(_merged(table, top.table), places | top.places, top.origin)
+    return Written(_merged(table, top.table), places | top.places, top.origin, (*top.files, *base.files))
 
 
 def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

@@ -84,6 +84,10 @@ class Recipe:
     """The file that it was read from, absolute; None for one that was never a file."""
     overrides: tuple[str, ...] = field(default=(), compare=False)
     """What was changed in it for this time, as `key=value` texts."""
+    files: tuple[Path, ...] = field(default=(), compare=False)
+    """The files that it was read from, each before the one that it extends."""
+    written: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What these files and the overrides say, without the defaults."""
 
     @property
     def model(self) -> Model:
@@ -208,7 +212,20 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
         **({} if evaluate is None else {"evaluate": _dumped(evaluate)}),
         "observers": observers_table,
     }
-    return Recipe(name, settings.seed, decisive, optimizer, train, moving_average, snapshot, observers, table, evaluate)
+    return Recipe(
+        name,
+        settings.seed,
+        decisive,
+        optimizer,
+        train,
+        moving_average,
+        snapshot,
+        observers,
+        table,
+        evaluate,
+        files=written.files,
+        written=written.table,
+    )
 
 
 class _Reader:

@@ -20,13 +20,13 @@ from ganlab.regular import named_path, read_regular
 from ganlab.run.directory import RunDirectory, take_lock
 from ganlab.run.names import DELETED, half_deleted, named_run
 from ganlab.run.owed import NOTE as OWED
-from ganlab.run.standing import NOTE, SESSION, is_locked
+from ganlab.run.standing import NOTE, SCORE, SESSION, is_locked
 from ganlab.training.checkpoint import delete_checkpoint
 from ganlab.training.record import RECORD, Record
 
 LIST_BYTES = 1 << 28
 
-_NOTES = (SESSION, NOTE, OWED, RECORD, FILES, f"{OWN}/lock")
+_NOTES = (SESSION, NOTE, SCORE, OWED, RECORD, FILES, f"{OWN}/lock")
 """The files of ganlab's own folder but for the marker: while that is there, a deletion can go on."""
 _FOLDERS = ("samples", "checkpoints", WORKPLACE, OWN)
 

@@ -256,6 +256,8 @@ class IndexEntry(NamedTuple):
     """Seconds since 1970."""
     file: Path | None = None
     """The file of the recipe, where the run was begun with one."""
+    overrides: tuple[str, ...] = ()
+    """What was changed in the recipe when the run was begun, as `key=value` texts."""
 
 
 def new_directory(recipe: str) -> RunDirectory:
@@ -278,12 +280,19 @@ def new_directory(recipe: str) -> RunDirectory:
 
 
 def enter_in_index(
-    directory: RunDirectory, recipe: str, report: Callable[[str], None], file: Path | None = None
+    directory: RunDirectory,
+    recipe: str,
+    report: Callable[[str], None],
+    file: Path | None = None,
+    overrides: tuple[str, ...] = (),
 ) -> None:
     """Append a run of a recipe, and of its `file`, to the index; where a file of that name is not ours, only say so."""
-    entry = {"run": str(from_here(directory.path)), "recipe": recipe, "started": round(time.time(), 3)}
+    place, started = str(from_here(directory.path)), round(time.time(), 3)
+    entry: dict[str, Any] = {"run": place, "recipe": recipe, "started": started}
     if file is not None:
         entry["file"] = str(from_here(file))
+    if overrides:
+        entry["overrides"] = overrides
     line = json.dumps(entry) + "\n"
     try:
         INDEX.parent.mkdir(parents=True, exist_ok=True)
@@ -334,9 +343,15 @@ def _entry(line: str) -> IndexEntry | None:
     try:
         table = json.loads(line)
         file = named_path(table["file"]) if "file" in table else None
-        return IndexEntry(RunDirectory(named_path(table["run"])), str(table["recipe"]), float(table["started"]), file)
+        run, overrides = RunDirectory(named_path(table["run"])), texts_in(table.get("overrides"))
+        return IndexEntry(run, str(table["recipe"]), float(table["started"]), file, overrides)
     except (GanlabError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def texts_in(value: object) -> tuple[str, ...]:
+    """Return the texts of a list that was read from a file; whatever else it holds is left out."""
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
 def _is_index(path: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from ganlab.errors import GanlabError
 from ganlab.run.directory import RUNS, RunDirectory, index_entries
 from ganlab.run.names import DELETED, half_deleted, short_name
-from ganlab.run.standing import State, last_session, read_note, state_of
+from ganlab.run.standing import LastScore, State, last_session, read_note, read_score, state_of
 from ganlab.training.checkpoint import NUMBER_LIMIT, begun_with
 
 METRICS = "metrics.jsonl"
@@ -29,6 +29,8 @@ class Known(NamedTuple):
     recipe: str
     begun: float
     """Seconds since 1970."""
+    overrides: tuple[str, ...] = ()
+    """What was changed in its recipe, as the index says."""
 
 
 class Summary(NamedTuple):
@@ -41,8 +43,11 @@ class Summary(NamedTuple):
     """Pictures seen: by what it goes on from, while it runs by now; None where nothing says."""
     recipe: str
     """Its name."""
-    overrides: tuple[str, ...]
-    """What was changed in the recipe; what only watches is left out."""
+    shipped: str | None
+    """The name of the recipe coming with ganlab that it is or extends."""
+    changes: tuple[str, ...]
+    """What is otherwise than in that one, else what was changed for this time; what only watches is left out."""
+    score: LastScore | None
     losses: Mapping[str, float]
     """The last ones."""
     note: str
@@ -65,13 +70,18 @@ def summary(run: Known) -> Summary:
     half = directory.path.name.endswith(DELETED)
     state = state_of(directory)
     session, last = last_session(directory), _last_tick(directory.path / METRICS)
+    shipped, changes = None, run.overrides
+    if session is not None:
+        shipped, changes = session.shipped, session.overrides if session.shipped is None else session.changes
     return Summary(
         short_name(directory.path),
         "half deleted" if half and state != "running" else state,
         run.begun,
         _images(directory, last if state == "running" else {}),
         run.recipe,
-        tuple(text for text in session.overrides if not text.startswith("observers.")) if session is not None else (),
+        shipped,
+        tuple(text for text in changes if not text.startswith("observers.")),
+        read_score(directory),
         dict(list(_losses(last))[:LOSSES]),
         read_note(directory),
     )
@@ -81,9 +91,9 @@ def _listed() -> Iterator[Known]:
     for entry in index_entries():
         path, begun = entry.directory.path, max(0.0, min(entry.started, NUMBER_LIMIT))  # whatever a line holds
         if path.is_dir():
-            yield Known(entry.directory, entry.recipe, begun)
+            yield Known(entry.directory, entry.recipe, begun, entry.overrides)
         elif (left := half_deleted(path)) is not None and RunDirectory(left).is_run:
-            yield Known(RunDirectory(left), entry.recipe, begun)
+            yield Known(RunDirectory(left), entry.recipe, begun, entry.overrides)
 
 
 def _lying_here() -> Iterator[Known]:

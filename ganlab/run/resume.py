@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ganlab.errors import GanlabError, PluginError
 from ganlab.interfaces import Position, Schedule, locations
 from ganlab.messages import in_words, option, printable, short
-from ganlab.recipe.schedules import in_order, is_schedule, lasts_longer
-from ganlab.recipe.toml import dump_value
+from ganlab.recipe.keys import dotted, value_shown
+from ganlab.recipe.schedules import is_schedule, lasts_longer
 from ganlab.registry.code import code_digest
 from ganlab.registry.entry_points import HOST, normalized, strict
 from ganlab.registry.lookup import HERE, registry
@@ -186,7 +185,7 @@ class _Change(NamedTuple):
 
 def _changes(recipe: Recipe, manifest: Manifest) -> Iterator[_Change]:
     """Yield what differs between a recipe and the one that a run was begun with, but for what is free to change."""
-    old, new = _begun_with(recipe, manifest), _flat(recipe.table)
+    old, new = _begun_with(recipe, manifest), dotted(recipe.table)
     longer = any(_extends(key, old.get(key), new.get(key)) for key in _LENGTHS if old.get(key) != new.get(key))
     placed = {f"dataset.{name}" for name in locations(recipe.dataset)}
     for key in sorted(old.keys() | new.keys()):
@@ -195,7 +194,7 @@ def _changes(recipe: Recipe, manifest: Manifest) -> Iterator[_Change]:
             continue
         free = any(key == name or key.startswith(name + ".") for name in _FREE_TO_CHANGE)
         if before != after and not free and not _extends(key, before, after, longer):
-            line = f"  {short(printable(key), 80)} was {_value(before)} and is now {_value(after)}"
+            line = f"  {short(printable(key), 80)} was {value_shown(before)} and is now {value_shown(after)}"
             yield _Change(line, key in placed)
     yield from _init_change(old, new)
 
@@ -206,7 +205,7 @@ def _init_change(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[_Ch
     if (place in old) == (place in new) and (digest not in new or old.get(digest) == new[digest]):
         return
     before, after = (
-        f"{_value(table.get(place))}" + (f" (SHA-256 {table[digest][:12]}...)" if digest in table else "")
+        f"{value_shown(table.get(place))}" + (f" (SHA-256 {table[digest][:12]}...)" if digest in table else "")
         for table in (old, new)
     )
     yield _Change(f"  {place} was {before} and is now {after}", False)
@@ -257,7 +256,7 @@ def notes_of_extension(recipe: Recipe, manifest: Manifest, per_epoch: int) -> It
 
     It will, unless a schedule has begun that goes with the progress of the training, or has itself been made longer.
     """
-    old, new = _begun_with(recipe, manifest), _flat(recipe.table)
+    old, new = _begun_with(recipe, manifest), dotted(recipe.table)
     # An iteration's numbers are those of the place where it begins; the last one that is done began here.
     last = max(0, manifest.iteration - 1)
     drawn = manifest.drawn * last / max(1, manifest.iteration)
@@ -278,8 +277,9 @@ def notes_of_extension(recipe: Recipe, manifest: Manifest, per_epoch: int) -> It
         longer = after_by_name.get(name)
         if longer is not None and lasts_longer(table, longer) and _differ(table, longer, 1.0, begun):
             yield (
-                f"the run was begun with {name} = {_value(table)} and goes on with {_value(longer)}: a run that had "
-                "this from the start would have had other numbers by now, so this one will not have the same bits"
+                f"the run was begun with {name} = {value_shown(table)} and goes on with {value_shown(longer)}: a run "
+                "that had this from the start would have had other numbers by now, so this one will not have the same "
+                "bits"
             )
 
 
@@ -307,10 +307,10 @@ def _begun_with(recipe: Recipe, manifest: Manifest) -> dict[str, Any]:
     """Return the recipe that a run was begun with, with the defaults of options that ganlab has learned since."""
     from ganlab.recipe.recipe import parse_recipe
 
-    old = _flat(manifest.provenance.recipe)
-    if _flat(recipe.table).keys() - old.keys():
+    old = dotted(manifest.provenance.recipe)
+    if dotted(recipe.table).keys() - old.keys():
         with suppress(GanlabError):  # it cannot be read any more; what differs is shown as it is
-            old = _flat(parse_recipe(manifest.provenance.recipe, recipe.name).table) | old
+            old = dotted(parse_recipe(manifest.provenance.recipe, recipe.name).table) | old
     return old
 
 
@@ -319,17 +319,3 @@ def _extends(key: str, before: Any, after: Any, longer: bool = False) -> bool:
     if key in _LENGTHS:
         return type(before) in (int, float) and after is not None and bool(after >= before > 0)
     return longer and lasts_longer(before, after)
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping) and not is_schedule(value):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = json.loads(json.dumps(value))  # tuples and lists are the same in a recipe
-    return flat
-
-
-def _value(value: Any) -> str:
-    return "unset" if value is None else short(dump_value(in_order(value)), 160)

@@ -16,7 +16,9 @@ from ganlab.generator.metadata import Metadata, ScoreRecord
 from ganlab.judging.choice import choose_metrics, choose_network, options_of_data
 from ganlab.judging.evaluation import Candidate, Report, evaluate
 from ganlab.judging.reals import choose_reals
+from ganlab.judging.report import Origin
 from ganlab.messages import did_you_mean
+from ganlab.run.standing import LastScore
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,11 +34,17 @@ if TYPE_CHECKING:
     from ganlab.training.state import State
 
 
-def candidate_of(generator: Generator, name: str, averaged: bool | None) -> Candidate:
-    """Return a generator as one that is to be judged; `averaged` says whether its weights are, if that is known."""
+def candidate_of(generator: Generator, name: str, averaged: bool | None, recipe: Recipe | None = None) -> Candidate:
+    """Return a generator as one that is to be judged; `averaged` says whether its weights are, if that is known.
+
+    `recipe` is its run's, where it is one's.
+    """
     about = generator.metadata
+    data, table = about.data, None if recipe is None else recipe.table
+    model = {"name": about.model.name, **about.model.options}
+    origin = Origin(model, table, about.training.images, data.dataset, data.fingerprint)
     shape = (about.images.channels, about.images.height, about.images.width)
-    return Candidate(name, generator.batches, shape, averaged, about.digest, about.data.fingerprint)
+    return Candidate(name, generator.batches, shape, averaged, about.digest, data.fingerprint, origin)
 
 
 @dataclass(frozen=True)
@@ -193,6 +201,14 @@ class Scoring:
         score = ScoreRecord(name=name, value=value, better=self._better, protocol=self._judge.protocol)
         write_generator(directory.best, generator, about.model_copy(update={"score": score}))
         self._best = _Best(value, self._plan.snapshots_due(state))
+
+    def last(self, scores: Scores) -> LastScore | None:
+        """Return what a list of runs says of an evaluation: its score that decides, else its first one."""
+        name = self._wanted.best or next(iter(scores.values), None)
+        if name is None or (value := scores.values.get(name)) is None:
+            return None
+        best = None if self._wanted.best is None or self._best is None else self._best.value
+        return LastScore(scores.iteration, name, value, best)
 
     def _candidate(self, path: Path, name: str) -> Candidate:
         return candidate_of(load_generator(path, self._device), name, self._averaged)

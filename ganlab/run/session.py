@@ -15,6 +15,7 @@ from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteErro
 from ganlab.events import Reason, RunInfo, Snapshot, Tick
 from ganlab.hardware.memory import memory_errors
 from ganlab.messages import counted, one_line, printable, setting
+from ganlab.recipe.ancestry import descent_of
 from ganlab.registry.entry_points import version
 from ganlab.registry.lookup import registry
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
@@ -23,7 +24,7 @@ from ganlab.run.observers import Observers
 from ganlab.run.owed import is_owed, owe, settle
 from ganlab.run.resume import code_of, compare_pictures, notes_of_extension, refuse_changes
 from ganlab.run.signals import Interruption
-from ganlab.run.standing import begin_session, end_session
+from ganlab.run.standing import begin_session, end_session, forget_score_after, write_score
 from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ class Session:
             if mine:
                 file = self.recipe.file
                 of_its_own = file is not None and file == directory.recipe.absolute()
-                begin_session(directory, self.recipe.overrides, of_its_own)
+                begin_session(directory, self.recipe.overrides, of_its_own, descent_of(self.recipe))
+                forget_score_after(directory, self.state.iteration)
                 if checkpoint is None:
                     self._enter_in_index()
                 self._write_description()
@@ -157,7 +159,8 @@ class Session:
         self._checkpoints = Checkpoints(directory.checkpoints, self.recipe.snapshot.keep, self._warn)
 
     def _enter_in_index(self) -> None:
-        enter_in_index(self.directory, self.recipe.name, self._warn, self.recipe.file)
+        recipe = self.recipe
+        enter_in_index(self.directory, recipe.name, self._warn, recipe.file, recipe.overrides)
 
     def _note_end(self, reason: Reason) -> None:
         """Note how the run has ended; what has just gone wrong is the news, and not that this cannot be noted."""
@@ -321,6 +324,8 @@ class Session:
         self._follow()  # it may have been moved meanwhile
         if scores.best:
             self._scoring.keep(self.directory, generator, about, scores, self.state)
+        if (last := self._scoring.last(scores)) is not None:
+            write_score(self.directory, last)
         self.observers.scored(self.info, scores)
 
     def _take_up_scores(self) -> None:

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from command_line import Command
 from hostile import NAME
+from toys import tiny
 
+from ganlab.recipe.toml import dumps
 from ganlab.run.directory import INDEX, RunDirectory
 from ganlab.run.listing import TAIL_BYTES
 from ganlab.run.standing import write_note
@@ -42,6 +44,31 @@ def test_the_table_says_how_each_run_stands_and_what_is_different_in_it(command:
     assert re.fullmatch(rf"toy/0001  finished +now +96  {loss}; first try", toy)
     last = json.loads(Path("runs/toy/0001/metrics.jsonl").read_text().splitlines()[-1])
     assert f"loss_generator {last['loss_generator']:.4g}" in toy
+
+
+def test_what_a_recipe_differs_in_from_the_shipped_one_is_shown_and_the_last_score(command: Command) -> None:
+    clothes = {"name": "fashion_mnist", "split": "shipped", "resolution": 16}
+    judged = {"metrics": ["sliced_wasserstein"], "count": 20, "best": "sliced_wasserstein"}
+    table = tiny(dataset=clothes, snapshot={"every_iterations": 3}, evaluate=judged)
+    Path("clothes.toml").write_text(f'extends = "quickstart"\n{dumps(table)}')
+    assert command("run", "clothes.toml", "--set", "train.iterations=6").code == 0
+    assert command("run", "clothes.toml", "--set", "train.iterations=3", "--out", "shoes").code == 0
+    shoes, clothes_row = rows(command)
+    score = json.loads(Path("runs/clothes/0001/.ganlab/score.json").read_text())
+    best = "the best" if score["best"] == score["value"] else f"best {score['best']:.4g}"
+    assert f"; sliced_wasserstein {score['value']:.4g} ({best}); loss_discriminator" in clothes_row
+    assert " from quickstart with " in clothes_row
+    assert "train.iterations=6" in clothes_row
+    assert "dataset.resolution=16" in clothes_row
+    assert "  clothes, from quickstart with " in shoes
+    assert "(the best); loss_" in shoes
+
+
+def test_without_a_record_the_index_says_what_was_changed(command: Command, recipe: Path) -> None:
+    assert command("run", recipe, "--set", "train.iterations=4").code == 0
+    Path("runs/toy/0001/.ganlab/session.json").unlink()
+    (row,) = rows(command)
+    assert re.match(r"toy/0001  unknown +now +32  train\.iterations=4; loss_", row)
 
 
 def test_a_run_is_found_that_is_in_no_index_and_none_that_is_gone_or_listed_twice(
@@ -99,6 +126,24 @@ def test_hundreds_of_runs_are_listed_at_once_and_without_torch(trained: Path) ->
     code += "assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 301
+
+
+def test_few_files_are_opened_for_each_run(trained: Path) -> None:
+    def opened(count: int) -> int:
+        for number in range(2, count + 1):
+            shutil.copytree(trained, f"runs/toy/{number:04d}", dirs_exist_ok=True)
+        code = "import sys; opened = []; there = sys.argv[1]\n"
+        code += "sys.addaudithook(lambda event, found: event == 'open' and opened.append(str(found[0])))\n"
+        code += "sys.argv = ['ganlab', 'runs']; from ganlab.cli import main\n"
+        code += "try: main()\n"
+        code += "except SystemExit: pass\n"
+        code += "sys.stderr.write(str(sum(name.startswith('runs') for name in opened)))"
+        done = subprocess.run([sys.executable, "-c", code, "runs"], capture_output=True, text=True, check=True)
+        assert len(done.stdout.splitlines()) == count + 1
+        return int(done.stderr)
+
+    few, many = opened(2), opened(12)
+    assert (many - few) / 10 <= 9, "marker, lock, session, score, note, metrics, checkpoint"
 
 
 @pytest.mark.parametrize("verb", [["info"], ["sample", "--count", "1"], ["export", "--safetensors"], ["evaluate"]])

@@ -69,6 +69,18 @@ def test_a_run_is_entered_with_its_recipe_s_file_which_moves_with_it(tmp_path: P
     assert [entry.file for entry in indexed_runs()] == [None, tmp_path / "faces.toml", Path("faces.toml")]
 
 
+def test_a_run_is_entered_with_what_was_changed_in_its_recipe() -> None:
+    ganlab.train(tiny(), out="run", overrides={"train.iterations": 1, "model.latent": "normal"})
+    ganlab.train(tiny(train={"iterations": 1}), out="other")
+    changed, plain = (json.loads(line) for line in INDEX.read_text().splitlines())
+    assert changed["overrides"] == ["train.iterations=1", 'model.latent="normal"']
+    assert "overrides" not in plain
+    with INDEX.open("a") as file:
+        start = '{"run": "run", "recipe": "x", "started": 1, "overrides": '
+        file.writelines(f"{start}{bad}}}\n" for bad in ("7", '["a", 3]'))
+    assert [entry.overrides for entry in indexed_runs()] == [("a",), (), (), tuple(changed["overrides"])]
+
+
 def test_a_directory_without_permission_is_named(tmp_path: Path) -> None:
     Path("runs").write_text("a file in the way")
     with pytest.raises(RunError, match=r"cannot write runs/faces: .*; choose a directory, out="):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,8 +23,10 @@ from ganlab import Comparison, GanlabError, Interrupted, Metric, Observer, Score
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.recipe.toml import dumps
 from ganlab.registry import registry
+from ganlab.run.directory import RunDirectory
 from ganlab.run.owed import NOTE
 from ganlab.run.preview import preview
+from ganlab.run.standing import read_score
 
 NUMBERS: list[float] = []
 """What the stand-in says next, of real pictures first: each process of a run looks at these once."""
@@ -141,6 +144,24 @@ def test_the_best_generator_is_kept_with_its_score_and_not_the_last() -> None:
     scored = {line["iteration"]: (line["scores"]["told"], line["best"]) for line in lines if "scores" in line}
     assert scored == {3: (5.0, True), 6: (3.0, True), 9: (4.0, False), 12: (6.0, False)}
     assert "scores of iteration 6: told 3.000, shade" in (run.directory / "log.txt").read_text()
+
+
+def test_what_a_list_of_runs_says_is_the_last_score_and_the_best() -> None:
+    run = RunDirectory(Path(ganlab.train(recipe(0.5, 5.0, 3.0, 4.0, 6.0), out="run")))
+    assert read_score(run) == (12, "told", 6.0, 3.0)
+    other = RunDirectory(Path(ganlab.train(recipe(0.5, 5.0, 3.0, 4.0, 2.0, best=None), out="other")))
+    assert read_score(other) == (12, "told", 2.0, None)
+    refused = RunDirectory(Path(ganlab.train(recipe(0.5, 5.0, 3.0, REFUSED, REFUSED), out="refused")))
+    assert read_score(refused) == (6, "told", 3.0, 3.0)
+    assert read_score(RunDirectory(Path(ganlab.train(tiny(), out="plain")))) is None
+
+
+def test_the_score_of_a_generator_whose_training_is_lost_is_forgotten() -> None:
+    run = RunDirectory(Path(ganlab.train(recipe(0.0, 4.0, 3.0, 2.0, 1.0), out="run")))
+    shutil.rmtree(run.checkpoints / "00000012")
+    longer = tiny(snapshot={"every_iterations": 3}, train={"iterations": 10})  # judged no more
+    ganlab.train(longer, out="run")
+    assert read_score(run) is None
 
 
 def test_where_more_is_better_the_highest_is_kept() -> None:

@@ -18,7 +18,18 @@ from ganlab.recipe.recipe import load_recipe
 from ganlab.recipe.toml import dumps
 from ganlab.registry import registry
 from ganlab.run.directory import RunDirectory
-from ganlab.run.standing import SESSION, last_session, read_note, state_of, write_note
+from ganlab.run.standing import (
+    SCORE,
+    SESSION,
+    LastScore,
+    forget_score_after,
+    last_session,
+    read_note,
+    read_score,
+    state_of,
+    write_note,
+    write_score,
+)
 
 RUN = RunDirectory(Path("run"))
 
@@ -128,6 +139,61 @@ def test_what_was_changed_in_a_recipe_is_kept_with_the_run_and_follows_it() -> N
     longer = ("train.iterations=5", "model.base_channels=8", "train.tick_seconds=9")
     assert overridden("train.iterations=5", "train.tick_seconds=9", recipe="run/recipe.toml") == longer
     assert overridden("train.iterations=6", "model.base_channels=8") == ("train.iterations=6", "model.base_channels=8")
+
+
+def test_what_differs_from_the_shipped_recipe_is_kept_and_follows_the_run() -> None:
+    clothes = {"name": "fashion_mnist", "split": "shipped", "resolution": 16}
+    table = tiny(dataset=clothes, observers={"terminal": False}) | {"extends": "quickstart"}
+    Path("mine.toml").write_text(f'extends = "quickstart"\n{dumps(tiny(dataset=clothes))}')
+    ganlab.train(table, out="other")
+    overridden("train.iterations=2", "observers.gif=false", recipe="mine.toml")
+    session, other = last_session(RUN), last_session(RunDirectory(Path("other")))
+    assert session is not None
+    assert other is not None
+    assert session.shipped == other.shipped == "quickstart"
+    assert "train.iterations=2" in session.changes
+    assert "dataset.resolution=16" in session.changes
+    assert not any(text.startswith("observers.") for text in session.changes)
+    before = dict.fromkeys(session.changes)
+    overridden("train.iterations=3", recipe="run/recipe.toml")
+    session = last_session(RUN)
+    assert session is not None
+    assert (session.shipped, set(session.changes)) == (
+        "quickstart",
+        {*before, "train.iterations=3"} - {"train.iterations=2"},
+    )
+
+
+def test_the_last_score_is_read_as_it_was_written_and_forgotten_with_the_training() -> None:
+    (RUN.path / ".ganlab").mkdir(parents=True)
+    for score in (LastScore(9, "kid", 0.5, None), LastScore(12, "kid", -0.25, -0.5)):
+        write_score(RUN, score)
+        assert read_score(RUN) == score
+    forget_score_after(RUN, 12)
+    assert read_score(RUN) is not None
+    forget_score_after(RUN, 11)
+    assert read_score(RUN) is None
+    forget_score_after(RUN, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[" * 100_000,
+        "[]",
+        '{"iteration": 1, "name": "kid", "value": 0.5}',
+        '{"iteration": 1, "name": "kid", "value": NaN, "best": null}',
+        '{"iteration": 1, "name": "kid", "value": 0.5, "best": Infinity}',
+        '{"iteration": "1", "name": "kid", "value": 0.5, "best": null}',
+        '{"iteration": 1, "name": 3, "value": 0.5, "best": null}',
+        '{"iteration": 1, "name": "kid", "value": "0.5", "best": null}',
+    ],
+)
+def test_a_damaged_score_is_none(text: str) -> None:
+    (RUN.path / ".ganlab").mkdir(parents=True)
+    (RUN.path / SCORE).write_text(text)
+    assert read_score(RUN) is None
 
 
 def test_what_is_changed_in_python_is_kept_as_the_command_line_would_say_it() -> None:
