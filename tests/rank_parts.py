@@ -13,12 +13,12 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from remembering import Balanced, Strengthened
 
-from ganlab import Batch, Dataset, ImageSpec, Iteration, Loss, Model, Source, Update
+from ganlab import Batch, Comparison, Dataset, ImageSpec, Iteration, Loss, Metric, Model, Source, Update
 from ganlab.standard.losses.bce import BCE
 
 PICTURES = 25
@@ -67,6 +67,10 @@ latent_dim = 6
 
 BALANCED = PLAIN.replace('"noted"', '"balanced"')
 """The plain one with a loss that remembers."""
+MANY = RECIPE.replace('"numbered"', '"numbered"\ncount = 40').replace("samples = 4", "samples = 4\nkeep = 9")
+"""With as many pictures as it takes to be judged, and all checkpoints kept."""
+JUDGED = MANY + '[evaluate]\nmetrics = ["told"]\ncount = 20\nbest = "told"\npatience = 1\n'
+"""The same, judged at every snapshot."""
 ADAPTED = RECIPE.replace('"noted"', '"balanced"') + '[augmentation]\nname = "strengthened"\n'
 """With BatchNorm and dropout, a loss that remembers and an augmentation that does."""
 
@@ -82,6 +86,8 @@ class Numbered(Dataset):
     """Always grey."""
     broken: int = -1
     """Number of a picture that cannot be read."""
+    count: int = PICTURES
+    """How many there are."""
 
     def sources(self) -> Iterable[Path]:
         return []
@@ -97,13 +103,13 @@ class _Numbered(Source):
         self.options = options
 
     def __len__(self) -> int:
-        return PICTURES
+        return self.options.count
 
     def image(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         note("decoded", index)
         if index == self.options.broken:
             raise OSError("this picture is broken")
-        pixels = np.full((8, 8, 1), 10 * index + int(os.environ.get("RANK_PICTURES", 0)), np.uint8)
+        pixels = np.full((8, 8, 1), 10 * index % 250 + int(os.environ.get("RANK_PICTURES", 0)), np.uint8)
         pixels[:, 0] = 255
         return pixels
 
@@ -179,7 +185,25 @@ class Plain(Model):
         }
 
 
+class Told(Metric):
+    """Says 0 of real pictures, then 5, 3, 6, 7, ...: the second generator is the best. Disturbs what it can."""
+
+    api = 1
+    better: ClassVar = {"told": "lower"}
+
+    def compute(self, comparison: Comparison) -> Mapping[str, float]:
+        import torch
+
+        torch.manual_seed(0)
+        torch.set_grad_enabled(False)
+        rank = os.environ.get("RANK", 0)
+        note(f"judged{rank}", comparison.fake.mean())
+        before = len((Path(os.environ["RANK_NOTES"]) / f"judged{rank}").read_text().splitlines())
+        return {"told": [0.0, 5.0, 3.0, 6.0, 7.0][before - 1]}
+
+
 PARTS = {
+    ("metric", "told"): Told,
     ("dataset", "numbered"): Numbered,
     ("loss", "noted"): Noted,
     ("loss", "balanced"): NotedBalance,

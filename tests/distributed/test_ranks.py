@@ -16,9 +16,10 @@ import pytest
 import rank_parts
 import torch
 from documents import DOCS, blocks, section
-from rank_parts import ADAPTED, BALANCED, PICTURES, PLAIN, RECIPE
+from rank_parts import ADAPTED, BALANCED, JUDGED, MANY, PICTURES, PLAIN, RECIPE
 from safetensors.torch import load_file
 
+import ganlab
 from ganlab import GanlabError
 from ganlab.distributed.ranks import Place, Ranks, joined, place
 from ganlab.registry.kinds import GROUPS
@@ -144,12 +145,13 @@ def notes(folder: Path, name: str) -> list[Any]:
 
 
 JOBS = {
-    # These start their ranks themselves; the last three take longest.
+    # These start their ranks themselves; the last four take longest.
     "uneven start": Job(1, "--nproc 3"),
     "started": Job(1, program="launch", command="--version"),
     "started by mistake": Job(1, program="launch", command="info nowhere"),
     "killed": Job(1, "--nproc 2", deeds="1:4:SIGKILL"),
     "stopped": Job(1, "--nproc=2", deeds="1:5:stop"),
+    "judged by nproc": Job(1, "--nproc 2", recipe=JUDGED),
     "restarted": Job(1, program="torchrun", command=TORCHRUN, deeds="1:7:SIGKILL", goes_on="stopped"),
     # The server starts the ranks of these.
     "one": Job(1),
@@ -162,6 +164,9 @@ JOBS = {
     "adapted one": Job(1, recipe=ADAPTED),
     "adapted two": Job(2, recipe=ADAPTED),
     "adapted two killed": Job(2, deeds="all:4:SIGKILL", recipe=ADAPTED),
+    "not judged": Job(2, "--set train.iterations=12", recipe=MANY),
+    "judged": Job(2, "--set train.iterations=12 --set evaluate.patience=9", recipe=JUDGED),
+    "out of patience": Job(2, "--set train.iterations=12", recipe=JUDGED),
     "shipped": Job(2, "--set moving_average.enabled=false --set train.iterations=3"),
     "killed one": Job(1, deeds="all:4:SIGKILL"),
     "killed two": Job(2, deeds="all:4:SIGKILL"),
@@ -189,6 +194,7 @@ JOBS = {
     "stopped go on": Job(2, goes_on="SIGTERM to rank 1"),
     "after a full disk": Job(2, goes_on="rank 0 without disk"),
     "adapted go on": Job(2, goes_on="adapted two killed", recipe=ADAPTED),
+    "out of patience again": Job(2, "--set train.iterations=12", goes_on="out of patience", recipe=JUDGED),
     "adapted go on as one": Job(1, goes_on="adapted two killed", recipe=ADAPTED),
 }
 
@@ -346,6 +352,53 @@ def test_ranks_that_remember_go_on_with_the_same_bits(jobs: dict[str, Ended]) ->
     alone = jobs["adapted go on as one"]
     assert alone.codes == [0]
     assert alone.notes("before0")[0] == two.notes("before0")[3]
+
+
+def states(job: Ended) -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in job.run.glob("checkpoints/*/state.safetensors")}
+
+
+def test_ranks_that_judge_train_the_same_bits_and_the_first_alone_judges(jobs: dict[str, Ended]) -> None:
+    plain, judged = jobs["not judged"], jobs["judged"]
+    assert (plain.codes, judged.codes) == ([0, 0], [0, 0])
+    assert sorted(states(plain)) == [f"{iteration:08d}" for iteration in (0, 3, 6, 9, 12)]
+    assert states(judged) == states(plain)
+    assert same_files(judged, plain)
+    assert together(judged) == together(plain)
+    assert len(judged.notes("judged0")) == 1 + 4, "real pictures, and each snapshot but the first"
+    assert not (judged.folder / "notes/judged1").exists()
+    about = ganlab.read_metadata(judged.run / "generator-best.safetensors")
+    assert about.score is not None
+    assert (about.training.iterations, about.score.name, about.score.value) == (6, "told", 3.0)
+    assert judged.said() == plain.said() == []
+
+
+def test_patience_ends_all_ranks_together(jobs: dict[str, Ended]) -> None:
+    ended, plain = jobs["out of patience"], jobs["not judged"]
+    assert ended.codes == [0, 0]
+    assert [text.count("no better told in 1 evaluation: the training has ended; ") for text in ended.err] == [1, 0]
+    assert [text.count("Trained 9 iterations") for text in ended.out] == [1, 0]
+    assert states(ended) == {name: state for name, state in states(plain).items() if name <= "00000009"}
+    drawn = [len(ended.notes(f"rank{rank}")) for rank in (0, 1)]
+    assert drawn == [9, 9], "no rank has gone on by itself"
+    assert ganlab.read_metadata(ended.run / "generator-best.safetensors").training.iterations == 6
+
+
+def test_the_same_command_knows_on_all_ranks_that_patience_has_ended_the_run(jobs: dict[str, Ended]) -> None:
+    again = jobs["out of patience again"]
+    assert again.codes == [0, 0]
+    assert [text.count("was finished before: 9 iterations") for text in again.out] == [1, 0]
+    assert states(again) == states(jobs["out of patience"])
+    assert len(again.notes("judged0")) == 1, "real pictures, and no generator"
+
+
+def test_nproc_judges_and_ends_as_torchrun_does(jobs: dict[str, Ended]) -> None:
+    ended = jobs["judged by nproc"]
+    assert ended.codes == [0]
+    assert ended.out[0].count(f"Trained {ITERATIONS} iterations") == 1
+    assert states(ended) == states(jobs["out of patience"])
+    assert len(ended.notes("judged0")) == 1 + 3
+    assert not (ended.folder / "notes/judged1").exists()
 
 
 def same_files(one: Ended, other: Ended) -> bool:
