@@ -10,6 +10,7 @@ import traceback
 import click
 
 from ganlab.cli.bench import bench
+from ganlab.cli.compare import compare
 from ganlab.cli.evaluate import evaluate
 from ganlab.cli.export import export
 from ganlab.cli.info import info
@@ -62,6 +63,7 @@ def ganlab(no_plugins: bool) -> None:
     ganlab run quickstart          train on the pictures that ganlab ships
     ganlab sample --count 64       draw pictures from the newest run
     ganlab evaluate                judge them against real ones
+    ganlab compare shoes/1 shoes/2 tell which of two runs is better
     ganlab export --onnx           write its generator for onnxruntime
     ganlab runs                    list the runs that are known here
     """
@@ -74,7 +76,7 @@ def ganlab(no_plugins: bool) -> None:
         registry.scan(lambda distribution: distribution == HOST)
 
 
-for command in (run, runs, sample, evaluate, export, info, bench, recipes, plugins, schema):
+for command in (run, runs, sample, evaluate, compare, export, info, bench, recipes, plugins, schema):
     ganlab.add_command(command)
 
 
