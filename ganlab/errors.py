@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 
@@ -12,6 +13,13 @@ class GanlabError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message, keep="\n\t"))
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows instead of a traceback: the place where the user has called, and the words."""
+        frames = traceback.extract_tb(self.__traceback__)
+        called = [frame for frame in frames if Path(__file__).parent not in Path(frame.filename).parents]
+        where = [f"line {called[-1].lineno}: {called[-1].line}"] if called and called[-1].line else []
+        return [*where, f"{type(self).__name__}: {self}"]
 
 
 class RecipeError(GanlabError):

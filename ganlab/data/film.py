@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def save_film(path: Path | str, frames: Pictures, milliseconds: Sequence[int]) -
         pictures = _pictures(frames)
         if form == "GIF" and pictures[0].mode == "RGB":
             pictures = share_palette(pictures)
-        of_form = {
+        of_form: dict[str, dict[str, Any]] = {
             "GIF": {"palette": pictures[0].getpalette(), "optimize": False},  # once for all frames, not again in each
             "PNG": {},
             "WEBP": {"lossless": True, "method": 4},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +53,19 @@ def to_uint8(images: np.ndarray[Any, Any]) -> Pictures:
     return pictures
 
 
+class Sheet(np.ndarray[Any, np.dtype[np.uint8]]):
+    """A picture `(H, W, C)` as an array that a notebook shows."""
+
+    def _repr_png_(self) -> bytes | None:
+        from PIL import Image
+
+        if self.ndim != 3 or self.dtype != np.uint8 or not self.size:
+            return None  # what has become of it is no picture any more
+        file = io.BytesIO()
+        Image.fromarray(np.asarray(self if self.shape[2] in (3, 4) else self[:, :, 0])).save(file, "PNG")
+        return file.getvalue()
+
+
 def grid(pictures: Pictures, columns: int) -> Pictures:
     """Lay pictures `(N, H, W, C)` out in rows of `columns`; return one picture `(H', W', C)` on white."""
     count, height, width, channels = pictures.shape
@@ -60,7 +74,7 @@ def grid(pictures: Pictures, columns: int) -> Pictures:
     for index, picture in enumerate(pictures):
         top, left = GAP + index // columns * (height + GAP), GAP + index % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = picture
-    return sheet
+    return sheet.view(Sheet)
 
 
 def grid_size(count: int, height: int, width: int, columns: int) -> tuple[int, int]:

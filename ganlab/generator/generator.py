@@ -5,8 +5,10 @@ from __future__ import annotations
 import operator
 import os
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ganlab.data.inputs import SEEDS, Arrays
-from ganlab.data.pictures import Pictures, to_uint8
+from ganlab.data.pictures import Pictures, Sheet, grid, to_uint8
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.generator.arguments import NOTHING, Arguments, Choice, Wishes
 from ganlab.generator.backends import Compute, Floats, check_outline, with_exporter, with_onnxruntime, with_torch
@@ -23,11 +25,13 @@ from ganlab.generator.formats import Foreign, ours_or_foreign
 from ganlab.generator.metadata import Metadata
 from ganlab.hardware.memory import memory_errors
 from ganlab.interfaces import Labels
-from ganlab.messages import shown
+from ganlab.messages import printable, shown
 from ganlab.regular import named_path
 
 BATCH = 64
 """Pictures computed at once."""
+SHOWN = 8
+"""Pictures that a notebook shows of a generator."""
 
 
 class Origin(NamedTuple):
@@ -62,6 +66,17 @@ class Generator:
         if self._origin is None:
             raise GanlabError(f"{self._name}: was not loaded from a file, so no other process can load it")
         return _opened_again, (str(self._origin.path), self._origin.device, self._metadata.to_json())
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: some pictures, and what the generator is."""
+        picture = grid(self.sample(SHOWN), SHOWN).view(Sheet)._repr_png_()
+        about = self._metadata
+        words = (
+            f"{self._name}: {about.model.name}, {about.images.height}x{about.images.width}x{about.images.channels}, "
+            f"recipe {about.recipe.name}, {about.training.images:,} pictures seen"
+        )
+        source = f"data:image/png;base64,{b64encode(picture or b'').decode()}"
+        return f'<div>{escape(printable(words))}</div><img alt="seeds 0 to {SHOWN - 1}" src="{source}">'
 
     @property
     def metadata(self) -> Metadata:

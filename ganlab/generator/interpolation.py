@@ -41,7 +41,7 @@ def walk(inputs: Arrays, kinds: Mapping[str, Input], steps: int, way: Way = "aut
 
 def _line(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any], share: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     weight = share.reshape(-1, *[1] * (one.ndim - 1))
-    return (1.0 - weight) * one + weight * other
+    return np.asarray((1.0 - weight) * one + weight * other)
 
 
 def _arc(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any], share: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -55,4 +55,4 @@ def _arc(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any], share: np.ndarr
     safe = np.where(curved, sine, 1.0)
     before = np.where(curved, np.sin((1.0 - share) * angle) / safe, 1.0 - share)
     behind = np.where(curved, np.sin(share * angle) / safe, share)
-    return (before[:, None] * a + behind[:, None] * b).reshape(one.shape)
+    return np.asarray(before[:, None] * a + behind[:, None] * b).reshape(one.shape)

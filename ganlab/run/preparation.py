@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ganlab.errors import printable
+from ganlab.errors import GanlabError, printable
 from ganlab.generator.metadata import fit_in_file
-from ganlab.messages import counted
+from ganlab.interfaces import Observer
+from ganlab.messages import counted, shown
 from ganlab.registry.lookup import registry
 from ganlab.run.heartbeat import Heartbeat
 from ganlab.run.init import Init, known_init, read_init
@@ -67,10 +68,12 @@ def prepare(
     heartbeat: Heartbeat | None = None,
     note: Note | None = None,
     importing: Callable[[], AbstractContextManager[object]] = nullcontext,
+    guests: Sequence[Observer] = (),
 ) -> Prepared:
     """Check the directory, choose the device, pack the pictures; raise the `GanlabError` that a run ends with.
 
-    `note` learns what the user should know, by default the observers do; torch is imported within `importing`.
+    `note` learns what the user should know, by default the observers do; torch is imported within `importing`. `guests`
+    are observers that no recipe names.
     """
     chosen = chosen_directory(recipe, out, resume)
     notes = [note_of_choice(recipe, chosen)] if resume else []
@@ -93,7 +96,7 @@ def prepare(
     Share(here.rank, here.world).of(recipe.train.batch_size)  # refused before anything expensive
     device = choose_device(recipe.train.device, "train.device", here.local)
     heartbeat = heartbeat or Heartbeat()
-    observers = _observers(recipe if here.rank == 0 else None, heartbeat)
+    observers = _observers(recipe if here.rank == 0 else None, heartbeat, guests)
     note = note or observers.note
     precision = choose_precision(recipe.train.precision, device, lambda text: note(text, "warning"))
     for warning in registry.warnings() + edited:
@@ -154,7 +157,7 @@ def phases(observers: Observers, heartbeat: Heartbeat) -> Callable[[str, int, in
     return report
 
 
-def _observers(recipe: Recipe | None, heartbeat: Heartbeat) -> Observers:
+def _observers(recipe: Recipe | None, heartbeat: Heartbeat, guests: Sequence[Observer]) -> Observers:
     """Return the observers of the run; none where another rank speaks for all."""
 
     @contextmanager
@@ -172,4 +175,10 @@ def _observers(recipe: Recipe | None, heartbeat: Heartbeat) -> Observers:
         # A new one for each run: what an observer remembers of another run is not this one's.
         fresh = type(observer)(**dict(observer))
         observers.register(fresh, name, registry.provider("observer", name).origin)
+    for guest in guests if recipe is not None else ():
+        if not isinstance(guest, Observer):
+            raise GanlabError(
+                f"observers: {shown(guest)} is no ganlab.Observer; give objects of classes derived from it"
+            )
+        observers.register(guest, type(guest).__name__, "given to train")
     return observers

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ganlab.errors import GanlabError
+from ganlab.errors import GanlabError, printable
 from ganlab.hardware.cores import physical_cores
 from ganlab.hardware.load import Load, yielding_threads
 from ganlab.hardware.memory import memory_errors
@@ -27,6 +29,7 @@ from ganlab.run.standing import check_note, write_note
 
 if TYPE_CHECKING:
     from ganlab.distributed.ranks import Ranks
+    from ganlab.interfaces import Observer
     from ganlab.run.observers import Observers
     from ganlab.run.scores import Scoring
     from ganlab.training.trainer import Trainer
@@ -52,6 +55,14 @@ class Run(NamedTuple):
         """Return the path of the directory."""
         return str(self.directory)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: where the run lies, and its newest samples."""
+        grids = sorted(self.directory.glob("samples/*.png"))
+        source = f"data:image/png;base64,{b64encode(grids[-1].read_bytes()).decode()}" if grids else ""
+        words = f"{self.directory}: {self.iterations:,} iterations, {self.images:,} pictures seen"
+        picture = f'<img alt="samples" src="{source}">' if grids else ""
+        return f"<div>{escape(printable(words))}</div>{picture}"
+
 
 def train(
     recipe: Recipe | Path | str | Mapping[str, Any],
@@ -61,6 +72,7 @@ def train(
     resume: bool = False,
     init: os.PathLike[str] | str | None = None,
     note: str | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Run:
     """Train what `recipe` says and return the run.
 
@@ -69,6 +81,7 @@ def train(
     that directory is the run's, and an unfinished run in it is continued exactly; with `resume` the newest run of the
     recipe is continued, or one is started; else the run gets a new directory below `runs/`. `init`, a run or a
     `generator.safetensors`, is what a new run begins with, as `train.init_from`. `note` is shown by `ganlab runs`.
+    `observers` watch this call beside those of the recipe; what they remember is theirs afterwards, too.
     Raises `GanlabError`; `Interrupted` after a signal, when the state has been saved.
     """
     started, load = time.perf_counter(), Load()
@@ -94,20 +107,20 @@ def train(
             interruption.words.stopping = partial(_stopping_before, heartbeat)
 
     with watching_signals() as interruption, memory_errors(out_of_memory), naming_culprit(recipe):
-        prepared = prepare(recipe, out, resume, heartbeat=heartbeat, importing=importing)
+        prepared = prepare(recipe, out, resume, heartbeat=heartbeat, importing=importing, guests=observers)
         with interruption.importing():
             from ganlab.distributed.ranks import joined
             from ganlab.hardware.device import arithmetic, only_training
             from ganlab.training.trainer import Trainer
 
-        recipe, observers = prepared.recipe, prepared.observers
+        recipe, watching = prepared.recipe, prepared.observers
         here, device, precision = prepared.here, prepared.device, prepared.precision
         alone_on_cpu = device.type == "cpu" and here.world == 1
         if alone_on_cpu and (crowded := load.crowded(recipe.train.threads or physical_cores())):
-            observers.note(f"{crowded}: the training will be slower than on an idle machine", "warning")
+            watching.note(f"{crowded}: the training will be slower than on an idle machine", "warning")
         heartbeat.work = lambda: "waiting for the other ranks" if here.world > 1 else "building the networks"
         with (
-            heartbeat.beating(observers.note),
+            heartbeat.beating(watching.note),
             only_training(),
             arithmetic(device, precision, recipe.train.deterministic, recipe.train.threads),
             joined(here, device, recipe.train.rank_timeout_seconds) as ranks,
@@ -115,11 +128,11 @@ def train(
             trainer = Trainer(recipe, prepared.packed, device, precision, ranks)
             if prepared.init is not None:
                 for text in prepared.init.give(trainer.state):
-                    observers.note(text)
+                    watching.note(text)
             if not prepared.continues:
-                _look_ahead(trainer, observers)
-            scoring = _scoring(trainer, observers, heartbeat)
-            session = Session(trainer, observers, interruption, scoring)
+                _look_ahead(trainer, watching)
+            scoring = _scoring(trainer, watching, heartbeat)
+            session = Session(trainer, watching, interruption, scoring)
             heartbeat.work = lambda: session.work
             directory = _common_directory(recipe, prepared.directory, ranks)
             with (

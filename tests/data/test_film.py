@@ -54,7 +54,7 @@ def test_an_mp4_is_h264_with_even_sides_and_the_right_colours(tmp_path: Path) ->
     frames[:5] = (200, 30, 30)
     frames[5:] = (30, 30, 200)
     save_film(tmp_path / "film.mp4", frames, [40] * 10)
-    command = ["ffmpeg", "-v", "error", "-i", tmp_path / "film.mp4", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    command = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "film.mp4"), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     pixels = np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8)
     read = pixels.reshape(10, 32, 34, 3)
     assert np.abs(read[:, 4:28, 4:28].astype(int) - frames[:, 4:28, 4:28]).max() <= 12

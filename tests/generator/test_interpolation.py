@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ganlab.generator.interpolation import walk
+from ganlab.generator.interpolation import Way, walk
 from ganlab.interfaces import Categorical, Labels, Normal, Uniform
 
 RNG = np.random.default_rng(0)
@@ -20,7 +20,7 @@ def z(count: int, dim: int = 64) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("way", ["auto", "spherical", "linear"])
 @pytest.mark.parametrize("loop", [False, True])
-def test_every_picture_is_on_the_way_in_its_turn(way: str, loop: bool) -> None:
+def test_every_picture_is_on_the_way_in_its_turn(way: Way, loop: bool) -> None:
     inputs = z(4)
     made = walk(inputs, {"z": Normal((64,))}, 5, way, loop)["z"]
     assert made.shape == (20 if loop else 16, 64)
@@ -48,7 +48,8 @@ def test_uniform_inputs_go_along_lines_and_stay_in_their_range() -> None:
 def test_categories_are_blended_and_a_label_is_that_of_the_nearer_end() -> None:
     inputs = {"code": np.eye(3, dtype=np.float32)[[0, 2]], "label": np.array([4, 7])}
     made = walk(inputs, {"code": Categorical(3), "label": Labels()}, 4, "spherical")
-    assert np.allclose(made["code"], [[1, 0, 0], [0.75, 0, 0.25], [0.5, 0, 0.5], [0.25, 0, 0.75], [0, 0, 1]])
+    blends = np.array([[1, 0, 0], [0.75, 0, 0.25], [0.5, 0, 0.5], [0.25, 0, 0.75], [0, 0, 1]])
+    assert np.allclose(made["code"], blends)
     assert made["label"].tolist() == [4, 4, 7, 7, 7]
 
 

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from handmade import GREY, png
 from PIL import Image
+from pydantic import PrivateAttr
 from toys import tiny
 
 import ganlab
-from ganlab import GanlabError, Interrupted, Observer, Snapshot, Tick, hookimpl
+from ganlab import GanlabError, Interrupted, Observer, RunInfo, Snapshot, Tick, hookimpl
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.recipe.toml import dumps, in_toml
 from ganlab.registry import registry
@@ -347,3 +348,26 @@ def test_a_run_is_a_path_that_a_generator_is_loaded_from() -> None:
     assert np.array_equal(pictures, ganlab.load_generator(run.generator).sample(range(5)))
     assert ganlab.read_metadata(run) == ganlab.read_metadata(run.generator)
     assert ganlab.train(tiny(observers={"terminal": False}), out=run).already_done
+
+
+def test_observers_may_be_given_and_keep_what_they_remember(tmp_path: Path) -> None:
+    class Listener(Observer):
+        """Remembers what it was told."""
+
+        api = 1
+        _heard: list[str] = PrivateAttr(default_factory=list)
+
+        @hookimpl
+        def run_start(self, run: RunInfo) -> None:
+            self._heard.append(f"start {run.directory.name}")
+
+        @hookimpl
+        def run_end(self, reason: str) -> None:
+            self._heard.append(reason)
+
+    listener = Listener()
+    ganlab.train(tiny(), out=tmp_path / "run", observers=[listener])
+    assert listener._heard == ["start run", "finished"]
+    with pytest.raises(GanlabError, match=r"observers: 'terminal' is no ganlab\.Observer; give objects of classes"):
+        ganlab.train(tiny(), out=tmp_path / "other", observers=["terminal"])  # type: ignore[list-item]
+    assert not (tmp_path / "other").exists()

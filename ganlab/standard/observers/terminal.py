@@ -16,10 +16,11 @@ from ganlab.standard.observers.stream import Stream
 if TYPE_CHECKING:
     from ganlab import RunInfo, Scores, Snapshot, Tick
     from ganlab.standard.observers.live import Live
+    from ganlab.standard.observers.notebook import Notebook
 
 
 class Terminal(Observer):
-    """Shows the progress of a run: a live display on a terminal, else a plain line every few seconds.
+    """Shows the progress of a run: a live display on a terminal or in a notebook, else a line every few seconds.
 
     People read it on stderr, so that stdout stays free for results; JSON lines go to stdout.
     """
@@ -27,11 +28,11 @@ class Terminal(Observer):
     api = 1
     mode: Literal["auto", "rich", "plain", "json", "off"] = "auto"
     """`"rich"` is a live display, `"plain"` a line now and then, `"json"` an object per event and line on stdout,
-    `"off"` is silence; `"auto"` is rich on an interactive terminal and plain elsewhere."""
+    `"off"` is silence; `"auto"` is rich on an interactive terminal, one display in a notebook, and plain elsewhere."""
     every_seconds: NonNegativeFloat = 5.0
     """Seconds between two plain lines, at least; between two JSON lines about one piece of work, too."""
 
-    _display: Plain | JSONLines | Live | None = None
+    _display: Plain | JSONLines | Live | Notebook | None = None
     _begun: dict[str, float] = PrivateAttr(default_factory=dict)
 
     @hookimpl
@@ -68,17 +69,21 @@ class Terminal(Observer):
         self._display = None  # the next run, in a notebook, may find other streams
         self._begun.clear()
 
-    def _shown(self) -> Plain | JSONLines | Live:
+    def _shown(self) -> Plain | JSONLines | Live | Notebook:
         if self._display is None:
             self._display = self._open()
         return self._display
 
-    def _open(self) -> Plain | JSONLines | Live:
+    def _open(self) -> Plain | JSONLines | Live | Notebook:
         """Choose the display when there is something to show: the streams are those of that moment."""
         if self.mode == "off":
             return Plain(Stream(None), self.every_seconds)
         if self.mode == "json":
             return JSONLines(Stream(sys.stdout), Stream(sys.stderr), self.every_seconds)
+        if self.mode == "auto" and _in_notebook():
+            from ganlab.standard.observers.notebook import Notebook
+
+            return Notebook()
         stream = Stream(sys.stderr)
         # Without cursor movement there is no live display, whoever asks for one.
         moves = os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
@@ -88,3 +93,9 @@ class Terminal(Observer):
 
             return Live(stream)
         return Plain(stream, self.every_seconds)
+
+
+def _in_notebook() -> bool:
+    """Tell whether this process is the kernel of a notebook, whose front end shows HTML."""
+    ipython, kernel = sys.modules.get("IPython"), sys.modules.get("ipykernel.zmqshell")
+    return ipython is not None and kernel is not None and isinstance(ipython.get_ipython(), kernel.ZMQInteractiveShell)
