@@ -112,7 +112,7 @@ def test_all_differences_of_protocols_are_named_at_once() -> None:
 
 def test_what_only_one_has_is_left_out_and_said() -> None:
     """A network that only one of them had does not matter to scores that both have."""
-    none = {"network": None, "network_digest": None, "resizer": None}
+    none: dict[str, Any] = {"network": None, "network_digest": None, "resizer": None}
     without = evaluation({"ms_ssim": (0.2, 0.3, 0.4)}, metrics={"ms_ssim": {"pairs": 50}}, **none)
     found = compared(evaluation(GOOD), without)
     assert list(found.scores) == ["ms_ssim"]
