@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import browser as browsers
 import pytest
 from command_line import Command, Ended
 from toys import Stripes
@@ -64,6 +65,15 @@ def _toys() -> Iterator[None]:
     registry.add("dataset", "stripes", Stripes)
     yield
     registry.remove("dataset", "stripes")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browsers.Browser]:
+    """Return a headless browser; the test skips where there is none."""
+    if reason := browsers.missing():
+        pytest.skip(reason)
+    with browsers.started(tmp_path_factory.mktemp("browser")) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
