@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Update as Update
     from ganlab.networks.one_pass import apart as apart
     from ganlab.recipe.recipe import Recipe as Recipe
+    from ganlab.run.report import write_report as write_report
     from ganlab.run.train import Run as Run
     from ganlab.run.train import train as train
 
@@ -115,6 +116,7 @@ _HOMES = {
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),
     **dict.fromkeys(("append_text", "replacing_file"), "ganlab.durable"),
     "Recipe": "ganlab.recipe.recipe",
+    "write_report": "ganlab.run.report",
     **dict.fromkeys(("Run", "train"), "ganlab.run.train"),
 }
 __all__ = sorted(_HOMES)

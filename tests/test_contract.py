@@ -32,6 +32,7 @@ from ganlab.standard.observers.gif import GIF
 from ganlab.standard.observers.log import Log
 from ganlab.standard.observers.metrics import Metrics
 from ganlab.standard.observers.plot import Plot
+from ganlab.standard.observers.report import Report
 from ganlab.standard.observers.samples import Samples
 from ganlab.standard.observers.terminal import Terminal
 from ganlab.standard.optimizers.adam import Adam
@@ -79,6 +80,7 @@ test_log = contract(Log)
 test_samples = contract(Samples)
 test_plot = contract(Plot)
 test_gif = contract(GIF)
+test_report = contract(Report)
 test_frechet = contract(Frechet)
 test_kid = contract(KID, options=[{}, {"subsets": 3, "subset_size": 20}])
 test_mind = contract(MIND)

@@ -17,6 +17,7 @@ from ganlab.cli.info import info
 from ganlab.cli.output import say, say_mistake
 from ganlab.cli.plugins import plugins
 from ganlab.cli.recipes import recipes
+from ganlab.cli.report import report
 from ganlab.cli.run import run
 from ganlab.cli.runs import runs
 from ganlab.cli.sample import sample
@@ -66,6 +67,7 @@ def ganlab(no_plugins: bool) -> None:
     ganlab compare shoes/1 shoes/2 tell which of two runs is better
     ganlab export --onnx           write its generator for onnxruntime
     ganlab runs                    list the runs that are known here
+    ganlab report                  write a page about the newest one
     """
     from ganlab.registry.entry_points import HOST, forgive_malformed_entry_points
 
@@ -76,7 +78,7 @@ def ganlab(no_plugins: bool) -> None:
         registry.scan(lambda distribution: distribution == HOST)
 
 
-for command in (run, runs, sample, evaluate, compare, export, info, bench, recipes, plugins, schema):
+for command in (run, runs, report, sample, evaluate, compare, export, info, bench, recipes, plugins, schema):
     ganlab.add_command(command)
 
 

@@ -193,6 +193,7 @@ def _without_nproc(arguments: list[str]) -> list[str]:
 
 def _where_things_lie(directory: Path) -> str:
     rows = [
+        ("report", "report.html"),
         ("samples", "samples"),
         ("progress", "progress.gif"),
         ("losses", "losses.png"),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganlab.cli.output import say
+
+if TYPE_CHECKING:
+    from ganlab.run.directory import RunDirectory
 
 
 def generator_source(source: Path | None) -> Path:
@@ -15,16 +20,12 @@ def generator_source(source: Path | None) -> Path:
     Says on stderr which run was taken where none was named, and how old it is.
     """
     from ganlab.errors import GanlabError
-    from ganlab.messages import printable
     from ganlab.regular import best_of, named_path
-    from ganlab.run.directory import RunDirectory, newest_run
+    from ganlab.run.directory import RunDirectory
     from ganlab.run.names import named_run, numbers_of
 
     if source is None:
-        entry = newest_run(lambda run: run.generator.is_file(), "a generator")
-        path = entry.directory.generator
-        say(printable(f"newest run: {entry.directory.path} ({entry.recipe}, {_age(path)})"), err=True)
-        return path
+        return newest_file(lambda run: run.generator, "a generator")
     source = named_run(named_path(source))
     if (best := best_of(source)) is not None:
         return best
@@ -38,6 +39,17 @@ def generator_source(source: Path | None) -> Path:
             raise GanlabError(f"{source} has no {generator.name}; name a run's directory or a generator file")
         return generator
     return source
+
+
+def newest_file(file: Callable[[RunDirectory], Path], needed: str) -> Path:
+    """Return a file of the newest run that has it, and say on stderr which run that is, and how old."""
+    from ganlab.messages import printable
+    from ganlab.run.directory import newest_run
+
+    entry = newest_run(lambda run: file(run).is_file(), needed)
+    path = file(entry.directory)
+    say(printable(f"newest run: {entry.directory.path} ({entry.recipe}, {_age(path)})"), err=True)
+    return path
 
 
 def _age(path: Path) -> str:

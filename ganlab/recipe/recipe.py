@@ -49,7 +49,7 @@ from ganlab.registry.lookup import Registry, registry
 
 T = TypeVar("T", bound=Options)
 
-STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif")
+STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif", "report")
 """What watches a run unless its recipe says `name = false`."""
 
 BRINGING: tuple[Kind, ...] = ("loss", "augmentation")

@@ -31,12 +31,13 @@ State = Literal["running", "stopped", "failed", "finished", "unknown"]
 """Of a run; unknown is one of an older ganlab, which noted no end, and one that this user may not look into."""
 
 
-_STATES: dict[Reason | None, State] = {
+STATES: dict[Reason | None, State] = {
     None: "stopped",
     "interrupted": "stopped",
     "failed": "failed",
     "finished": "finished",
 }
+"""How a run stands whose session has ended so; None is one that was killed."""
 
 
 class Session(NamedTuple):
@@ -105,7 +106,7 @@ def state_of(directory: RunDirectory) -> State:
     except OSError:
         return "unknown"
     session = last_session(directory)
-    return "unknown" if session is None else _STATES[session.ended]
+    return "unknown" if session is None else STATES[session.ended]
 
 
 def is_locked(directory: RunDirectory) -> bool:

@@ -55,6 +55,16 @@ class Run(NamedTuple):
         """Return the path of the directory."""
         return str(self.directory)
 
+    def report(self, out: os.PathLike[str] | str | None = None) -> Path:
+        """Write what the run has shown as one HTML page and return its path: `out`, or `report.html` in the run.
+
+        Raises `GanlabError` where something else lies there.
+        """
+        from ganlab.run.report import REPORT, write_report
+
+        # Absolute: `faces/2` might be a run's short name, too.
+        return write_report([self.directory.absolute()], self.directory / REPORT if out is None else out)
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows: where the run lies, and its newest samples."""
         grids = sorted(self.directory.glob("samples/*.png"))

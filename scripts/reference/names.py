@@ -19,7 +19,7 @@ WIDTH = 88
 """Columns of a code block that a page shows without a scroll bar."""
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Training": ("train", "Run", "Recipe"),
+    "Training": ("train", "Run", "Recipe", "write_report"),
     "Using a generator": ("load_generator", "Generator", "Metadata", "read_metadata"),
     "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Optimizer", "Exporter", "Observer", "Metric"),
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update", "Scheduled", "Schedule", "Comparison"),

@@ -24,7 +24,7 @@ from durable.runs import digest, end
 from ganlab import Observer, Snapshot, Tick, hookimpl
 from ganlab.registry import registry
 
-OF_THE_CLOCK = {"lock", "run.json", "log.txt", "metrics.jsonl", "losses.png"}
+OF_THE_CLOCK = {"lock", "run.json", "log.txt", "metrics.jsonl", "losses.png", "report.html"}
 """What tells of the time, or is drawn at moments that the clock chooses."""
 
 RECIPES: dict[str, dict[str, Any]] = {

@@ -138,7 +138,7 @@ def test_a_network_inherits_what_its_optimizer_demands(components: Registry) -> 
 def test_observers_are_switched_on_and_off(components: Registry) -> None:
     text = SMALLEST + "[observers]\ngif = false\nboard = true\n[observers.plot]\nevery = 5\n"
     recipe = parse_recipe(text, components=components)
-    assert list(recipe.observers) == ["terminal", "metrics", "log", "samples", "plot", "board"]
+    assert list(recipe.observers) == ["terminal", "metrics", "log", "samples", "plot", "report", "board"]
     assert recipe.observers["plot"] == Watcher(every=5)
     assert recipe.table["observers"]["gif"] is False
     assert "gif = false\n" in recipe.dump()
@@ -274,7 +274,7 @@ def test_a_resolved_recipe_gives_itself_again(components: Registry, table: dict[
         (
             "[observers]\ngfi = false",
             '5: observers.gfi = false: no observer "gfi" is installed; did you mean gif? '
-            "(installed: board, gif, log, metrics, plot, samples, terminal)",
+            "(installed: board, gif, log, metrics, plot, report, samples, terminal)",
         ),
         ("augmentation = 3", "4: augmentation = 3: must be a table, [augmentation]"),
         (

@@ -98,6 +98,7 @@ def test_a_run_leaves_what_the_documentation_says() -> None:
         "reals.png",
         "losses.png",
         "progress.gif",
+        "report.html",
         "generator.safetensors",
         *(f"samples/{number:08d}.png" for number in (0, 4, 8, 12)),
         *(f"checkpoints/{number:08d}/{name}" for number in (8, 12) for name in ("manifest.json", "state.safetensors")),
@@ -118,7 +119,8 @@ def test_a_run_that_was_interrupted_leaves_what_an_undisturbed_one_leaves() -> N
     assert caught.value.exit_code == 130
     again = left(ganlab.train(tiny(**HARD), out="stopped").directory)
     assert again.keys() == undisturbed.keys()
-    clocked = {".ganlab/lock", ".ganlab/run.json", ".ganlab/files.jsonl", "log.txt", "metrics.jsonl", "losses.png"}
+    own = {".ganlab/lock", ".ganlab/run.json", ".ganlab/files.jsonl"}
+    clocked = own | {"log.txt", "metrics.jsonl", "losses.png", "report.html"}
     assert [name for name in again.keys() - clocked if again[name] != undisturbed[name]] == []
     ticks = [json.loads(line)["iteration"] for line in again["metrics.jsonl"].splitlines()]
     assert ticks == sorted(set(ticks)), "each once"
@@ -167,7 +169,7 @@ def test_the_answer_to_ctrl_c_says_what_is_at_work(
 
 
 def test_a_finished_run_is_left_alone_and_can_be_extended() -> None:
-    quiet = dict.fromkeys(("metrics", "log", "samples", "plot", "gif"), False)
+    quiet = dict.fromkeys(("metrics", "log", "samples", "plot", "gif", "report"), False)
     first = ganlab.train(tiny(observers=quiet), out="run")
     before = left(first.directory)
     again = ganlab.train(tiny(observers=quiet), out="run")
