@@ -89,6 +89,16 @@ def read_history(path: Path) -> History:
     return History(curves, iterations, images, epochs, tuple(judged), passed_over)
 
 
+def columns(path: Path) -> dict[str, list[float]]:
+    """Return what each tick has measured, by name, a number a tick, NaN where it says none; scores are not among them.
+
+    Raises `OSError` as `read_history` does.
+    """
+    ticks = [values for line in _lines(path) if _place(values := _values(line)) and "scores" not in values]
+    names = dict.fromkeys(name for values in ticks for name in values)
+    return {name: [_finite(values.get(name)) for values in ticks] for name in list(names)[:NUMBERS]}
+
+
 def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file that is one; a line without end, and what is beyond the limit, is cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)

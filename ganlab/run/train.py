@@ -65,6 +65,20 @@ class Run(NamedTuple):
         # Absolute: `faces/2` might be a run's short name, too.
         return write_report([self.directory.absolute()], self.directory / REPORT if out is None else out)
 
+    @property
+    def metrics(self) -> dict[str, list[float]]:
+        """What each tick has measured, by name: columns of equal length, as `pandas.DataFrame(run.metrics)` takes them.
+
+        `iteration`, `images`, `epoch`, `seconds` and `images_per_second` come first, then what the loss has reported.
+        Empty where the run wrote no metrics.
+        """
+        from ganlab.run.history import METRICS, columns
+
+        try:
+            return columns(self.directory / METRICS)
+        except OSError:
+            return {}
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows: where the run lies, and its newest samples."""
         grids = sorted(self.directory.glob("samples/*.png"))

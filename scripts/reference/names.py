@@ -38,7 +38,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "bundle_metadata",
     ),
     "Files": ("replacing_file", "append_text"),
-    "Pictures": ("to_uint8", "grid", "save_png"),
+    "Pictures": ("to_uint8", "grid", "save_film", "save_png"),
     "Errors": (
         "GanlabError",
         "RecipeError",

@@ -12,7 +12,7 @@ import pytest
 from left_runs import left_run
 
 from ganlab.run import history as module
-from ganlab.run.history import NO_HISTORY, read_history
+from ganlab.run.history import NO_HISTORY, columns, read_history
 
 
 def written(path: Path, *lines: object) -> Path:
@@ -91,3 +91,20 @@ def test_no_more_than_a_bounded_part_is_read(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "LINE_BYTES", 1000)
     path = written(tmp_path / "m", "x" * 2500, line(7, a=1.0))
     assert read_history(path).iterations.tolist() == [7.0]
+
+
+def test_columns_have_a_number_for_every_tick(tmp_path: Path) -> None:
+    lines = [
+        {"iteration": 1, "images": 8, "epoch": 0.1, "loss": 2.0},
+        {"iteration": 2, "images": 16, "epoch": 0.2, "loss": None, "D(x)": 0.5},
+        {"iteration": 2, "images": 16, "epoch": 0.2, "scores": {"kid": 1.0}, "best": True},
+        {"iteration": 3, "images": 24, "epoch": 0.3, "loss": 1.0},
+    ]
+    (tmp_path / "m").write_text("".join(f"{json.dumps(line)}\n" for line in lines) + '{"iteration": 4, "ima')
+    found = columns(tmp_path / "m")
+    assert list(found) == ["iteration", "images", "epoch", "loss", "D(x)"]
+    assert found["iteration"] == [1, 2, 3]
+    assert np.array_equal(found["loss"], [2.0, math.nan, 1.0], equal_nan=True)
+    assert found["D(x)"][1] == 0.5
+    with pytest.raises(FileNotFoundError):
+        columns(tmp_path / "none")

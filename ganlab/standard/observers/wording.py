@@ -12,7 +12,7 @@ from ganlab import printable
 if TYPE_CHECKING:
     from ganlab import RunInfo, Scores, Tick
 
-SHOWN_IN = {"samples": "samples/", "plot": "losses.png"}
+SHOWN_IN = {"report": "report.html", "samples": "samples/", "plot": "losses.png"}
 """Where standard observers show how a run goes."""
 CLASSES_SHOWN = 20
 """How many classes a log names."""
