@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from ganlab.generator.generator import load_generator as load_generator
     from ganlab.generator.generator import run_file as run_file
     from ganlab.generator.metadata import Metadata as Metadata
+    from ganlab.generator.onnx_graph import onnx_graph as onnx_graph
+    from ganlab.generator.onnx_graph import quiet as quiet
+    from ganlab.generator.onnx_graph import write_onnx as write_onnx
     from ganlab.interfaces import Augmentation as Augmentation
     from ganlab.interfaces import Batch as Batch
     from ganlab.interfaces import Categorical as Categorical
@@ -111,6 +114,7 @@ _HOMES = {
     **dict.fromkeys(("Generator", "load_generator", "run_file"), "ganlab.generator.generator"),
     "Metadata": "ganlab.generator.metadata",
     "save_film": "ganlab.data.film",
+    **dict.fromkeys(("onnx_graph", "quiet", "write_onnx"), "ganlab.generator.onnx_graph"),
     **dict.fromkeys(("is_listed", "walk_folder"), "ganlab.data.folders"),
     **dict.fromkeys(("file_kind", "open_picture"), "ganlab.data.formats"),
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),

@@ -30,6 +30,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "For datasets": ("walk_folder", "is_listed", "open_picture", "file_kind"),
     "For exporters": (
         "fold_batchnorm",
+        "onnx_graph",
+        "write_onnx",
+        "quiet",
         "write_generator",
         "seal",
         "run_file",

@@ -13,8 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from ganlab import Exporter, Metadata, PluginError, load_generator, read_metadata, run_file
-from ganlab.standard.exporters.onnx import output_of, quiet, translated, write_graph
+from ganlab import (
+    Exporter,
+    Metadata,
+    PluginError,
+    load_generator,
+    onnx_graph,
+    quiet,
+    read_metadata,
+    run_file,
+    write_onnx,
+)
+from ganlab.standard.exporters.onnx import output_of
 from ganlab.standard.exporters.subpixel import in_subpixel_form
 
 if TYPE_CHECKING:
@@ -48,11 +58,11 @@ class HalfONNX(Exporter):
             from onnxruntime.transformers.float16 import convert_float_to_float16
             from onnxruntime.transformers.onnx_model import OnnxModel
 
-        model = translated(generator, inputs, self.opset, output_of(metadata))
+        model = onnx_graph(generator, inputs, self.opset, output_of(metadata))
         with quiet():
             model = convert_float_to_float16(model, keep_io_types=True)
             OnnxModel.graph_topological_sort(model.graph)
-        write_graph(model, _with_precision(metadata, "fp16"), path)
+        write_onnx(model, _with_precision(metadata, "fp16"), path)
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""
@@ -82,19 +92,19 @@ class Int8ONNX(Exporter):
         self, generator: nn.Module, inputs: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path
     ) -> None:
         """Write the graph. Raise `PluginError` where it has nothing that can be computed in 8 bits."""
-        plain = translated(generator, inputs, self.opset)
+        plain = onnx_graph(generator, inputs, self.opset)
         model, interleaving = in_subpixel_form(plain)
         names = list(dict.fromkeys([*_convolutions(model.graph), *interleaving]))
         if names:
             with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-                write_graph(plain, metadata, Path(folder) / "fp32.onnx")
+                write_onnx(plain, metadata, Path(folder) / "fp32.onnx")
                 model = _quantised(model, names, Path(folder) / "fp32.onnx")
         if not _quantise_products(model.graph) and not names:
             raise PluginError(
                 "the generator has nothing to compute in 8 bits: neither a linear layer nor, before the layer that "
                 "makes the pixels, a convolution with weights of its own; export it with onnx or onnx_fp16"
             )
-        write_graph(model, _with_precision(metadata, "int8"), path)
+        write_onnx(model, _with_precision(metadata, "int8"), path)
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU."""

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlab import ArtefactError, ImageSpec, PluginError, RunError, load_generator, write_generator
+from ganlab.generator import onnx_graph as exporter
 from ganlab.generator.export import Exported, export
 from ganlab.generator.file import read_artefact
-from ganlab.standard.exporters import onnx as exporter
 from ganlab.standard.exporters.onnx import ONNX
 from ganlab.standard.exporters.safetensors import Safetensors
 
@@ -131,7 +131,7 @@ def test_the_opset_asked_for_is_the_opset_written(
 def test_the_format_is_as_old_as_the_opset(opset: int, tmp_path: Path) -> None:
     """ONNX's own table: the version of the format of the first release that had the opset."""
     oldest = min(release[1] for release in onnx.helper.VERSION_TABLE if release[2] == opset)
-    exporter.write_graph(graph(opset), {"ganlab": about().to_json()}, tmp_path / "g.onnx")
+    exporter.write_onnx(graph(opset), {"ganlab": about().to_json()}, tmp_path / "g.onnx")
     assert onnx.load(tmp_path / "g.onnx").ir_version == oldest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ganlab import PluginError
+from ganlab.errors import PluginError
 
 if TYPE_CHECKING:
     import onnx

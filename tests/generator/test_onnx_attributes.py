@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from ganlab import PluginError
-from ganlab.standard.exporters.attributes import drop_newer_attributes
-from ganlab.standard.exporters.onnx import translated
+from ganlab.generator.onnx_attributes import drop_newer_attributes
+from ganlab.generator.onnx_graph import onnx_graph
 
 FORWARDS: dict[str, Callable[[Tensor], Tensor]] = {
     "halves": lambda x: torch.cat(x.chunk(2, 1)[::-1], 1),
@@ -37,7 +37,7 @@ class Made(nn.Module):
 @pytest.mark.parametrize("name", FORWARDS)
 def test_a_graph_of_an_old_opset_is_valid_and_computes_the_same(name: str) -> None:
     network, z = Made(FORWARDS[name]).eval(), torch.randn(5, 6)
-    model = translated(network, {"z": z[:2]}, 16)
+    model = onnx_graph(network, {"z": z[:2]}, 16)
     onnx.checker.check_model(model, full_check=True)
     model.ir_version = 8
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
