@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ganlab.generator.bundle import bundle_metadata as bundle_metadata
     from ganlab.generator.bundle import unpacked_bundle as unpacked_bundle
     from ganlab.generator.bundle import write_bundle as write_bundle
+    from ganlab.generator.directions import Directions as Directions
+    from ganlab.generator.directions import directions as directions
     from ganlab.generator.file import seal as seal
     from ganlab.generator.file import write_generator as write_generator
     from ganlab.generator.folding import fold_batchnorm as fold_batchnorm
@@ -106,6 +108,7 @@ _HOMES = {
         ),
         "ganlab.interfaces",
     ),
+    **dict.fromkeys(("Directions", "directions"), "ganlab.generator.directions"),
     **dict.fromkeys(("seal", "write_generator"), "ganlab.generator.file"),
     "read_metadata": "ganlab.generator.formats",
     **dict.fromkeys(("bundle_metadata", "unpacked_bundle", "write_bundle"), "ganlab.generator.bundle"),

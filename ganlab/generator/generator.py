@@ -278,6 +278,13 @@ def _opened_again(path: str, device: str, about: str) -> Generator:
     return generator
 
 
+def file_of(generator: Generator) -> Path:
+    """Return the file that a generator was loaded from. Raise `GanlabError` where it was loaded from none."""
+    if generator._origin is None:
+        raise GanlabError(f"{generator._name}: was not loaded from a file")
+    return generator._origin.path
+
+
 def run_file(path: os.PathLike[str] | str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
     """Return what the network in a file makes of `inputs`, on the CPU: for exporters, of what they have written.
 

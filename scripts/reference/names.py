@@ -20,7 +20,7 @@ WIDTH = 88
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Training": ("train", "Run", "Recipe", "write_report"),
-    "Using a generator": ("load_generator", "Generator", "Metadata", "read_metadata"),
+    "Using a generator": ("load_generator", "Generator", "Metadata", "read_metadata", "directions", "Directions"),
     "Components": ("Model", "Dataset", "Source", "Loss", "Augmentation", "Optimizer", "Exporter", "Observer", "Metric"),
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update", "Scheduled", "Schedule", "Comparison"),
     "What a generator takes": ("Input", "Normal", "Uniform", "Categorical", "Labels"),
