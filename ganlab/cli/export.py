@@ -18,7 +18,50 @@ REDUCED = ("onnx_fp16", "onnx_int8")
 """Exporters whose files are smaller or faster at the cost of some accuracy: all three are shown."""
 
 
-@click.command()
+class ExportCommand(click.Command):
+    """The command, with a flag for each exporter that a plugin offers: `--page` is short for `--to page`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options, those of plugins behind our own flags."""
+        own = super().get_params(ctx)
+        taken = {flag for parameter in own for flag in parameter.opts}
+        place = 1 + max(index for index, parameter in enumerate(own) if _is_format(parameter))
+        flags = {f"--{name.replace('_', '-')}": name for name in _of_plugins()}
+        added = [
+            click.Option([flag, "names"], flag_value=name, multiple=True, help=f"Short for --to {name}.")
+            for flag, name in flags.items()
+            if flag not in taken
+        ]
+        return [*own[:place], *added, *own[place:]]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say of a flag that a plugin would offer which one that is."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from ganlab.registry.checkout import how_to_install
+            from ganlab.registry.lookup import registry
+
+            name = error.option_name.removeprefix("--").replace("-", "_")
+            if how_to_install("exporter", name):
+                registry.provider("exporter", name)  # which raises, and says how it is installed
+            raise
+
+
+def _is_format(parameter: click.Parameter) -> bool:
+    return isinstance(parameter, click.Option) and parameter.name == "names" and parameter.is_flag
+
+
+def _of_plugins() -> list[str]:
+    """Return the names of the exporters that are not ganlab's own."""
+    from ganlab.registry.entry_points import HOST, normalized
+    from ganlab.registry.lookup import registry
+
+    ours = {who.name for who in registry.providers("exporter") if normalized(who.distribution) == HOST}
+    return [name for name in registry.names("exporter") if name not in ours]
+
+
+@click.command(cls=ExportCommand)
 @click.argument("source", required=False, type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option("--onnx", "names", flag_value="onnx", multiple=True, help="Short for --to onnx.")
 @click.option("--safetensors", "names", flag_value="safetensors", multiple=True, help="Short for --to safetensors.")

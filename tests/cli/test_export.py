@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from command_line import Command
 
 import ganlab
+from ganlab.registry import registry
+from ganlab.standard.exporters.safetensors import Safetensors
 
 
 def test_the_newest_run_is_exported_beside_its_generator(command: Command, trained: Path) -> None:
@@ -44,6 +47,42 @@ def test_a_file_goes_where_it_is_wanted(command: Command, trained: Path) -> None
     assert Path("copy.safetensors").read_bytes() == (trained / "generator.safetensors").read_bytes()
     assert command("export", "copy.safetensors", "--to", "safetensors", "--out", "again").code == 0
     assert Path("again").read_bytes() == Path("copy.safetensors").read_bytes()
+
+
+class Copied(Safetensors):
+    """Safetensors under another name, as a plugin may offer it."""
+
+    api = 1
+
+
+@pytest.fixture
+def copied() -> Iterator[None]:
+    for name in ("copied_out", "out"):  # the second is an option of the command itself
+        registry.add("exporter", name, Copied)
+    yield
+    for name in ("copied_out", "out"):
+        registry.remove("exporter", name)
+
+
+def test_each_exporter_of_a_plugin_has_a_flag_unless_the_command_has_it(
+    command: Command, trained: Path, copied: None
+) -> None:
+    text = command("export", "--help").out
+    assert re.search(r"^  --copied-out +Short for --to copied_out\.$", text, re.MULTILINE)
+    assert len(re.findall(r"^  --out ", text, re.MULTILINE)) == 1
+    assert command("export", trained, "--copied-out", "--out", "copy.safetensors").code == 0
+    assert Path("copy.safetensors").read_bytes() == (trained / "generator.safetensors").read_bytes()
+    refused = command("export", trained, "--copied-out", "--safetensors", "--out", "copy.safetensors")
+    assert refused.err == "ganlab: --out names one file; export one format at a time\n"
+
+
+def test_a_flag_of_a_plugin_that_is_not_installed_says_how_it_is(command: Command, trained: Path) -> None:
+    if "page" in registry.names("exporter"):
+        pytest.skip("ganlab-page is installed")
+    ended = command("export", trained, "--page")
+    assert ended.code == 2
+    assert re.match(r'ganlab: no exporter "page" is installed; it is at hand: pip install \S*plugins/page ', ended.err)
+    assert "No such option" in command("export", trained, "--nothing").err
 
 
 MISTAKES = [
