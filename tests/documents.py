@@ -177,6 +177,8 @@ def _type(words: list[str], where: str) -> None:
                 _wheel(Path(project), Path(words[words.index("--wheel-dir") + 1]))
             case ["pip", "install", "-e", project] if _is_plugin(Path(project.partition("[")[0])):
                 _link(Path(project.partition("[")[0]))
+            case ["pip", "install", project] if project.startswith("./plugins/"):
+                _link(ROOT / project)
             case ["pip", "install", wheel] if wheel.endswith(".whl"):
                 ZipFile(wheel).extractall(_site())
                 registry.scan()

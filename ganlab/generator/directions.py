@@ -195,6 +195,6 @@ def _cut_behind_first_map(graph: onnx.GraphProto, name: str) -> str | None:
         if node.op_type in ONNX_MAPS:
             del graph.node[place + 1 :], graph.output[:]
             graph.output.append(onnx.ValueInfoProto(name=node.output[0]))
-            return node.output[0]
+            return str(node.output[0])
         reached |= set(node.output)
     return None

@@ -11,6 +11,7 @@ import torch
 from ganlab_dcgan import DCGAN
 from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, ship, ship_labelled, ship_varied, trained
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 import ganlab
 from ganlab import Categorical, GanlabError, ImageSpec, Input, Labels, Normal, Uniform, directions, write_generator
@@ -86,8 +87,10 @@ def test_a_weight_that_is_no_layer_s_and_one_that_is_computed_count_too() -> Non
 
     network = Own()
     assert_singular(directions(network, 5, Z), network.weight)
-    normed = nn.utils.parametrizations.spectral_norm(nn.Linear(6, 9)).eval()
-    assert_singular(directions(normed, 5, Z), normed.weight.detach().T)
+    normed = spectral_norm(nn.Linear(6, 9)).eval()
+    weight = normed.weight
+    assert isinstance(weight, Tensor)
+    assert_singular(directions(normed, 5, Z), weight.detach().T)
 
 
 def test_a_file_has_the_directions_of_its_network(tmp_path: Path) -> None:
