@@ -87,14 +87,14 @@ def judging_options(command: Callable[..., None]) -> Callable[..., None]:
 def judge(sources: Sequence[Path | None], wanted: Wanted) -> Evaluation:
     """Judge generators by the same pictures; None is the newest run. Raise `GanlabError` where no metric can."""
     from ganlab.errors import GanlabError
-    from ganlab.judging.choice import choose_metrics, choose_network, options_of_data
+    from ganlab.judging.choice import choose_metrics, choose_network, options_of_data, read_settings
     from ganlab.judging.evaluation import evaluate
     from ganlab.judging.reals import choose_reals
     from ganlab.recipe.recipe import find_recipe, load_recipe
 
-    told, names = Told(), wanted.names
+    told, names = Told(), None if wanted.names is None else [name.strip() for name in wanted.names.split(",")]
     subjects = [_Subject.of(source) for source in sources]
-    chosen = choose_metrics(None if names is None else [name.strip() for name in names.split(",")], wanted.settings)
+    chosen = choose_metrics(names, read_settings(wanted.settings, names))
     recipes = [load_recipe(find_recipe(wanted.data))] if wanted.data is not None else _recipes(subjects)
     candidates = [subject.candidate(wanted.device) for subject in subjects]
     network = choose_network(wanted.features, chosen, wanted.device, told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from ganlab.errors import GanlabError, PluginError
 from ganlab.interfaces import Metric, locations
 from ganlab.judging import lite0
 from ganlab.judging.features import Network, load_network
-from ganlab.recipe.recipe import make_component
+from ganlab.recipe.recipe import make_component, make_components
 from ganlab.registry.lookup import registry
 
 if TYPE_CHECKING:
@@ -30,22 +30,28 @@ class Chosen:
     """The others that are installed, and why they are not computed."""
 
 
-def choose_metrics(names: Sequence[str] | None, settings: Sequence[str] = ()) -> Chosen:
-    """Return the metrics of these names, with the options of `--set`; without names all that are installed."""
-    wanted = registry.names("metric") if names is None else names
-    options: dict[str, list[str]] = {name: [] for name in wanted}
+def read_settings(settings: Sequence[str], names: Sequence[str] | None) -> dict[str, Metric]:
+    """Return the metrics to which `--set` gives options, of those that are to be computed."""
     for setting in settings:
-        key, equals, value = setting.partition("=")
-        name, dot, option = key.strip().rpartition(".")
-        if not dot or not equals:
+        key, equals, _ = setting.partition("=")
+        if "." not in key or not equals:
             raise GanlabError(f'--set "{setting}": write METRIC.KEY=VALUE, as in prdc.k=3')
-        if name not in options:
-            raise GanlabError(f'--set "{setting}": {name} is none of the metrics: {", ".join(options)}')
-        options[name].append(f"{option}={value}")
+    found = make_components("metric", settings)
+    for name in found:
+        if names is not None and name not in names:
+            raise GanlabError(
+                f"--set {name}.KEY: {name} is none of --metrics {','.join(names)}; add it there, or leave this out"
+            )
+    return found
+
+
+def choose_metrics(names: Sequence[str] | None, given: Mapping[str, Metric] | None = None) -> Chosen:
+    """Return the metrics of these names, with their options where they are `given`; without names all installed."""
+    given = given or {}
     chosen = Chosen({}, names is not None, {})
-    for name, given in options.items():
+    for name in dict.fromkeys((*registry.names("metric"), *given) if names is None else names):
         try:
-            chosen.metrics[name] = make_component("metric", name, given)
+            chosen.metrics[name] = given[name] if name in given else make_component("metric", name)
         except PluginError as error:  # a broken one harms only who names it
             if chosen.asked:
                 raise

@@ -42,7 +42,12 @@ class Written(NamedTuple):
     """The files that were read, each before the one that it extends."""
 
     def place(self, path: KeyPath) -> str:
-        """Return where a value, or the table that it belongs into, was written."""
+        """Return where a value was written, or one in it, or the table that it belongs into."""
+        if path and path not in self.places:
+            # An override is of a key, and the tables around it have no place of their own.
+            for inner, place in self.places.items():
+                if inner[: len(path)] == path:
+                    return place
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, self.origin)
@@ -198,6 +203,7 @@ def _over(top: Written, base: Written) -> Written:
             # Options of another component: to inherit them would give this one values that nobody chose for it.
             dropped |= {(kind, key) for key, value in _table(base.table, kind).items() if not _names_its_own(value)}
     dropped |= {("optimizer", network) for network in _networks_with_another_optimizer(top.table, base.table)}
+    dropped |= {("evaluate", name) for name in _metrics_no_more_named(top.table, base.table)}
     for section, alternatives in ALTERNATIVES.items():
         if any(_get(top.table, section, key) is not None for key in alternatives):
             dropped |= {(section, key) for key in alternatives}
@@ -284,6 +290,14 @@ def _networks_with_another_optimizer(top: Mapping[str, Any], base: Mapping[str, 
         before = _table(_table(base, "optimizer"), network).get("name", general)
         if name is not None and name != before:
             yield network
+
+
+def _metrics_no_more_named(top: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the metrics whose options stand in the lower layer, and which the upper one's list leaves out."""
+    named = _get(top, "evaluate", "metrics")
+    for name, options in _table(base, "evaluate").items():
+        if isinstance(named, list) and isinstance(options, dict) and name not in named:
+            yield name
 
 
 def _get(table: Mapping[str, Any], section: str, key: str) -> Any:

@@ -36,6 +36,8 @@ TABLES: dict[str, type[Options]] = {
     "snapshot": Snapshots,
     "evaluate": Evaluations,
 }
+NAMED: tuple[Kind, ...] = (*DECISIVE, "observer", "metric")
+"""The kinds of components whose options a recipe holds."""
 _OF_A_NETWORK = "What this network's optimizer has otherwise than that of all networks, or another optimizer by name."
 _OPEN: Schema = {"additionalProperties": True}
 """What draft 7 takes for granted and Tombi wants to read."""
@@ -85,13 +87,14 @@ def recipe_schema(components: Registry = registry) -> RecipeSchema:
     """Return the schema of recipes with the components that are installed; each of them is loaded for it."""
     left_open: list[str] = []
     offers = [_offer(provider, components, left_open) for provider in components.providers()]
-    offers = [offer for offer in offers if offer.provider.kind in (*DECISIVE, "observer")]
-    by_kind = {kind: [offer for offer in offers if offer.provider.kind == kind] for kind in (*DECISIVE, "observer")}
+    offers = [offer for offer in offers if offer.provider.kind in NAMED]
+    by_kind = {kind: [offer for offer in offers if offer.provider.kind == kind] for kind in NAMED}
     settings = _table(Settings)
     of_networks = [offer._replace(place=".network") for offer in by_kind["optimizer"]]
     by_kind["optimizer"] = [_with_networks(offer, by_kind["model"]) for offer in by_kind["optimizer"]]
     properties = settings["properties"] | {kind: _kind(kind, by_kind[kind]) for kind in DECISIVE}
     properties |= {name: _table(cls) for name, cls in TABLES.items()}
+    properties["evaluate"] = _with_metrics(properties["evaluate"], by_kind["metric"])
     for name, alternatives in ALTERNATIVES.items():
         properties[name]["not"] = {"required": list(alternatives)}
     properties["observers"] = _observers(by_kind["observer"])
@@ -140,6 +143,8 @@ def _named(provider: Provider, names: list[str], table: Schema) -> Schema:
     """Let the table of a component's options hold its name, or the word that switches an observer on or off."""
     if provider.kind == "observer":
         return {**table, "type": ["boolean", "object"]}
+    if provider.kind == "metric":
+        return table
     name = {"type": "string", "enum": names, "description": table.get("description", "")}
     return {**table, "properties": {"name": name, **table["properties"]}}
 
@@ -221,6 +226,13 @@ def _complete_networks(offers: list[_Offer], of_networks: list[_Offer]) -> Schem
         if KINDS["optimizer"].default in offer.names:
             rules.append({"if": {"not": {"required": ["name"]}}, "then": then})
     return _all(rules)
+
+
+def _with_metrics(table: Schema, offers: list[_Offer]) -> Schema:
+    """Let the table of evaluations hold tables of single metrics; others may be installed elsewhere."""
+    own = {name: offer.reference for offer in offers for name in offer.names[:1] if name not in table["properties"]}
+    others = {"type": "object", **_OPEN}
+    return {**table, "properties": table["properties"] | own, "additionalProperties": others}
 
 
 def _observers(offers: list[_Offer]) -> Schema:

@@ -90,15 +90,19 @@ def default_text(cls: type[Options], name: str) -> str:
 def snippet(provider: Provider, cls: type[Component], name: str) -> str:
     """Return the text that names the component `cls` of `provider` as `name`, ready to be changed.
 
-    For a recipe it is TOML that gives the defaults; what has none stands in a comment.
+    For a recipe it is TOML that gives the defaults; what has none stands in a comment. Exporters and metrics are named
+    on the command line.
     """
     if provider.kind == "exporter":
         settings = [f"{option.name}={option.default}" for option in options_of(cls) if _has_default(option.default)]
         return " ".join([f"ganlab export --to {name}", *(f"--set '{setting}'" for setting in settings)])
+    lines = []
     if provider.kind == "metric":
         settings = [f"{name}.{item.name}={item.default}" for item in options_of(cls) if _has_default(item.default)]
-        return " ".join([f"ganlab evaluate --metrics {name}", *(f"--set '{setting}'" for setting in settings)])
-    if provider.kind == "observer":
+        lines = [" ".join([f"ganlab evaluate --metrics {name}", *(f"--set '{setting}'" for setting in settings)])]
+        lines += ["", "[evaluate]", f"metrics = [{dump_value(name)}]"]
+        lines += ["", f"[evaluate.{dump_key(name)}]"] if list(options_of(cls)) else []
+    elif provider.kind == "observer":
         lines = [f"[observers.{dump_key(name)}]"]
     else:
         lines = [f"[{provider.kind}]", f"name = {dump_value(name)}"]

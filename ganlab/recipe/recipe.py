@@ -15,6 +15,7 @@ from ganlab.interfaces import (
     Component,
     Dataset,
     Loss,
+    Metric,
     Model,
     Observer,
     Optimizer,
@@ -55,6 +56,9 @@ STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif", "r
 BRINGING: tuple[Kind, ...] = ("loss", "augmentation")
 """The kinds that may bring modules along."""
 
+METRICS: KeyPath = ("evaluate", "metrics")
+"""The key that names metrics."""
+
 TABLES = (*DECISIVE, "train", "moving_average", "snapshot", "evaluate", "observers")
 """The tables of a recipe, in the order in which a resolved one is written."""
 
@@ -80,6 +84,8 @@ class Recipe:
     """The resolved recipe as nested tables, with every default written out."""
     evaluate: Evaluations | None = None
     """How the generator is judged during the training; None where it is not."""
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """The metrics that `evaluate` names or gives options to, by name."""
     file: Path | None = field(default=None, compare=False)
     """The file that it was read from, absolute; None for one that was never a file."""
     overrides: tuple[str, ...] = field(default=(), compare=False)
@@ -176,6 +182,16 @@ def make_component(kind: Kind, name: str, overrides: Overrides = (), *, componen
     return component
 
 
+def make_components(kind: Kind, overrides: Overrides, *, components: Registry = registry) -> dict[str, Any]:
+    """Return the components that `name.key=value` texts give options to. Raise `RecipeError` with all mistakes."""
+    written = read_overrides(overrides, kind)
+    mistakes = Mistakes(written)
+    reader = _Reader(written.table, mistakes, components)
+    found = {name: reader.from_table(kind, name, table, (name,), (name,)) for name, table in written.table.items()}
+    mistakes.raise_any()
+    return found
+
+
 def _resolved(written: Written, name: str, components: Registry) -> Recipe:
     mistakes = Mistakes(written)
     reader = _Reader(written.table, mistakes, components)
@@ -188,7 +204,7 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
     train = reader.settings(Train, "train")
     moving_average = reader.settings(MovingAverage, "moving_average")
     snapshot = reader.settings(Snapshots, "snapshot")
-    evaluate = reader.evaluations()
+    evaluate, metrics, evaluate_table = reader.evaluations()
     observers, observers_table = reader.observers()
     mistakes.raise_any()
     if settings is None or train is None or moving_average is None or snapshot is None or None in decisive.values():
@@ -209,7 +225,7 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
         "train": _dumped(train),
         "moving_average": _dumped(moving_average),
         "snapshot": _dumped(snapshot),
-        **({} if evaluate is None else {"evaluate": _dumped(evaluate)}),
+        **({} if evaluate is None else {"evaluate": evaluate_table}),
         "observers": observers_table,
     }
     return Recipe(
@@ -223,6 +239,7 @@ def _resolved(written: Written, name: str, components: Registry) -> Recipe:
         observers,
         table,
         evaluate,
+        metrics,
         files=written.files,
         written=written.table,
     )
@@ -328,7 +345,7 @@ class _Reader:
             else:
                 self._mistakes.value((*path, "name"), what)
             return None
-        return self._read(kind, name, table, path, (*path, "name"), ("name", *also))
+        return self.from_table(kind, name, table, path, (*path, "name"), ("name", *also))
 
     def observers(self) -> tuple[dict[str, Observer], dict[str, Any]]:
         """Return the observers that are on, the standard ones first, and the table of all that are on or off."""
@@ -346,21 +363,44 @@ class _Reader:
                 resolved[name] = False
             elif options is not True and not isinstance(options, dict):
                 self._mistakes.value(path, "must be true, false or a table of its options")
-            elif (observer := self._read("observer", name, {} if options is True else options, path, path)) is not None:
+            elif (
+                observer := self.from_table("observer", name, {} if options is True else options, path, path)
+            ) is not None:
                 found[name] = observer
                 resolved[name] = self.dumped("observer", observer, name)
         return found, resolved
 
-    def evaluations(self) -> Evaluations | None:
-        """Return what the recipe says of evaluations, None where it has no table of them."""
-        found = self.settings(Evaluations, "evaluate") if "evaluate" in self._table else None
-        if found is not None:
-            for name in found.metrics or ():
-                self._provider("metric", name, ("evaluate", "metrics"))
-            if found.patience is not None and found.best is None:
-                what = "stands without best, which says what a better score is"
-                self._mistakes.value(("evaluate", "patience"), what)
-        return found
+    def evaluations(self) -> tuple[Evaluations | None, dict[str, Metric], dict[str, Any]]:
+        """Return what the recipe says of evaluations, the metrics that it names or gives options, and the whole table.
+
+        Without that table there are none.
+        """
+        if "evaluate" not in self._table:
+            return None, {}, {}
+        table = self._table["evaluate"]
+        own = self._tables_of_metrics(table) if isinstance(table, dict) else {}
+        found = self._mistakes.read(Evaluations, table, ("evaluate",), also=tuple(own))
+        listed = None if found is None else found.metrics
+        metrics: dict[str, Metric | None] = {}
+        for name in dict.fromkeys((*(listed or ()), *own)):
+            path = ("evaluate", name)
+            metrics[name] = self.from_table("metric", name, own.get(name, {}), path, path if name in own else METRICS)
+            if metrics[name] is not None and listed is not None and name not in listed:
+                what = f"has options, and evaluate.metrics does not name it: add {dump_value(name)} there"
+                self._mistakes.key(path, f"{what}, or leave these out")
+        if found is not None and found.patience is not None and found.best is None:
+            what = "stands without best, which says what a better score is"
+            self._mistakes.value(("evaluate", "patience"), what)
+        usable = {name: metric for name, metric in metrics.items() if metric is not None}
+        options = {name: self.dumped("metric", metric, name) for name, metric in usable.items()}
+        resolved = {} if found is None else _dumped(found)
+        return found, usable, resolved | {name: given for name, given in options.items() if given or name in own}
+
+    def _tables_of_metrics(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `[evaluate]` holds for single metrics: tables, and whatever has a metric's name."""
+        names = self._components.names("metric")
+        own = {key: value for key, value in table.items() if key not in Evaluations.model_fields}
+        return {key: value for key, value in own.items() if isinstance(value, dict) or key in names}
 
     def check_networks(self, model: Model, loss: Loss) -> None:
         missing = [network for network in loss.networks if network not in model.networks]
@@ -402,15 +442,19 @@ class _Reader:
             options = _dumped(component)
         return options if name else {"name": self._name(kind), **options}
 
-    def _read(
+    def from_table(
         self,
         kind: Kind,
         name: str,
-        table: Mapping[str, Any],
+        table: Any,
         path: tuple[str, ...],
         named: KeyPath,
         also: tuple[str, ...] = (),
     ) -> Any:
+        """Return the component `name` with the options in the table at `path`, or None after noting its mistakes.
+
+        `named` is the key that names it; `also` are keys of the table beside its options.
+        """
         provider = self._provider(kind, name, named)
         if provider is None:
             return None

@@ -92,11 +92,12 @@ class Snapshots(Options):
 
 class Evaluations(Options):
     """How to judge the generator during the training, as `ganlab evaluate` does, at snapshots but for the first one of
-    untrained networks. Without this table nothing is judged. What is trained does not change by it."""
+    untrained networks. Without this table nothing is judged. What is trained does not change by it. A table such as
+    `[evaluate.kid]` holds the options of a metric."""
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Which metrics, as in `["kid", "prdc"]`. Unset: all that need no network, with `features` all that can be
-    computed."""
+    computed, and those that have a table here."""
     features: str | None = None
     """The network whose features are compared: `"lite0"`, or the path of an ONNX file. Unset: none, but where
     `metrics` names one that needs features it is lite0."""

@@ -98,9 +98,13 @@ def open_judge(recipe: Recipe, packed: Packed, device: str, report: Report, note
 
     wanted = recipe.evaluate
     assert wanted is not None
-    chosen = choose_metrics(wanted.metrics)
+    chosen = choose_metrics(wanted.metrics, recipe.metrics)
     if wanted.metrics is None and wanted.features is None:
-        chosen.metrics = {name: metric for name, metric in chosen.metrics.items() if not metric.needs_features}
+        chosen.metrics = {
+            name: metric
+            for name, metric in chosen.metrics.items()
+            if name in recipe.metrics or not metric.needs_features
+        }
     name = recipe.table["dataset"]["name"]
     reals, data = choose_reals(packed, wanted.count, name), (name, options_of_data(recipe))
     if (count := len(reals.first)) < wanted.count:

@@ -62,7 +62,8 @@ def page() -> Iterator[str]:
     yield from _components(
         "Metrics",
         "metric",
-        "A recipe names them in `[evaluate]`; `ganlab evaluate --metrics NAME --set NAME.KEY=VALUE` sets these.",
+        "A recipe names them in `[evaluate]`, and a table `[evaluate.NAME]` sets these; so does "
+        "`ganlab evaluate --metrics NAME --set NAME.KEY=VALUE`.",
     )
     yield from _components(
         "Exporters", "exporter", "Not part of a recipe: `ganlab export --to NAME --set KEY=VALUE` sets these."

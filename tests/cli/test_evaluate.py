@@ -121,9 +121,11 @@ MISTAKES = {
     ("--features", "damaged.onnx"): "damaged.onnx: onnxruntime refuses it: ",
     ("--features", "fixed.onnx"): "fixed.onnx: a feature network takes uint8 (N, 3, height, width), RGB, and makes ",
     ("--features", "net.onnx", "--metrics", "frechet"): "frechet: 20 pictures are too few for the 48 features of net: ",
-    ("--metrics", "prdc", "--set", "prdc.k=0"): "k = 0: must be a whole number above 0",
+    ("--metrics", "prdc", "--set", "prdc.k=0"): "--set prdc.k=0: prdc.k = 0: must be a whole number above 0",
     ("--set", "prdc"): '--set "prdc": write METRIC.KEY=VALUE, as in prdc.k=3',
-    ("--set", "prcd.k=3"): '--set "prcd.k=3": prcd is none of the metrics: frechet, kid, ',
+    ("--set", "prcd.k=3"): '--set prcd.k=3: prcd: no metric "prcd" is installed; did you mean prdc? (installed: ',
+    ("--set", "prdc.kk=3"): '--set prdc.kk=3: prdc.kk is not an option of metric "prdc"; its options are k',
+    ("--metrics", "ms_ssim", "--set", "prdc.k=3"): "--set prdc.KEY: prdc is none of --metrics ms_ssim; add it there, ",
     (
         "--metrics",
         "neighbours",

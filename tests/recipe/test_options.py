@@ -140,8 +140,10 @@ def test_a_snippet_gives_the_defaults(provider: Provider) -> None:
     text = snippet(provider, cls, name)
     if kind == "metric":
         assert text.startswith(f"ganlab evaluate --metrics {name}")
-        settings = [word.removeprefix(f"{name}.") for word in shlex.split(text)[5::2]]
+        command, _, tables = text.partition("\n")
+        settings = [word.removeprefix(f"{name}.") for word in shlex.split(command)[5::2]]
         assert make_component(kind, name, settings) == cls()
+        assert parse_recipe({"dataset": {"name": "stripes"}, **parse(tables).table}).metrics == {name: cls()}
         return
     if kind == "exporter":
         settings = [word.strip("'") for word in text.split(" ") if word.startswith("'")]

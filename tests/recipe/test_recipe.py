@@ -16,8 +16,11 @@ from made_up import SMALLEST, Block, Cross, Flow, Folder, Matching, Mirror, Net,
 from pydantic import field_serializer
 
 from ganlab.errors import PluginError, RecipeError
-from ganlab.recipe.recipe import STANDARD_OBSERVERS, make_component, parse_recipe
+from ganlab.recipe.recipe import STANDARD_OBSERVERS, make_component, make_components, parse_recipe
 from ganlab.registry import Registry
+from ganlab.standard.metrics.kid import KID
+from ganlab.standard.metrics.mind import MIND
+from ganlab.standard.metrics.prdc import PRDC
 from ganlab.standard.optimizers.adam import Adam
 
 
@@ -417,6 +420,92 @@ def test_a_component_that_breaks_down_over_the_dump_is_named_too() -> None:
     components.add("observer", "board", Unwritable)
     with pytest.raises(PluginError, match=r'^observer "board" \(this process\) broke down over writing its options: '):
         parse_recipe(SMALLEST + "[observers]\nboard = true", components=components)
+
+
+# Metrics
+
+
+@pytest.fixture(scope="module")
+def judging() -> Registry:
+    found = registry_of_all()
+    for name, cls in {"kid": KID, "mind": MIND, "prdc": PRDC}.items():
+        found.add("metric", name, cls)
+    return found
+
+
+def test_a_metric_has_the_options_of_its_table_and_else_its_defaults(judging: Registry) -> None:
+    text = f'{SMALLEST}[evaluate]\nmetrics = ["kid", "prdc"]\n[evaluate.kid]\nsubset_size = 50\n'
+    recipe = parse_recipe(text, components=judging)
+    assert recipe.metrics == {"kid": KID(subset_size=50), "prdc": PRDC()}
+    assert recipe.table["evaluate"] == {
+        **{"metrics": ["kid", "prdc"], "count": 1024, "every": 1},
+        **{"kid": {"subsets": 100, "subset_size": 50}, "prdc": {"k": 5}},
+    }
+    again = parse_recipe(recipe.dump(), components=judging)
+    assert (again.table, again.metrics) == (recipe.table, recipe.metrics)
+    assert parse_recipe(text, "r", ["evaluate.kid.subset_size=60"], components=judging).metrics["kid"] == KID(
+        subset_size=60
+    )
+    assert parse_recipe(SMALLEST, components=judging).metrics == {}
+    assert recipe.sha256 == parse_recipe(SMALLEST, components=judging).sha256
+
+
+def test_without_a_list_the_metrics_that_have_tables_are_those_of_the_recipe(judging: Registry) -> None:
+    recipe = parse_recipe(f"{SMALLEST}[evaluate.mind]\nprojections = 10\n", components=judging)
+    assert recipe.evaluate is not None
+    assert recipe.evaluate.metrics is None
+    assert recipe.metrics == {"mind": MIND(projections=10)}
+    empty = parse_recipe(f"{SMALLEST}[evaluate.mind]\n", components=judging)
+    assert empty.metrics == parse_recipe(empty.dump(), components=judging).metrics == {"mind": MIND()}
+
+
+def test_another_list_of_metrics_does_not_inherit_the_options_of_those_it_leaves_out(
+    judging: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "base.toml").write_text(
+        f'{SMALLEST}[evaluate]\nmetrics = ["kid", "prdc"]\nkid.subsets = 7\nprdc.k = 3\n'
+    )
+    top = f"extends = {str(tmp_path / 'base.toml')!r}\n"
+    listing = parse_recipe(f'{top}[evaluate]\nmetrics = ["prdc"]\n', components=judging)
+    assert listing.metrics == {"prdc": PRDC(k=3)}
+    assert parse_recipe(f"{top}[evaluate]\nkid.subset_size = 9\n", components=judging).metrics == {
+        "kid": KID(subsets=7, subset_size=9),
+        "prdc": PRDC(k=3),
+    }
+    assert parse_recipe(top, "r", ['evaluate.metrics=["mind"]'], components=judging).metrics == {"mind": MIND()}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("kid.subset = 5", '4: evaluate.kid.subset is not an option of metric "kid"; did you mean subsets?'),
+        ("kid.subsets = 0", "4: evaluate.kid.subsets = 0: must be a whole number above 0"),
+        ("kid = 500", "4: evaluate.kid = 500: must be a table, [evaluate.kid]"),
+        ("kdi.subsets = 5", '4: evaluate.kdi: no metric "kdi" is installed; did you mean kid? (installed: kid, '),
+        ('metrics = ["kid", "kdi"]', '4: evaluate.metrics = ["kid", "kdi"]: no metric "kdi" is installed; did you'),
+        (
+            'metrics = ["prdc"]\nkid.subsets = 5',
+            '5: evaluate.kid has options, and evaluate.metrics does not name it: add "kid" there, or leave these out',
+        ),
+        ("evry = 2", "4: evaluate.evry is not an option of [evaluate]; did you mean every?"),
+        ("subset_size = 5", "4: evaluate.subset_size is not an option of [evaluate]; its options are metrics, "),
+    ],
+)
+def test_a_mistake_over_a_metric_is_named_with_its_place(text: str, sentence: str, judging: Registry) -> None:
+    (problem,) = problems(f"{SMALLEST[:-1]}\n[evaluate]\n{text}\n".replace("\n\n", "\n"), judging)
+    assert problem.startswith(f"r.toml:{int(sentence[0]) + 1}{sentence[1:]}")
+
+
+def test_metrics_from_key_value_texts(judging: Registry) -> None:
+    found = make_components("metric", ["kid.subsets=3", "kid.subset_size=9", "prdc.k=2"], components=judging)
+    assert found == {"kid": KID(subsets=3, subset_size=9), "prdc": PRDC(k=2)}
+    with pytest.raises(RecipeError) as caught:
+        make_components("metric", ["kid.substs=3", "prdc.k=0", "prcd.k=1"], components=judging)
+    assert caught.value.problems == [
+        '--set kid.substs=3: kid.substs is not an option of metric "kid"; did you mean subsets?',
+        "--set prdc.k=0: prdc.k = 0: must be a whole number above 0",
+        '--set prcd.k=1: prcd: no metric "prcd" is installed; did you mean prdc? (installed: kid, mind, prdc)',
+    ]
 
 
 def test_one_component_from_key_value_texts(components: Registry) -> None:
