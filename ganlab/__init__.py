@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Comparison as Comparison
     from ganlab.interfaces import Dataset as Dataset
     from ganlab.interfaces import Exporter as Exporter
+    from ganlab.interfaces import FeatureNetwork as FeatureNetwork
     from ganlab.interfaces import ImageSpec as ImageSpec
     from ganlab.interfaces import Input as Input
     from ganlab.interfaces import Iteration as Iteration
@@ -63,11 +64,13 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Normal as Normal
     from ganlab.interfaces import Observer as Observer
     from ganlab.interfaces import Optimizer as Optimizer
+    from ganlab.interfaces import PublishedWeights as PublishedWeights
     from ganlab.interfaces import Schedule as Schedule
     from ganlab.interfaces import Scheduled as Scheduled
     from ganlab.interfaces import Source as Source
     from ganlab.interfaces import Uniform as Uniform
     from ganlab.interfaces import Update as Update
+    from ganlab.judging.published import read_published as read_published
     from ganlab.networks.one_pass import apart as apart
     from ganlab.recipe.recipe import Recipe as Recipe
     from ganlab.run.report import write_report as write_report
@@ -90,6 +93,7 @@ _HOMES = {
             "Comparison",
             "Dataset",
             "Exporter",
+            "FeatureNetwork",
             "ImageSpec",
             "Input",
             "Iteration",
@@ -100,6 +104,7 @@ _HOMES = {
             "Normal",
             "Observer",
             "Optimizer",
+            "PublishedWeights",
             "Schedule",
             "Scheduled",
             "Source",
@@ -122,6 +127,7 @@ _HOMES = {
     **dict.fromkeys(("file_kind", "open_picture"), "ganlab.data.formats"),
     **dict.fromkeys(("grid", "save_png", "to_uint8"), "ganlab.data.pictures"),
     **dict.fromkeys(("append_text", "replacing_file"), "ganlab.durable"),
+    "read_published": "ganlab.judging.published",
     "Recipe": "ganlab.recipe.recipe",
     "write_report": "ganlab.run.report",
     **dict.fromkeys(("Run", "train"), "ganlab.run.train"),

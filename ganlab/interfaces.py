@@ -528,6 +528,35 @@ class Comparison:
     all metrics. Raises `ValueError` without a network."""
 
 
+class FeatureNetwork(NamedTuple):
+    """A network that a metric brings along, because it is defined by that one. It resizes pictures by itself."""
+
+    name: str
+    """What it is called, in small letters, digits and `_`."""
+    digest: str
+    """SHA-256 of its weights."""
+    resizer: str
+    """How it resizes pictures, in words."""
+    compute: Callable[[np.ndarray[Any, np.dtype[np.uint8]]], np.ndarray[Any, np.dtype[np.float32]]]
+    """From RGB pictures `(N, 3, H, W)`, uint8, to features `(N, D)`. Grey has become three equal channels."""
+    columns: slice = slice(None)
+    """Which of the features are the metric's: several that bring the same network share what it computes."""
+
+
+class PublishedWeights(NamedTuple):
+    """A file of weights that a metric needs, and that `ganlab metrics fetch` downloads where the user asks for it."""
+
+    file: str
+    """What it is called in the cache."""
+    url: str
+    """Where it is published."""
+    sha256: str
+    size: int
+    """In bytes."""
+    about: str
+    """What it is and under which licence, in a few words."""
+
+
 class Metric(Component):
     """Numbers that say how generated pictures compare with real ones."""
 
@@ -535,6 +564,20 @@ class Metric(Component):
     """Which numbers are the better ones, `"lower"`, `"higher"` or `"neither"`: of all that it returns, or by name."""
     needs_features: ClassVar[bool] = False
     """Whether it compares features of a network instead of pixels. Without a network it is left out."""
+    brings_network: ClassVar[bool] = False
+    """Whether it compares features of a network of its own, from `network()`. Then it is computed only where it is
+    named: another network is another pass over all pictures."""
+    least_pictures: ClassVar[int] = 1
+    """How many generated pictures it takes at least; with fewer it is refused before anything is computed."""
+    published: ClassVar[PublishedWeights | None] = None
+    """The weights that it needs and ganlab may not or should not carry; `read_published` reads them."""
+
+    def network(self, device: str) -> FeatureNetwork:
+        """Return the network of a metric that brings one, computing on a device as torch calls it.
+
+        Raise `GanlabError` with the remedy where something is not installed.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def compute(self, comparison: Comparison) -> Mapping[str, float]:
@@ -560,6 +603,6 @@ def image_spec(dataset: Dataset, classes: int = 0) -> ImageSpec:
     return ImageSpec(dataset.channels, *size_pair(dataset.resolution), classes)
 
 
-def locations(dataset: Dataset) -> dict[str, Path]:
-    """Return the options of `dataset` that say where its pictures lie, and nothing of what they are: its paths."""
-    return {option: value for option, value in dataset if isinstance(value, Path)}
+def locations(component: Dataset | Metric) -> dict[str, Path]:
+    """Return the options that say where pictures or weights lie, and nothing of what they are: the paths."""
+    return {option: value for option, value in component if isinstance(value, Path)}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ganlab_dcgan import DCGAN
+from inception_stand_in import publish, write_weights
 from stand_ins import make
 
 from ganlab.registry import registry
@@ -21,7 +22,9 @@ from ganlab.standard.exporters.onnx import ONNX
 from ganlab.standard.exporters.onnx_reduced import HalfONNX, Int8ONNX
 from ganlab.standard.exporters.safetensors import Safetensors
 from ganlab.standard.losses.bce import BCE
+from ganlab.standard.metrics.fid import FID
 from ganlab.standard.metrics.frechet import Frechet
+from ganlab.standard.metrics.inception_score import InceptionScore
 from ganlab.standard.metrics.kid import KID
 from ganlab.standard.metrics.mind import MIND
 from ganlab.standard.metrics.ms_ssim import MSSSIM
@@ -40,6 +43,7 @@ from ganlab.testing import contract
 
 DATA = Path(tempfile.gettempdir()) / f"ganlab-contract-{os.getpid()}"
 """Where the stand-ins lie while these tests run."""
+INCEPTION = {"weights": DATA / "inception.pth"}
 SMALL = {"base_channels": 4, "latent_dim": 6}
 LINEAR = {
     "projection": "linear",
@@ -55,7 +59,9 @@ LINEAR = {
 def _data() -> Iterator[None]:
     for name in ("mnist", "fashion_mnist", "cifar10", "celeba_zip", "image_folder"):
         make(name, DATA / name)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        publish(write_weights(DATA / INCEPTION["weights"].name), patch)
+        yield
     shutil.rmtree(DATA)
 
 
@@ -81,7 +87,9 @@ test_samples = contract(Samples)
 test_plot = contract(Plot)
 test_gif = contract(GIF)
 test_report = contract(Report)
+test_fid = contract(FID, options=INCEPTION)
 test_frechet = contract(Frechet)
+test_is = contract(InceptionScore, options=[INCEPTION, INCEPTION | {"splits": 3}])
 test_kid = contract(KID, options=[{}, {"subsets": 3, "subset_size": 20}])
 test_mind = contract(MIND)
 test_ms_ssim = contract(MSSSIM)
@@ -96,6 +104,6 @@ def test_no_component_of_ours_is_left_out() -> None:
         *(DCGAN, BCE, Adam, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder),
         *(ONNX, HalfONNX, Int8ONNX, Safetensors),
         *(Terminal, Metrics, Log, Samples, Plot, GIF),
-        *(Frechet, KID, MIND, MSSSIM, Neighbours, PRDC, SlicedWasserstein),
+        *(FID, Frechet, InceptionScore, KID, MIND, MSSSIM, Neighbours, PRDC, SlicedWasserstein),
     }
     assert {f"{cls.__module__}:{cls.__name__}" for cls in checked} == ours

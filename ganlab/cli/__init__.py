@@ -14,6 +14,7 @@ from ganlab.cli.compare import compare
 from ganlab.cli.evaluate import evaluate
 from ganlab.cli.export import export
 from ganlab.cli.info import info
+from ganlab.cli.metrics import metrics
 from ganlab.cli.output import say, say_mistake
 from ganlab.cli.plugins import plugins
 from ganlab.cli.recipes import recipes
@@ -78,7 +79,7 @@ def ganlab(no_plugins: bool) -> None:
         registry.scan(lambda distribution: distribution == HOST)
 
 
-for command in (run, runs, report, sample, evaluate, compare, export, info, bench, recipes, plugins, schema):
+for command in (run, runs, report, sample, evaluate, compare, metrics, export, info, bench, recipes, plugins, schema):
     ganlab.add_command(command)
 
 

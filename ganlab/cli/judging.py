@@ -28,7 +28,8 @@ _OPTIONS = (
         "names",
         metavar="LIST",
         shell_complete=complete_metrics,
-        help="Which metrics, as in kid,prdc (ganlab plugins).  [default: all that can be computed]",
+        help="Which metrics, as in kid,prdc (ganlab plugins).  [default: all that can be computed, but for those with "
+        "a network of their own]",
     ),
     click.option(
         "--set", "settings", multiple=True, metavar="METRIC.KEY=VALUE", help="An option of a metric, as in prdc.k=3."
@@ -89,6 +90,7 @@ def judge(sources: Sequence[Path | None], wanted: Wanted) -> Evaluation:
     from ganlab.errors import GanlabError
     from ganlab.judging.choice import choose_metrics, choose_network, options_of_data, read_settings
     from ganlab.judging.evaluation import evaluate
+    from ganlab.judging.networks import open_own_networks
     from ganlab.judging.reals import choose_reals
     from ganlab.recipe.recipe import find_recipe, load_recipe
 
@@ -98,6 +100,7 @@ def judge(sources: Sequence[Path | None], wanted: Wanted) -> Evaluation:
     recipes = [load_recipe(find_recipe(wanted.data))] if wanted.data is not None else _recipes(subjects)
     candidates = [subject.candidate(wanted.device) for subject in subjects]
     network = choose_network(wanted.features, chosen, wanted.device, told)
+    own = open_own_networks(chosen, wanted.device)
     packed = _packed(recipes, told)
     dataset = recipes[0].table["dataset"]["name"]
     reals = choose_reals(packed, wanted.count, dataset)
@@ -105,7 +108,9 @@ def judge(sources: Sequence[Path | None], wanted: Wanted) -> Evaluation:
         few = f"{len(packed.images):,} pictures, so two times {len(reals.first):,} are compared"
         say(f"the data has {few}, not {wanted.count:,}", err=True)
     data = (dataset, options_of_data(recipes[0]))
-    found = evaluate(candidates, reals, data, chosen.metrics, network, wanted.seeds, told, asked=chosen.asked)
+    found = evaluate(
+        candidates, reals, data, chosen.metrics, network, wanted.seeds, told, asked=chosen.asked, own_networks=own
+    )
     left_out = {**chosen.left_out, **found.left_out}
     if not found.better:
         raise GanlabError(
@@ -239,6 +244,9 @@ def protocol_rows(protocol: Protocol) -> Iterator[tuple[str, str]]:
             "features",
             f"{protocol.network} (SHA-256 {str(protocol.network_digest)[:12]}), resized: {protocol.resizer}",
         )
+    for metric, own in protocol.own_networks.items():
+        digest = own["network_digest"][:12]
+        yield f"features of {metric}", f"{own['network']} (SHA-256 {digest}), resized: {own['resizer']}"
 
 
 def described(column: Column) -> str:

@@ -26,7 +26,7 @@ from ganlab.regular import named_path
 
 WITHOUT_EFFECT = {"flip"}
 """Options of every dataset that change nothing in the packed pixels."""
-OF_CACHE = (".lock", ".safetensors", ".onnx", CACHE_TAG)
+OF_CACHE = (".lock", ".safetensors", ".onnx", ".pth", CACHE_TAG)
 """How the names of the cache's own files end."""
 _UNFILED: WeakKeyDictionary[type[Dataset], str] = WeakKeyDictionary()
 """A state for each class that was typed into a notebook: what it makes is never taken for another's."""

@@ -46,12 +46,17 @@ def read_settings(settings: Sequence[str], names: Sequence[str] | None) -> dict[
 
 
 def choose_metrics(names: Sequence[str] | None, given: Mapping[str, Metric] | None = None) -> Chosen:
-    """Return the metrics of these names, with their options where they are `given`; without names all installed."""
+    """Return the metrics of these names, with their options where they are `given`.
+
+    Without names they are all that are installed, but for those with a network of their own that are not `given`.
+    """
     given = given or {}
     chosen = Chosen({}, names is not None, {})
     for name in dict.fromkeys((*registry.names("metric"), *given) if names is None else names):
         try:
-            chosen.metrics[name] = given[name] if name in given else make_component("metric", name)
+            metric: Metric = given[name] if name in given else make_component("metric", name)
+            if chosen.asked or name in given or not metric.brings_network:
+                chosen.metrics[name] = metric
         except PluginError as error:  # a broken one harms only who names it
             if chosen.asked:
                 raise

@@ -163,6 +163,9 @@ def _unlike(one: Protocol, two: Protocol) -> Iterator[str]:
             yield f"the feature networks are {_network(one)} and {_network(two)}"
         if one.resizer != two.resizer:
             yield f"the pictures were resized by {one_line(str(one.resizer))} and {one_line(str(two.resizer))}"
+    for metric in (name for name in one.own_networks if name in two.own_networks):
+        for key, pair in differing(one.own_networks[metric], two.own_networks[metric]).items():
+            yield f"the {key} of {one_line(metric)} is {_shown(pair.first)} and {_shown(pair.second)}"
     for metric in (name for name in one.metrics if name in two.metrics):
         for option, pair in differing(one.metrics[metric], two.metrics[metric]).items():
             yield f"{one_line(f'{metric}.{option}')} is {_shown(pair.first)} and {_shown(pair.second)}"

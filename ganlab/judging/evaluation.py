@@ -14,8 +14,9 @@ import numpy as np
 from ganlab.data.inputs import SEEDS
 from ganlab.data.pictures import Pictures
 from ganlab.errors import GanlabError, PluginError
-from ganlab.interfaces import Better, Comparison, Metric, better_of
+from ganlab.interfaces import Better, Comparison, Metric, better_of, locations
 from ganlab.judging.features import Network
+from ganlab.judging.networks import OwnNetwork, described
 from ganlab.judging.reals import Reals, features_of_reals
 from ganlab.judging.report import REFERENCE, Column, Evaluation, Origin, Protocol, Score
 from ganlab.messages import one_line, shown
@@ -66,20 +67,22 @@ def evaluate(
     report: Report,
     *,
     asked: bool,
+    own_networks: Mapping[str, OwnNetwork] | None = None,
     reference: Column | None = None,
 ) -> Evaluation:
     """Judge generators by metrics, each with `seeds` blocks of as many pictures as there are real ones.
 
     `dataset` is the name and the options of the data. A metric that refuses or fails raises `GanlabError` where the
-    user has `asked` for it, else it is left out with its reason. `reference` are the scores of the real pictures, where
-    they are known from before.
+    user has `asked` for it, else it is left out with its reason. `own_networks` are those that metrics bring along.
+    `reference` are the scores of the real pictures, where they are known from before.
     """
     count, height, width, channels = reals.first.shape
     if seeds * count > SEEDS:
         raise GanlabError(f"{seeds:,} blocks of {count:,} pictures need more seeds than there are, {SEEDS:,}")
     for candidate in candidates:
         check_fits(candidate, (channels, height, width))
-    judge = _Judge(reals, metrics, network, report, asked)
+    own_networks = own_networks or {}
+    judge = _Judge(reals, metrics, network, own_networks, report, asked)
     reference = reference or Column(REFERENCE, judge.of_reals())
     columns = tuple(
         Column(
@@ -103,8 +106,14 @@ def evaluate(
         network=network and network.name,
         network_digest=network and network.digest,
         resizer=network and network.resizer(height, width),
-        metrics={name: metric.model_dump(mode="json") for name, metric in judge.metrics.items()},
+        metrics={
+            name: metric.model_dump(mode="json", exclude=set(locations(metric)))
+            for name, metric in judge.metrics.items()
+        },
         ganlab=version("ganlab"),
+        own_networks=described(
+            {name: own for name, own in own_networks.items() if name in judge.metrics}, height, width
+        ),
     )
     return Evaluation(protocol, judge.better, reference, columns, judge.left_out)
 
@@ -113,9 +122,15 @@ class _Judge:
     """Computes the metrics of pictures, and keeps what it has learnt of each metric."""
 
     def __init__(
-        self, reals: Reals, metrics: Mapping[str, Metric], network: Network | None, report: Report, asked: bool
+        self,
+        reals: Reals,
+        metrics: Mapping[str, Metric],
+        network: Network | None,
+        own_networks: Mapping[str, OwnNetwork],
+        report: Report,
+        asked: bool,
     ) -> None:
-        self._reals, self._network, self._report, self._asked = reals, network, report, asked
+        self._reals, self._network, self._own, self._report, self._asked = reals, network, own_networks, report, asked
         self.metrics = dict(metrics)
         """Those that have not refused so far."""
         self.better: dict[str, Better] = {}
@@ -123,10 +138,11 @@ class _Judge:
         self.left_out: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._features_of_reals = cache(self._compute_features_of_reals)
+        self._refuse_too_few(len(reals.first))
 
     def of_reals(self) -> dict[str, Score]:
         """Return the scores of the second sample of real pictures."""
-        numbers = self._numbers(REFERENCE, 0, self._reals.second, lambda: self._features_of_reals()[1])
+        numbers = self._numbers(REFERENCE, 0, self._reals.second, lambda network: self._features_of_reals(network)[1])
         return {key: Score((value,)) for key, value in numbers.items()}
 
     def of_generator(self, candidate: Candidate, blocks: int) -> dict[str, Score]:
@@ -152,35 +168,51 @@ class _Judge:
         pictures.flags.writeable = False
         return pictures
 
-    def _compute_features_of_reals(self) -> tuple[Rows, Rows]:
-        assert self._network is not None
+    def _refuse_too_few(self, count: int) -> None:
+        """Leave out the metrics that take more pictures. Raise `GanlabError` where the user has asked for one."""
+        for name, metric in list(self.metrics.items()):
+            if count < metric.least_pictures:
+                why = (
+                    f"{count:,} pictures are too few: it takes at least {metric.least_pictures:,} generated ones, and "
+                )
+                why += "as many real ones twice"
+                if self._asked:
+                    raise GanlabError(f"{name}: {why}; ask for more, --count or evaluate.count, or leave it out")
+                del self.metrics[name]
+                self.left_out[name] = why
+
+    def _compute_features_of_reals(self, network: Network) -> tuple[Rows, Rows]:
         total = 2 * len(self._reals.first)
-        work = f"features of {total:,} real pictures"
+        work = f"features of {total:,} real pictures in {network.name}"
         self._report(work, 0, total)
-        first, second = features_of_reals(self._reals, self._network, lambda done: self._report(work, done, total))
+        first, second = features_of_reals(self._reals, network, lambda done: self._report(work, done, total))
         return _constant(first), _constant(second)
 
-    def _features(self, what: str, pictures: Pictures) -> Rows:
-        assert self._network is not None
-        work, total = f"features of {what}", len(pictures)
+    def _features(self, what: str, pictures: Pictures, network: Network) -> Rows:
+        work, total = f"features of {what} in {network.name}", len(pictures)
         self._report(work, 0, total)
-        return _constant(self._network.features(pictures, lambda done: self._report(work, done, total)))
+        return _constant(network.features(pictures, lambda done: self._report(work, done, total)))
 
-    def _numbers(self, name: str, block: int, fake: Pictures, features: Callable[[], Rows]) -> dict[str, float]:
-        """Return what all metrics say of some pictures."""
+    def _comparison(self, name: str, block: int, fake: Pictures, features: Callable[[Network], Rows]) -> Comparison:
+        """Return what a metric compares: with its own network, or else with that of all others."""
+        own = self._own.get(name)
+        network, columns = own or (self._network, slice(None))
 
         def both() -> tuple[Rows, Rows]:
-            if self._network is None:
+            if network is None:
                 raise ValueError("no network makes features; name one")
-            return self._features_of_reals()[0], features()
+            return _part(self._features_of_reals(network)[0], columns), _part(features(network), columns)
 
-        network = self._network.name if self._network else ""
-        comparison = Comparison(self._reals.first, fake, block, network, both)
+        return Comparison(self._reals.first, fake, block, network.name if network else "", both)
+
+    def _numbers(self, name: str, block: int, fake: Pictures, features: Callable[[Network], Rows]) -> dict[str, float]:
+        """Return what all metrics say of some pictures."""
         numbers: dict[str, float] = {}
         work, total = f"comparing {name}, block {block + 1}", len(self.metrics)
         for done, (metric_name, metric) in enumerate(list(self.metrics.items())):
             self._report(work, done, total)
             try:
+                comparison = self._comparison(metric_name, block, fake, features)
                 numbers |= self._computed(metric_name, metric, comparison)
             except (ValueError, PluginError) as error:
                 refusal = error if isinstance(error, PluginError) else GanlabError(f"{metric_name}: {error}")
@@ -233,6 +265,11 @@ def _constant(rows: np.ndarray[Any, Any]) -> Rows:
     exact = rows.astype(np.float64)
     exact.flags.writeable = False
     return exact
+
+
+def _part(rows: Rows, columns: slice) -> Rows:
+    """Return some columns, and all of them as they are: metrics are given the same array."""
+    return rows if columns == slice(None) else rows[:, columns]
 
 
 def _size(images: Sequence[int]) -> str:

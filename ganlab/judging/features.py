@@ -39,9 +39,13 @@ class Network(NamedTuple):
     """Height and width that it takes; None where it takes any."""
     compute: Callable[[np.ndarray[Any, Any]], Array]
     """From pixels `(N, 3, H, W)`, uint8, to features `(N, D)`."""
+    own_resizer: str | None = None
+    """How it resizes pictures itself, in words; None where they are resized for it."""
 
     def resizer(self, height: int, width: int) -> str:
         """Say how pictures of a size become what the network is fed."""
+        if self.own_resizer is not None:
+            return self.own_resizer
         target = self.target(height, width)
         if target == (height, width):
             return "none"
@@ -51,6 +55,8 @@ class Network(NamedTuple):
 
     def target(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of what is fed: the network's own, or else the picture's, no side below 96."""
+        if self.own_resizer is not None:
+            return height, width
         if self.size is not None:
             return self.size
         scale = max(1.0, SIDE / min(height, width))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from ganlab.interfaces import Better
@@ -38,8 +38,10 @@ class Protocol:
     resizer: str | None
     """How pictures became what the network was fed."""
     metrics: Mapping[str, Mapping[str, Any]]
-    """The metrics with their options."""
+    """The metrics with their options, but for paths: what lies there, digests say."""
     ganlab: str
+    own_networks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By the metric that brings a network of its own, that one's `network`, `network_digest` and `resizer`."""
 
 
 class Score(NamedTuple):

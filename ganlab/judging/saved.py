@@ -25,6 +25,12 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
 
+class _OwnNetwork(_Record):
+    network: Text
+    network_digest: Text
+    resizer: Text
+
+
 class _Protocol(_Record):
     dataset: Text
     options: dict[str, JsonValue]
@@ -38,6 +44,8 @@ class _Protocol(_Record):
     resizer: Text | None
     metrics: dict[str, dict[str, JsonValue]]
     ganlab: Text
+    own_networks: dict[str, _OwnNetwork] = {}
+    """Files of an older ganlab do not say it."""
 
 
 class _Origin(_Record):

@@ -15,6 +15,7 @@ from ganlab.generator.generator import Generator, load_generator
 from ganlab.generator.metadata import Metadata, ScoreRecord
 from ganlab.judging.choice import choose_metrics, choose_network, options_of_data
 from ganlab.judging.evaluation import Candidate, Report, evaluate
+from ganlab.judging.networks import open_own_networks
 from ganlab.judging.reals import choose_reals
 from ganlab.judging.report import Origin
 from ganlab.messages import did_you_mean
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ganlab.data.packing import Packed
     from ganlab.interfaces import Metric
     from ganlab.judging.features import Network
+    from ganlab.judging.networks import OwnNetwork
     from ganlab.judging.reals import Reals
     from ganlab.judging.report import Column, Evaluation
     from ganlab.recipe.recipe import Recipe
@@ -56,6 +58,7 @@ class Judge:
     """The data set's name and options."""
     metrics: Mapping[str, Metric]
     network: Network | None
+    own_networks: Mapping[str, OwnNetwork]
     found: Evaluation
     """What it says of real pictures."""
 
@@ -84,6 +87,7 @@ class Judge:
                 1,
                 report,
                 asked=False,
+                own_networks=self.own_networks,
                 reference=self.found.reference,
             )
 
@@ -109,9 +113,9 @@ def open_judge(recipe: Recipe, packed: Packed, device: str, report: Report, note
     reals, data = choose_reals(packed, wanted.count, name), (name, options_of_data(recipe))
     if (count := len(reals.first)) < wanted.count:
         note(f"the generator is judged with {count:,} pictures, not {wanted.count:,}: the data has no more")
-    network = choose_network(wanted.features, chosen, device, report)
+    network, own = choose_network(wanted.features, chosen, device, report), open_own_networks(chosen, device)
     with usual_modes():
-        found = evaluate((), reals, data, chosen.metrics, network, 1, report, asked=chosen.asked)
+        found = evaluate((), reals, data, chosen.metrics, network, 1, report, asked=chosen.asked, own_networks=own)
     left_out = {**chosen.left_out, **found.left_out}
     for metric, why in left_out.items():
         note(f"{metric} is left out: {why}")
@@ -120,7 +124,7 @@ def open_judge(recipe: Recipe, packed: Packed, device: str, report: Report, note
     if wanted.best is not None:
         _check_best(wanted.best, found)
     metrics = {name: metric for name, metric in chosen.metrics.items() if name not in found.left_out}
-    return Judge(reals, data, metrics, network, found)
+    return Judge(reals, data, metrics, network, own, found)
 
 
 def _check_best(best: str, found: Evaluation) -> None:

@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "unpacked_bundle",
         "bundle_metadata",
     ),
+    "For metrics": ("FeatureNetwork", "PublishedWeights", "read_published"),
     "Files": ("replacing_file", "append_text"),
     "Pictures": ("to_uint8", "grid", "save_film", "save_png"),
     "Errors": (

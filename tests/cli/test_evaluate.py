@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import Command, outside
+from inception_stand_in import publish, write_weights
 from judged import Spots, generator_of, spots, write_features
 from rich.console import Console
 from toys import tiny
@@ -72,6 +73,22 @@ def test_a_network_from_a_file_makes_the_others_computable(command: Command, tra
     assert found["left_out"] == {}
     assert {"kid", "mind", "fd_net", "precision", "coverage", *NETWORKLESS} <= found["better"].keys()
     assert "net (SHA-256 " in ended.out
+
+
+def test_a_network_of_a_metric_is_named(command: Command, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = publish(write_weights(Path("weights.pth")), monkeypatch)
+    metric = ("--metrics", "is", "--set", "is.weights=weights.pth", "--set", "is.splits=2")
+    options = (*metric, "--count", 20, "--seeds", 1)
+    ended = command("evaluate", trained, *options, "--json", "found.json")
+    assert ended.code == 0
+    found = json.loads(Path("found.json").read_text())
+    about = found["protocol"]["own_networks"]["is"]
+    assert (about["network"], about["network_digest"]) == ("inception_2015", weights.sha256)
+    assert found["protocol"]["metrics"] == {"is": {"splits": 2}}
+    assert found["protocol"]["network"] is None
+    assert found["generators"][0]["scores"]["is"]["mean"] > 1
+    line = next(line for line in ended.out.splitlines() if line.startswith("features of is "))
+    assert f"inception_2015 (SHA-256 {weights.sha256[:12]}), resized: bilinear" in line
 
 
 @pytest.mark.usefixtures("_spots")

@@ -110,6 +110,7 @@ def test_every_score_carries_its_protocol(reals: Reals, tmp_path: Path) -> None:
         "resizer": network.resizer(16, 16),
         "metrics": {"prdc": {"k": 5}},
         "ganlab": protocol["ganlab"],
+        "own_networks": {},
     }
     (generator,) = found["generators"]
     assert generator["digest"] == ganlab.read_metadata(path).digest

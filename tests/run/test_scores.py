@@ -19,7 +19,7 @@ from judged import write_features
 from toys import tiny
 
 import ganlab
-from ganlab import Comparison, GanlabError, Interrupted, Metric, Observer, Scores, hookimpl
+from ganlab import Comparison, FeatureNetwork, GanlabError, Interrupted, Metric, Observer, Scores, hookimpl
 from ganlab.recipe.recipe import parse_recipe
 from ganlab.recipe.toml import dumps
 from ganlab.registry import registry
@@ -67,6 +67,25 @@ class Higher(Told):
     better: ClassVar = {"told": "higher", "shade": "neither"}
 
 
+class Weighed(Metric):
+    """Brings a network of its own, and has an option."""
+
+    api = 1
+    better: ClassVar = "lower"
+    brings_network: ClassVar[bool] = True
+
+    weight: int = 1
+    """Times."""
+    place: Path = Path("nowhere")
+    """Where something lies."""
+
+    def network(self, device: str) -> FeatureNetwork:
+        return FeatureNetwork("means", "0" * 64, "not at all", lambda pixels: pixels.mean((2, 3)).astype(np.float32))
+
+    def compute(self, comparison: Comparison) -> Mapping[str, float]:
+        return {"weighed": self.weight * float(comparison.features()[1].mean())}
+
+
 class Diary(Observer):
     """Writes down what was scored and said."""
 
@@ -85,10 +104,12 @@ class Diary(Observer):
 def _components() -> Iterator[None]:
     registry.add("metric", "told", Told)
     registry.add("metric", "more", Higher)
+    registry.add("metric", "weighed", Weighed)
     registry.add("observer", "diary", Diary)
     yield
     registry.remove("metric", "told")
     registry.remove("metric", "more")
+    registry.remove("metric", "weighed")
     registry.remove("observer", "diary")
 
 
@@ -374,3 +395,21 @@ def test_a_new_run_can_begin_with_the_best_generator() -> None:
     begun = ganlab.train(tiny(train={"iterations": 1}), out="begun", init="run@best")
     log = (begun.directory / "log.txt").read_text()
     assert "tensors from run/generator-best.safetensors" in log
+
+
+def test_a_metric_has_the_options_of_the_recipe_and_a_network_of_its_own() -> None:
+    table = recipe(metrics=["weighed"], best="weighed", weighed={"weight": 3, "place": "here"})
+    run = ganlab.train(table, out="run")
+    last = ganlab.load_generator(run).sample(20)
+    assert JUDGED[-1].values["weighed"] == pytest.approx(3 * last.mean(), rel=1e-5)
+    about = ganlab.read_metadata(f"{run.directory}@best").score
+    assert about is not None
+    assert about.protocol["metrics"] == {"weighed": {"weight": 3}}
+    own = {"network": "means", "network_digest": "0" * 64, "resizer": "not at all"}
+    assert about.protocol["own_networks"] == {"weighed": own}
+    # The run's own recipe says all of it, and a run without a list computes what has a table.
+    assert '[evaluate.weighed]\nweight = 3\nplace = "here"\n' in (run.directory / "recipe.toml").read_text()
+    unlisted = recipe(metrics=None, best=None, weighed={"weight": 2})
+    other = ganlab.train(unlisted, out="other", overrides={"evaluate.weighed.weight": 5})
+    assert {"weighed", "ms_ssim"} <= JUDGED[-1].values.keys()
+    assert JUDGED[-1].values["weighed"] == pytest.approx(5 * ganlab.load_generator(other).sample(20).mean(), rel=1e-5)

@@ -25,14 +25,19 @@ class Frechet(Metric):
 
     def compute(self, comparison: Comparison) -> Mapping[str, float]:
         """Refuse fewer pictures than dimensions, of which covariances say nothing."""
-        real, fake = comparison.features()
-        dimensions, count = real.shape[1], min(len(real), len(fake))
-        if count <= dimensions:
-            raise ValueError(
-                f"{count:,} pictures are too few for the {dimensions:,} features of {comparison.network}: take more "
-                f"than {dimensions:,}, or KID and MIND, which need fewer"
-            )
-        return {f"fd_{comparison.network}": frechet_distance(real, fake)}
+        return {f"fd_{comparison.network}": distance_of(comparison)}
+
+
+def distance_of(comparison: Comparison) -> float:
+    """Return the Fréchet distance of the features. Raise `ValueError` where there are not more pictures than those."""
+    real, fake = comparison.features()
+    dimensions, count = real.shape[1], min(len(real), len(fake))
+    if count <= dimensions:
+        raise ValueError(
+            f"{count:,} pictures are too few for the {dimensions:,} features of {comparison.network}: take more "
+            f"than {dimensions:,}, or KID and MIND, which need fewer"
+        )
+    return frechet_distance(real, fake)
 
 
 def frechet_distance(first: Floats, second: Floats) -> float:

@@ -10,5 +10,10 @@ import numpy as np
 
 def in_own_order(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return the rows `(N, ...)` sorted by their digests."""
+    return rows[own_order(rows)]
+
+
+def own_order(rows: np.ndarray[Any, Any]) -> list[int]:
+    """Return the places of the rows `(N, ...)`, sorted by their digests."""
     digests = [blake2b(np.ascontiguousarray(row).data).digest() for row in rows]
-    return rows[sorted(range(len(rows)), key=digests.__getitem__)]
+    return sorted(range(len(rows)), key=digests.__getitem__)

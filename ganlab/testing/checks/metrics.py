@@ -6,11 +6,13 @@ import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ganlab.interfaces import Comparison, ImageSpec, Metric, better_of
+from ganlab.errors import GanlabError, PluginError
+from ganlab.interfaces import Comparison, FeatureNetwork, ImageSpec, Metric, PublishedWeights, better_of
 from ganlab.testing.subject import Check, ContractError, NotRunError, Subject
 from ganlab.testing.surroundings import moved, random_states
 
@@ -22,6 +24,8 @@ FEATURES = 8
 """How many a picture has: fewer than there are pictures, as covariances need."""
 ROUNDING = 1e-6
 """What sums in another order may change of a number."""
+DIGEST = "[0-9a-f]{64}"
+"""SHA-256, in hexadecimal digits."""
 
 CHANCE = 0.05
 """How much worse than others of their kind pictures may be by chance, as a part of how much worse noise is."""
@@ -118,7 +122,52 @@ def knows_real_pictures(subject: Subject[Metric]) -> str | None:
     return None
 
 
+def states_what_it_needs(subject: Subject[Metric]) -> None:
+    """Look at how many pictures it takes at least, and at the weights that it says are published."""
+    metric = subject.make()
+    if type(metric.least_pictures) is not int or metric.least_pictures < 1:
+        raise ContractError(f"least_pictures is {metric.least_pictures!r}: state a whole number from 1")
+    weights: object = metric.published
+    if weights is None:
+        return
+    if not isinstance(weights, PublishedWeights):
+        raise ContractError(f"published is {weights!r}: state ganlab.PublishedWeights, or nothing")
+    if Path(weights.file).name != weights.file or not weights.url.startswith("https://"):
+        raise ContractError("published has a file without folders, and an address that begins with https://")
+    if not re.fullmatch(DIGEST, weights.sha256) or weights.size < 1:
+        raise ContractError("published has the SHA-256 of the file, 64 digits of 0-9 and a-f, and its size in bytes")
+
+
+def brings_its_network(subject: Subject[Metric]) -> None:
+    """Open the network that it brings, if it does, and let pictures of two sizes through it."""
+    metric = subject.make()
+    if not metric.brings_network:
+        return
+    try:
+        network: object = metric.network("cpu")
+    except PluginError:
+        raise
+    except GanlabError as error:
+        raise NotRunError(f"its network is not here: {error}") from error
+    if not isinstance(network, FeatureNetwork):
+        raise ContractError(f"network() returns {network!r}: return ganlab.FeatureNetwork")
+    if not re.fullmatch(r"[a-z0-9_]{1,64}", network.name) or not re.fullmatch(DIGEST, network.digest):
+        raise ContractError("a network's name is of a-z, 0-9 and _, and its digest the SHA-256 of its weights")
+    for images in IMAGES:
+        pixels = np.ascontiguousarray(_pictures(images, range(2)).transpose(0, 3, 1, 2))
+        pixels = np.repeat(pixels, 3 // images.channels, 1)
+        made, again = (network.compute(pixels.copy()) for _ in range(2))
+        if not isinstance(made, np.ndarray) or made.dtype != np.float32 or made.ndim != 2 or len(made) != 2:
+            raise ContractError(f"its network makes {made!r} of 2 pictures: make float32 (N, D)")
+        if not np.isfinite(made).all() or not np.array_equal(made, again):
+            raise ContractError("its network makes other features the second time, or such that are not finite")
+        if made[:, network.columns].shape[1] == 0:
+            raise ContractError(f"columns is {network.columns!r}, and its network makes {made.shape[1]} features")
+
+
 CHECKS = (
+    Check("needs", "What it says it needs can be had.", states_what_it_needs, ("defaults",)),
+    Check("network", "The network that it brings makes the same finite features.", brings_its_network, ("defaults",)),
     Check(
         "numbers", "It returns finite numbers by name, of grey and coloured pictures.", returns_numbers, ("defaults",)
     ),

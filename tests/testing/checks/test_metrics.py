@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from breaking import Break, assert_breaks_only_its_check, failures, named, suite
 
-from ganlab import Comparison, Metric
+from ganlab import Comparison, FeatureNetwork, GanlabError, Metric, PublishedWeights
 from ganlab.testing.checks import metrics
 
 
@@ -135,7 +135,123 @@ class Upside(Good):
     better: ClassVar[Any] = "higher"
 
 
+class Greedy(Good):
+    """Takes no number of pictures."""
+
+    api = 1
+    least_pictures: ClassVar[int] = 0
+
+
+class Unpublished(Good):
+    """Names weights by words."""
+
+    api = 1
+    published: ClassVar[Any] = "somewhere"
+
+
+WEIGHTS = PublishedWeights("weights.pth", "https://example.org/weights.pth", "0" * 64, 1, "some weights")
+
+
+class Leading(Good):
+    """Has its weights put elsewhere."""
+
+    api = 1
+    published: ClassVar[Any] = WEIGHTS._replace(file="../weights.pth")
+
+
+class Plain(Good):
+    """Has its weights come by a way on which others can read."""
+
+    api = 1
+    published: ClassVar[Any] = WEIGHTS._replace(url="http://example.org/weights.pth")
+
+
+class Short(Good):
+    """Has forgotten half of the digest."""
+
+    api = 1
+    published: ClassVar[Any] = WEIGHTS._replace(sha256="0" * 32)
+
+
+class Bringing(Good):
+    """Brings a network, and compares pixels all the same."""
+
+    api = 1
+    brings_network: ClassVar[bool] = True
+    published: ClassVar[Any] = WEIGHTS
+
+    def network(self, device: str) -> Any:
+        return FeatureNetwork("means", "0" * 64, "not at all", self.features)
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels.mean((2, 3)).astype(np.float32)
+
+
+class Nothing(Bringing):
+    """Brings none."""
+
+    api = 1
+
+    def network(self, device: str) -> Any:
+        return None
+
+
+class Renamed(Bringing):
+    """Calls it by a capital."""
+
+    api = 1
+
+    def network(self, device: str) -> Any:
+        return super().network(device)._replace(name="Means")
+
+
+class Wide(Bringing):
+    """Makes features of twice the width."""
+
+    api = 1
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels.mean((2, 3))
+
+
+class Random(Bringing):
+    """Draws its features."""
+
+    api = 1
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        return np.frombuffer(os.urandom(2 * len(pixels)), np.uint8).reshape(len(pixels), 2).astype(np.float32)
+
+
+class Beyond(Bringing):
+    """Wants features that its network does not make."""
+
+    api = 1
+
+    def network(self, device: str) -> Any:
+        return super().network(device)._replace(columns=slice(3, 6))
+
+
+class Absent(Bringing):
+    """Brings a network that is not installed."""
+
+    api = 1
+
+    def network(self, device: str) -> Any:
+        raise GanlabError("pip install it")
+
+
 BREAKS = [
+    Break("needs", Greedy, "least_pictures is 0: state a whole number from 1"),
+    Break("needs", Unpublished, "published is 'somewhere': state ganlab.PublishedWeights, or nothing"),
+    Break("needs", Leading, "published has a file without folders, and an address that begins with https://"),
+    Break("needs", Plain, "published has a file without folders, and an address that begins with https://"),
+    Break("needs", Short, "published has the SHA-256 of the file, 64 digits of 0-9 and a-f, and its size in bytes"),
+    Break("network", Nothing, "network() returns None: return ganlab.FeatureNetwork"),
+    Break("network", Renamed, "a network's name is of a-z, 0-9 and _, and its digest the SHA-256 of its weights"),
+    Break("network", Wide, "of 2 pictures: make float32 (N, D)"),
+    Break("network", Random, "its network makes other features the second time, or such that are not finite"),
+    Break("network", Beyond, "columns is slice(3, 6, None), and its network makes 3 features"),
     Break("rules", Silent, 'states better = \'smaller\'; it must be "lower", "higher" or "neither", or a mapping'),
     Break("numbers", Capital, "a number is called 'Gap': take up to 64 of a-z, 0-9 and _"),
     Break("numbers", Unknown, "it returns gap, of which `better` says nothing: state it there"),
@@ -157,7 +273,7 @@ def test_a_metric_that_breaks_a_rule_fails_that_check_alone(broken: Break) -> No
 
 
 def test_every_check_is_broken_once_and_a_good_metric_breaks_none() -> None:
-    assert failures(Good) == {}
+    assert failures(Good) == failures(Bringing) == {}
     assert {broken.check for broken in BREAKS} | {"real"} == {"rules", *(check.name for check in metrics.CHECKS)}
 
 
@@ -184,6 +300,11 @@ class Open(Good):
 
     api = 1
     better: ClassVar[Any] = "neither"
+
+
+def test_a_network_that_is_not_here_is_not_checked() -> None:
+    outcome = suite(Absent).outcome("network")
+    assert (outcome.verdict, outcome.advice) == ("unknown", "not checked: its network is not here: pip install it")
 
 
 def test_what_may_be_meant_is_advice() -> None:
