@@ -503,6 +503,10 @@ class Exporter(Component):
     def read_metadata(self, path: Path) -> Mapping[str, str]:
         """Return the metadata that the written file holds, with the keys that `export` was given."""
 
+    def usage(self, metadata: Mapping[str, str], path: Path) -> str:
+        """Return a line that says how the file at `path` is used, where it is made for a certain program; else none."""
+        return ""
+
 
 class Observer(Component):
     """Watches a run: its methods marked `@hookimpl` are called at the events they are named after (`ganlab.events`).

@@ -18,6 +18,7 @@ from ganlab.standard.datasets.celeba import CelebA
 from ganlab.standard.datasets.cifar10 import CIFAR10
 from ganlab.standard.datasets.image_folder import ImageFolder
 from ganlab.standard.datasets.mnist import MNIST, FashionMNIST
+from ganlab.standard.exporters.fidelity import Fidelity
 from ganlab.standard.exporters.onnx import ONNX
 from ganlab.standard.exporters.onnx_reduced import HalfONNX, Int8ONNX
 from ganlab.standard.exporters.safetensors import Safetensors
@@ -76,6 +77,7 @@ test_fashion_mnist = contract(FashionMNIST, options=[{"split": "shipped"}, {"roo
 test_cifar10 = contract(CIFAR10, options=[{"root": DATA / "cifar10"}])
 test_celeba = contract(CelebA, options=[{"root": DATA / "celeba_zip", "face_crop": True, "resolution": 16}])
 test_image_folder = contract(ImageFolder, options=[{"root": DATA / "image_folder", "resolution": [12, 16]}])
+test_fidelity = contract(Fidelity)
 test_onnx = contract(ONNX)
 test_onnx_fp16 = contract(HalfONNX)
 test_onnx_int8 = contract(Int8ONNX)
@@ -102,7 +104,7 @@ def test_no_component_of_ours_is_left_out() -> None:
     ours = {provider.target for provider in registry.providers() if provider.distribution == "ganlab"}
     checked = {
         *(DCGAN, BCE, Adam, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder),
-        *(ONNX, HalfONNX, Int8ONNX, Safetensors),
+        *(Fidelity, ONNX, HalfONNX, Int8ONNX, Safetensors),
         *(Terminal, Metrics, Log, Samples, Plot, GIF),
         *(FID, Frechet, InceptionScore, KID, MIND, MSSSIM, Neighbours, PRDC, SlicedWasserstein),
     }

@@ -116,6 +116,8 @@ def export(
             )
         if exported.left_out:
             say(f'the exporter "{name}" has no place for the {in_words(exported.left_out)}', err=True)
+        if exported.usage:
+            say(f"  {printable(exported.usage)}")
         if name in REDUCED:
             say(_against_fp32(path, exported, settings))
 

@@ -94,6 +94,11 @@ def _check_signature(artefact: Artefact, session: Any) -> None:
     found = {value.name: (value.type, value.shape[1:]) for value in session.get_inputs()}
     dynamic = all(value.shape and not isinstance(value.shape[0], int) for value in session.get_inputs())
     outputs = {value.name: value.type for value in session.get_outputs()}
+    if outputs and all(kind == "tensor(uint8)" for kind in outputs.values()):
+        raise OtherFormatError(  # which a plugin's exporter may know
+            f"{artefact.path}: makes bytes, for a program such as torch-fidelity; name the run, its "
+            "generator.safetensors or a file of the exporter onnx"
+        )
     if found != expected or not dynamic or outputs != {metadata.makes(metadata.network)[0]: "tensor(float)"}:
         raise OtherFormatError(
             f"{artefact.path}: its graph is not what its metadata promises: "

@@ -57,6 +57,8 @@ class Exported(NamedTuple):
     """The files of other networks that the model ships, beside the generator's."""
     left_out: tuple[str, ...] = ()
     """Networks that the model ships and this format has no place for."""
+    usage: str = ""
+    """How the file is used, in the exporter's words, where it is made for a certain program."""
 
 
 class Pace(NamedTuple):
@@ -109,7 +111,9 @@ def export(
                 os.replace(written, temporary)
     first, *others = (exported for _, exported in done)
     left_out = tuple(record.name for record in artefact.metadata.shipped) if writer.others == "none" else ()
-    return first._replace(others=tuple(others), left_out=left_out)
+    with blaming(provider, "cannot say how its file is used"):
+        usage = writer.usage({KEY: artefact.metadata.to_json()}, first.path)
+    return first._replace(others=tuple(others), left_out=left_out, usage=usage)
 
 
 def _files(artefact: Artefact, writer: Exporter, target: Path) -> dict[str, Path]:
