@@ -104,6 +104,23 @@ def test_unlike_protocols_are_refused_and_each_difference_is_named(what: str) ->
     )
 
 
+def test_networks_that_metrics_bring_must_be_the_same() -> None:
+    values = {"kid": (1.0, 2.0, 3.0)}
+    own = {"network": "inception_2015", "network_digest": "ab" * 32, "resizer": "bilinear by 1"}
+
+    def judged(**changes: str) -> Evaluation:
+        return evaluation(values, metrics={"kid": {}}, own_networks={"kid": own | changes})
+
+    assert list(compared(judged(), judged()).scores) == ["kid"]
+    assert "the network_digest of kid is " in refusal(judged(), judged(network_digest="cd" * 32))
+    assert 'the resizer of kid is "bilinear by 1" and "bilinear by 2"' in refusal(
+        judged(), judged(resizer="bilinear by 2")
+    )
+    # What only one of them brings does not matter to scores that both have.
+    other = evaluation(values, metrics={"kid": {}}, own_networks={"kid": own, "is": own})
+    assert list(compared(judged(), other).scores) == ["kid"]
+
+
 def test_all_differences_of_protocols_are_named_at_once() -> None:
     changes = {key: value for what in UNLIKE if what != "seeds" for key, value in UNLIKE[what][0].items()}
     said = refusal(evaluation(GOOD), evaluation(GOOD, **changes))

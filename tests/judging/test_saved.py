@@ -24,16 +24,18 @@ def written(found: Evaluation) -> dict[str, Any]:
 
 
 def test_what_was_written_is_read() -> None:
-    found = evaluation(VALUES, {"kid": (1.0, 2.0, 3.0)})
+    own = {"kid": {"network": "net", "network_digest": "ab" * 32, "resizer": "none"}}
+    found = evaluation(VALUES, {"kid": (1.0, 2.0, 3.0)}, own_networks=own)
     PATH.write_text(json.dumps(found.as_json(), indent=1))
     assert read_evaluation(PATH).as_json() == found.as_json()
 
 
 def test_a_file_of_an_older_ganlab_does_not_say_where_a_generator_comes_from() -> None:
     table = written(evaluation(VALUES))
-    del table["generators"][0]["origin"]
+    del table["generators"][0]["origin"], table["protocol"]["own_networks"]
     PATH.write_text(json.dumps(table))
     assert read_evaluation(PATH).columns[0].origin is None
+    assert read_evaluation(PATH).protocol.own_networks == {}
 
 
 def changed(*path: Any, to: Any) -> str:
