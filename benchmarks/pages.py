@@ -1,4 +1,8 @@
-"""Write the tables of docs/benchmarks.md from the newest results: `python benchmarks/pages.py`, or `--check` them."""
+"""Write what was measured into the pages and recipes that show it: `python benchmarks/pages.py`, or `--check` them.
+
+The tables of docs/benchmarks.md and docs/results.md come from the newest results, and so does what a recipe says of
+itself.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +14,36 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import judged_recipes
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGES = (ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "results.md")
 SECTION = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 Row = Sequence[object]
 
 
 def main() -> None:
-    """Rewrite the page, or with --check fail where it would change."""
-    text = PAGE.read_text(encoding="utf-8")
-    written = filled(text, RESULTS)
-    if "--check" in sys.argv[1:]:
-        if written != text:
-            raise SystemExit("docs/benchmarks.md is not what the results give: run python benchmarks/pages.py")
-    else:
-        PAGE.write_text(written, encoding="utf-8")
+    """Rewrite what shows results, or with --check fail where it would change."""
+    for path, written in shown(RESULTS):
+        if path.read_text(encoding="utf-8") == written:
+            continue
+        if "--check" in sys.argv[1:]:
+            raise SystemExit(f"{path.relative_to(ROOT)} is not what the results give: run python benchmarks/pages.py")
+        path.write_text(written, encoding="utf-8")
+
+
+def shown(results: Path) -> Iterator[tuple[Path, str]]:
+    """Yield all files that show results, with what they should say."""
+    for page in PAGES:
+        yield page, filled(page.read_text(encoding="utf-8"), results)
+    for row in judged(results):
+        if not row["seed"] and row["set"] != "emoji":  # whose recipes are of other pictures
+            path = (
+                ROOT / row["recipe"] if row["recipe"].endswith(".toml") else ROOT / "recipes" / f"{row['recipe']}.toml"
+            )
+            yield path, judged_recipes.with_measured(path.read_text(encoding="utf-8"), row)
 
 
 def filled(text: str, results: Path) -> str:
@@ -37,6 +54,21 @@ def filled(text: str, results: Path) -> str:
         return "\n".join([match[1], *lines, "", match[3]])
 
     return SECTION.sub(section, text)
+
+
+def judged(results: Path) -> list[dict[str, Any]]:
+    """Return the newest results of trained recipes."""
+    found: list[dict[str, Any]] = (newest(results, "scores") or {}).get("scores", [])
+    return found
+
+
+def protocol(results: Path) -> Iterator[str]:
+    """Yield on which machine the recipes were trained, and by what they were judged."""
+    found = newest(results, "scores")
+    if found is None:
+        yield "Not measured yet: run `python benchmarks/scores.py`."
+        return
+    yield from _machines(found["machines"])
 
 
 def newest(results: Path, kind: str) -> dict[str, Any] | None:
@@ -127,7 +159,16 @@ def gpu(results: Path) -> Iterator[str]:
         yield from _inference(inference)
 
 
-PARTS: dict[str, Callable[[Path], Iterator[str]]] = {"cpu": cpu, "gpu": gpu}
+def _of_set(name: str) -> Callable[[Path], Iterator[str]]:
+    return lambda results: judged_recipes.section(judged(results), name)
+
+
+PARTS: dict[str, Callable[[Path], Iterator[str]]] = {
+    "cpu": cpu,
+    "gpu": gpu,
+    "protocol": protocol,
+    **{name: _of_set(name) for name in ("clothes", "digits", "emoji")},
+}
 
 
 def _machines(machines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
