@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-SCORES = ("kid", "mind", "fd_lite0", "precision", "recall", "density", "coverage", "copies", "nearness")
+from compared import sets
+
+SCORES = ("kid", "mind", "fd_lite0", "precision", "recall", "density", "coverage", "ms_ssim", "copies", "nearness")
 """Those that the tables show, in their order."""
 SHORT = ("kid", "recall", "coverage")
 """Those that a recipe says of itself."""
+SETS = {"clothes": "Fashion-MNIST's 70,000", "digits": "10,000 digits"}
+"""What is said of the pictures in a recipe."""
 ACROSS = 4
 """Sheets beside each other."""
 MEASURED = re.compile(r"^# Measured: .*\n(?:#   .*\n)*", re.MULTILINE)
@@ -27,6 +32,7 @@ def section(rows: Sequence[Found], name: str) -> Iterator[str]:
     first = [row for row in here if not row["seed"]]
     for side in sorted({_side(row) for row in first}, reverse=True):
         yield from _scores([row for row in first if _side(row) == side], side)
+    yield from _missing(here, name)
     yield from _times(first)
     yield from _trainings(here)
     yield from _sheets(first)
@@ -38,8 +44,8 @@ def with_measured(text: str, row: Found) -> str:
     scores = row["scores"]["generators"][0]["scores"]
     said = ", ".join(f"{name} {_score(scores[name], '+-')}" for name in SHORT)
     line = (
-        f"# Measured: {row['images']:,} pictures, {_share(row)} of its length, took {row['cpu_seconds']:,.0f} s of one "
-        f"CPU core.\n#   {said}: docs/results.md.\n"
+        f"# Measured: {row['images']:,} pictures, {_share(row)} of its length, of {SETS[row['set']]} took "
+        f"{row['cpu_seconds']:,.0f} s of one CPU core.\n#   {said}: docs/results.md.\n"
     )
     head, blank, rest = MEASURED.sub("", text).partition("\n\n")
     return f"{head}\n{line}\n{rest}" if blank else text
@@ -71,13 +77,22 @@ def _times(rows: Sequence[Found]) -> Iterator[str]:
             _share(row),
             f"{row['cpu_seconds']:,.0f}",
             f"{row['seconds']:,.0f}",
-            f"{row['cpu_seconds'] / row['images'] * row['full'] / 3600:,.1f}",
+            f"{row['cpu_seconds'] / row['images'] * row['full'] / 60:,.0f}",
             row["date"],
         )
         for row in sorted(rows, key=lambda row: float(row["cpu_seconds"]))
     ]
-    head = ("recipe", "pictures seen", "of its length", "CPU s", "s", "CPU hours for all of it, at that rate", "date")
+    head = ("recipe", "pictures seen", "of its length", "CPU s", "s", "CPU minutes for all of it, at that rate", "date")
     yield from _table("What it took", head, lines)
+
+
+def _missing(rows: Sequence[Found], name: str) -> Iterator[str]:
+    """Yield which recipes were not trained, where there are any."""
+    (one,) = [one for one in sets(Path(), (0, 0, 0)) if one.name == name]
+    there = {row["name"] for row in rows}
+    missing = [f"`{row.name}`" for row in one.rows if not row.seed and row.name not in there]
+    if missing:
+        yield from ("", f"Not trained yet, for want of time: {', '.join(missing)}.")
 
 
 def _trainings(rows: Sequence[Found]) -> Iterator[str]:
