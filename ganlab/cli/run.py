@@ -200,6 +200,7 @@ def _where_things_lie(directory: Path) -> str:
         ("metrics", "metrics.jsonl"),
         ("generator", "generator.safetensors"),
         ("the best", BEST),
+        ("generators", "generators"),
     ]
     lines = [f"  {label:<10} {directory / name}" for label, name in rows if (directory / name).exists()]
     run = shell_word(str(directory))

@@ -144,6 +144,8 @@ class Recipe:
         `train.init_sha256` says what it is, and where it lies does not matter.
         """
         decisive = {key: value for key, value in self.table.items() if key not in ("observers", "evaluate")}
+        if "snapshot" in decisive:
+            decisive["snapshot"] = {key: value for key, value in decisive["snapshot"].items() if key != "generators"}
         if "train" in decisive:
             decisive["train"] = {key: value for key, value in decisive["train"].items() if key != "init_from"}
         if "dataset" in decisive:

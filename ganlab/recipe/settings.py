@@ -35,8 +35,9 @@ class Train(Options):
     epochs: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
     """Passes over the data, instead of `iterations`; parts of one are allowed."""
     init_from: Path | None = None
-    """What to begin with instead of fresh weights: a run, whose networks are taken from its newest checkpoint, or a
-    `generator.safetensors`. Of each network, the tensors that fit by name and shape are taken; the rest is fresh."""
+    """What to begin with instead of fresh weights: a run, whose networks are taken from its newest checkpoint, the
+    directory of one of its checkpoints, or a `generator.safetensors`. Of each network, the tensors that fit by name and
+    shape are taken; the rest is fresh."""
     init_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """SHA-256 of what `init_from` names, which decides and not its place: of the file, or of the checkpoint's
     `state.safetensors`. A run writes it into its recipe. Written by hand, anything else is refused."""
@@ -88,6 +89,9 @@ class Snapshots(Options):
     """Pictures in the sample grid, always of the same latents."""
     keep: Annotated[int, Field(ge=2)] = 2
     """Checkpoints to keep: the newest, and at least one to fall back to."""
+    generators: PositiveInt | None = None
+    """At every how many snapshots the small generator's file is kept, in `generators/`, and at the last one always; the
+    first one, of untrained networks, does not count. Unset: only the newest is."""
 
 
 class Evaluations(Options):

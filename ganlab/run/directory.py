@@ -32,8 +32,9 @@ MARKER_BYTES = 65536
 PATIENCE_SECONDS = 0.5
 """So long a lock is asked for again: who only looks whether a run is on holds it for a moment."""
 
-_OURS = (OWN, "checkpoints", "samples")
+_OURS = (OWN, "checkpoints", "samples", "generators")
 """The folders in a run's directory that ganlab reads, writes and deletes in."""
+_KEPT = re.compile(r"(\d{8}|[1-9]\d{8,199})\.safetensors", re.ASCII)
 _OF_PROCESS = re.compile(rf"^{re.escape(TEMPORARY)}(\d{{1,10}})-")
 
 
@@ -57,6 +58,31 @@ class RunDirectory(NamedTuple):
     @property
     def generator(self) -> Path:
         return self.path / "generator.safetensors"
+
+    @property
+    def generators(self) -> Path:
+        """The folder of the generators that are kept beside the newest one."""
+        return self.path / "generators"
+
+    def kept(self, iteration: int) -> Path:
+        """Return where the generator of an iteration is kept, if it is."""
+        return self.generators / f"{iteration:08d}{self.generator.suffix}"
+
+    def kept_iterations(self) -> list[int]:
+        """Return the iterations whose generators are kept, in their order."""
+        if self.generators.is_symlink():  # what lies behind a link is not the run's
+            return []
+        try:
+            found = [path for path in self.generators.iterdir() if _KEPT.fullmatch(path.name)]
+        except OSError:
+            return []
+        return sorted(int(path.stem) for path in found if path.is_file())
+
+    def keep_generator(self, iteration: int) -> None:
+        """Keep the newest generator, which is that of an iteration. Raise `RunError` where the disk refuses."""
+        # A copy: a link would be the same file, which another program may write into.
+        with replacing_file(self.kept(iteration)) as temporary:
+            temporary.write_bytes(self.generator.read_bytes())
 
     @property
     def best(self) -> Path:
@@ -120,8 +146,8 @@ class RunDirectory(NamedTuple):
                 f"{links[0]} is a link; ganlab writes only into a run's own files and folders: remove it, "
                 f"or name another directory, {option('out')}"
             )
-        samples = self.path / "samples"
-        for path in (*self.path.iterdir(), *(samples.iterdir() if samples.is_dir() else ())):
+        within = [folder for folder in (self.path, self.path / "samples", self.generators) if folder.is_dir()]
+        for path in (path for folder in within for path in folder.iterdir()):
             if not (path.is_file() or path.is_dir() or path.is_symlink()):  # opening a pipe would wait for ever
                 raise GanlabError(
                     f"{path} is a pipe or a device, not a file; remove it, or choose another directory, {option('out')}"

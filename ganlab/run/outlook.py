@@ -35,14 +35,27 @@ class Outlook(NamedTuple):
     snapshot_bytes: int
     """What one of them writes: a checkpoint, the generator, and a sample grid, which is counted as if it were not
     compressed."""
+    generators: int = 0
+    """Generators that are kept beside the newest one."""
+    generator_bytes: int = 0
 
     def __str__(self) -> str:
         most = "" if self.exact else "up to "
+        written = self.snapshots * self.snapshot_bytes + self.generators * self.generator_bytes
         return (
             f"{most}{counted(self.iterations, 'iteration')} on {counted(self.images, 'picture')}, "
             f"{most}{counted(self.snapshots, 'snapshot')} of "
-            f"{megabytes(self.snapshot_bytes)}, {megabytes(self.snapshots * self.snapshot_bytes)} written in all"
+            f"{megabytes(self.snapshot_bytes)}, {megabytes(written)} written in all"
         )
+
+    @property
+    def kept(self) -> str:
+        """What the generators that are kept take on the disk, in words; nothing where none is."""
+        if not self.generators:
+            return ""
+        most = "" if self.exact else "up to "
+        size = megabytes(self.generators * self.generator_bytes)
+        return f"{most}{size} in {counted(self.generators, 'generator')}"
 
 
 def outlook(recipe: Recipe, state: State, images: ImageSpec, plan: Plan, batches: int | None = None) -> Outlook:
@@ -64,6 +77,8 @@ def outlook(recipe: Recipe, state: State, images: ImageSpec, plan: Plan, batches
         course.batches * recipe.train.batch_size,
         course.snapshots,
         checkpoint + weights + grid,
+        course.generators,
+        weights,
     )
 
 

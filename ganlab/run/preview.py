@@ -79,7 +79,8 @@ def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -
     yield f"device      {prepared.device}, {prepared.precision}"
     yield f"epoch       {per_epoch:,} batch{'es' if per_epoch > 1 else ''} of {recipe.train.batch_size}"
     yield f"training    {ahead}"
-    yield f"on disk     {pictures}, {megabytes(checkpoint)} a checkpoint ({recipe.snapshot.keep} kept)"
+    kept = f", {ahead.kept}" if ahead.kept else ""
+    yield f"on disk     {pictures}, {megabytes(checkpoint)} a checkpoint ({recipe.snapshot.keep} kept){kept}"
     yield (
         f"in memory   {megabytes(trained)} weights, gradients, optimizer and average, "
         f"{activations} activations of a batch, {pictures}"

@@ -290,6 +290,8 @@ class Session:
         # The checkpoint comes last: once it is there, everything else of this moment is there too.
         about = self._metadata(generator)
         write_generator(self.directory.generator, generator, about)
+        if self.plan.keeps_generator(state):
+            self.directory.keep_generator(state.iteration)
         self.observers.snapshot(
             self.info,
             Snapshot(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Course(NamedTuple):
     """Batches drawn."""
     snapshots: int
     """The first one, of untrained networks, and the last one included."""
+    generators: int
+    """Generators that are kept beside the newest one."""
 
 
 class Ahead(NamedTuple):
@@ -68,6 +70,15 @@ class Plan:
         """Return how many snapshots belong to the training up to this place, the first one not counted."""
         return self.snapshots_at(state.iteration, state.drawn)
 
+    def is_one_of(self, every: int, state: State) -> bool:
+        """Tell whether the snapshot at this place is one of every so many: the last one is, the first one is not."""
+        return state.iteration > 0 and (self.snapshots_due(state) % every == 0 or self.done(state))
+
+    def keeps_generator(self, state: State) -> bool:
+        """Tell whether the generator of the snapshot at this place is kept beside the newest one."""
+        every = self._snapshot.generators
+        return every is not None and self.is_one_of(every, state)
+
     def course(self, batches: int) -> Course:
         """Return what the whole run will be where every iteration draws so many batches."""
         if self._train.iterations is not None:
@@ -77,7 +88,19 @@ class Plan:
         due, before = (self.snapshots_at(i, i * batches) for i in (iterations, iterations - 1))
         # Of several that are due within one iteration, one is taken; and always one at the end.
         taken = min(due, iterations) if due > before else min(due, iterations - 1) + 1
-        return Course(iterations, iterations * batches, 1 + taken)
+        return Course(iterations, iterations * batches, 1 + taken, self._kept(iterations, batches))
+
+    def _kept(self, iterations: int, batches: int) -> int:
+        """Return how many generators a run of so many iterations keeps beside the newest one."""
+        if (every := self._snapshot.generators) is None:
+            return 0
+
+        def due(iteration: int) -> int:
+            return self.snapshots_at(iteration, iteration * batches)
+
+        numbers = range(every, due(iterations) + 1, every)
+        places = {number: bisect_left(range(iterations + 1), number, key=due) for number in numbers}
+        return len({place for number, place in places.items() if due(place) == number} | {iterations})
 
     def ahead(self, state: State) -> Ahead:
         """Return what is still to come, as far as iterations go on to draw as many batches as so far."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def bits(run: Path) -> dict[str, str]:
-    """Return a digest of each checkpoint's state and of the generator."""
-    files = [*run.glob("checkpoints/*/state.safetensors"), run / "generator.safetensors"]
+    """Return a digest of each checkpoint's state and of the generators."""
+    files = [*run.glob("checkpoints/*/state.safetensors"), *run.glob("generators/*"), run / "generator.safetensors"]
     return {str(file.relative_to(run)): digest(file) for file in files if file.exists() and ".tmp-" not in str(file)}
 
 

@@ -93,7 +93,7 @@ def test_d2_a_kill_before_any_file_call_and_in_the_middle_of_any_write(
     server: Server, folder: Path, scale: Scale, tally: Tally, begun: str
 ) -> None:
     """The first save, one with others before it, one that prunes, and one onto a damaged one of the same iteration."""
-    words = write_recipe(folder, tiny(**HARD) if scale.size == "nightly" else short())
+    words = write_recipe(folder, tiny(**HARD) if scale.size == "nightly" else short(snapshot={"generators": 1}))
     expected = undisturbed(server, folder, words)
     template = folder / "template"
     template.mkdir()
@@ -135,7 +135,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
 @pytest.mark.parametrize("begun", ["fresh", "damaged"])
 def test_d3_any_file_call_may_fail(server: Server, folder: Path, scale: Scale, tally: Tally, begun: str) -> None:
     """The run ends with exit 1 and one message, or has lost nothing; the same command then ends as if undisturbed."""
-    words = write_recipe(folder, tiny(**HARD) if scale.size == "nightly" else short())
+    words = write_recipe(folder, tiny(**HARD) if scale.size == "nightly" else short(snapshot={"generators": 1}))
     expected = undisturbed(server, folder, words)
     template = folder / "template"
     template.mkdir()

@@ -67,20 +67,30 @@ def test_by_default_snapshots_come_early_and_then_every_thousand_iterations_what
 @pytest.mark.parametrize("train", [{"iterations": 40}, {"iterations": 1}, {"epochs": 7.3}, {"epochs": 0.1}])
 @pytest.mark.parametrize(
     "snapshot",
-    [{}, {"every_iterations": 6}, {"every_iterations": 1}, {"every_epochs": 1}, {"every_epochs": 0.1},
-     {"every_epochs": 2.5}],
+    [{}, {"every_iterations": 6, "generators": 2}, {"every_iterations": 1, "generators": 1},
+     {"every_epochs": 1, "generators": 3}, {"every_epochs": 0.1, "generators": 4}, {"every_epochs": 2.5}],
 )  # fmt: skip
 def test_the_whole_course_is_that_of_the_loop(train: dict[str, Any], snapshot: dict[str, Any]) -> None:
     """Gone through iteration by iteration, as the trainer does."""
     for per_epoch in (1, 5, 12):
         for batches in (1, 3):
             planned = plan(per_epoch, train={"batch_size": 8} | train, snapshot=snapshot)
-            place, snapshots = at(0, 0), 1
+            place, snapshots, generators = at(0, 0), 1, 0
             while not planned.done(place):
                 before = planned.snapshots_due(place)
                 place.iteration, place.drawn = place.iteration + 1, place.drawn + batches
-                snapshots += planned.snapshots_due(place) > before or planned.done(place)
-            assert planned.course(batches) == (place.iteration, place.drawn, snapshots)
+                taken = planned.snapshots_due(place) > before or planned.done(place)
+                snapshots += taken
+                generators += taken and planned.keeps_generator(place)
+            assert planned.course(batches) == (place.iteration, place.drawn, snapshots, generators)
+
+
+def test_generators_are_kept_at_every_so_many_snapshots_and_at_the_last() -> None:
+    course = plan(5, train={"iterations": 20}, snapshot={"every_iterations": 3, "generators": 2})
+    assert [i for i in range(0, 21, 3) if course.keeps_generator(at(i, i))] == [6, 12, 18]
+    assert course.keeps_generator(at(20, 20))
+    assert course.course(1).generators == 4
+    assert not plan(5, snapshot={"every_iterations": 3}).keeps_generator(at(6, 6))
 
 
 @pytest.mark.parametrize(
