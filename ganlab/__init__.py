@@ -39,9 +39,7 @@ if TYPE_CHECKING:
     from ganlab.generator.file import seal as seal
     from ganlab.generator.file import write_generator as write_generator
     from ganlab.generator.folding import fold_batchnorm as fold_batchnorm
-    from ganlab.generator.formats import read_metadata as read_metadata
     from ganlab.generator.generator import Generator as Generator
-    from ganlab.generator.generator import load_generator as load_generator
     from ganlab.generator.generator import run_file as run_file
     from ganlab.generator.metadata import Metadata as Metadata
     from ganlab.generator.onnx_graph import onnx_graph as onnx_graph
@@ -73,6 +71,8 @@ if TYPE_CHECKING:
     from ganlab.judging.published import read_published as read_published
     from ganlab.networks.one_pass import apart as apart
     from ganlab.recipe.recipe import Recipe as Recipe
+    from ganlab.run.generators import load_generator as load_generator
+    from ganlab.run.generators import read_metadata as read_metadata
     from ganlab.run.report import write_report as write_report
     from ganlab.run.train import Run as Run
     from ganlab.run.train import train as train
@@ -115,11 +115,10 @@ _HOMES = {
     ),
     **dict.fromkeys(("Directions", "directions"), "ganlab.generator.directions"),
     **dict.fromkeys(("seal", "write_generator"), "ganlab.generator.file"),
-    "read_metadata": "ganlab.generator.formats",
     **dict.fromkeys(("bundle_metadata", "unpacked_bundle", "write_bundle"), "ganlab.generator.bundle"),
     "printable": "ganlab.errors",
     "fold_batchnorm": "ganlab.generator.folding",
-    **dict.fromkeys(("Generator", "load_generator", "run_file"), "ganlab.generator.generator"),
+    **dict.fromkeys(("Generator", "run_file"), "ganlab.generator.generator"),
     "Metadata": "ganlab.generator.metadata",
     "save_film": "ganlab.data.film",
     **dict.fromkeys(("onnx_graph", "quiet", "write_onnx"), "ganlab.generator.onnx_graph"),
@@ -129,6 +128,7 @@ _HOMES = {
     **dict.fromkeys(("append_text", "replacing_file"), "ganlab.durable"),
     "read_published": "ganlab.judging.published",
     "Recipe": "ganlab.recipe.recipe",
+    **dict.fromkeys(("load_generator", "read_metadata"), "ganlab.run.generators"),
     "write_report": "ganlab.run.report",
     **dict.fromkeys(("Run", "train"), "ganlab.run.train"),
 }

@@ -13,8 +13,6 @@ NAME_BYTES = 255
 """The longest name of a file that Linux and macOS take; a system is only asked as far as its folders are there."""
 BEST = "generator-best.safetensors"
 """The file in a run's directory that holds the best generator so far, where the run is judged while it trains."""
-AT_BEST = "@best"
-"""What follows a run where its best generator is meant."""
 SHOWN = 60
 """Letters that a message shows of what is no path."""
 
@@ -42,24 +40,6 @@ def named_path(path: object) -> Path:
             raise GanlabError(f"{start} is longer than a path can be; name a shorter one") from error
         raise GanlabError(f"cannot look at {path}: {error.strerror}") from error
     return path
-
-
-def best_of(path: Path) -> Path | None:
-    """Return the file that `RUN@best` names; None for any other path, and where there is something of that very name.
-
-    Raise `GanlabError` where the run has none.
-    """
-    if not path.name.endswith(AT_BEST) or path.exists():
-        return None
-    run = Path(str(path).removesuffix(AT_BEST))
-    if not run.is_dir():
-        raise GanlabError(f"{path}: {run} is no run's directory; name one, and {AT_BEST} behind it")
-    if not (run / BEST).is_file():
-        raise GanlabError(
-            f"{run} has no {BEST}: only a run whose recipe names a score, [evaluate] best = NAME, keeps its best "
-            f"generator; leave {AT_BEST} out for its last one"
-        )
-    return run / BEST
 
 
 def read_regular(path: Path, limit: int) -> bytes:

@@ -70,6 +70,17 @@ def test_deterministic_resume_on_cuda_is_bit_identical(stop: int) -> None:
     assert state_bytes(in_parts.directory) == state_bytes(at_once.directory)
 
 
+def test_the_generator_of_a_checkpoint_is_that_of_its_snapshot_and_nearly_so_on_the_cpu() -> None:
+    from ganlab.run.remade import generator_of
+
+    run = ganlab.train(on_cuda(**HARD, train={"deterministic": True}), out="run")
+    newest = max((run.directory / "checkpoints").iterdir())
+    assert generator_of(newest, "auto").data == run.generator.read_bytes()
+    on_cpu, shipped = (ganlab.load_generator(place, device="cpu") for place in (newest, run))
+    z = shipped.draw(range(5))
+    np.testing.assert_allclose(on_cpu(z), shipped(z), atol=1e-3)
+
+
 def test_the_nth_batch_is_the_same_pictures_as_on_the_cpu() -> None:
     from ganlab.data.batches import Batches
     from ganlab.data.packing import pack

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganlab.errors import GanlabError
-from ganlab.regular import best_of, named_path, read_regular
+from ganlab.regular import named_path, read_regular
 
 
 def test_a_file_is_read_up_to_its_limit() -> None:
@@ -17,17 +17,6 @@ def test_a_file_is_read_up_to_its_limit() -> None:
     assert read_regular(Path("file"), 5) == read_regular(Path("link"), 9) == b"12345"
     with pytest.raises(OSError, match="it has more than 4 bytes"):
         read_regular(Path("file"), 4)
-
-
-def test_the_best_of_a_run_is_named_behind_it_and_a_file_of_that_name_is_itself() -> None:
-    run = Path("run")
-    run.mkdir()
-    (run / "generator-best.safetensors").touch()
-    assert best_of(Path("run@best")) == best_of(Path("run/@best")) == run / "generator-best.safetensors"
-    assert best_of(run) is None
-    assert best_of(Path("run@rest")) is None
-    Path("run@best").touch()
-    assert best_of(Path("run@best")) is None
 
 
 def test_what_is_no_file_is_refused_and_nothing_stays_open() -> None:

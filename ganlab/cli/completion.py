@@ -40,10 +40,16 @@ def complete_metrics(context: click.Context, parameter: click.Parameter, typed: 
 
 
 def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Complete the directories of the runs that are known here, newest first, or their short names, then files."""
+    """Complete the directories of the runs that are known here, newest first, or their short names, then files.
+
+    Behind a run and an `@`, complete what may stand there.
+    """
     from ganlab.run.directory import indexed_runs
     from ganlab.run.names import short_name
 
+    run, at, _ = typed.rpartition("@")
+    if at and (found := _beginning(typed, (f"{run}@{which}" for which in _generators(run)))):
+        return found
     paths = [entry.directory.path for entry in indexed_runs()]
     return [*(_beginning(typed, map(str, paths)) or _beginning(typed, map(short_name, paths))), _file(typed)]
 
@@ -63,6 +69,21 @@ def complete_settings(context: click.Context, parameter: click.Parameter, typed:
     tables: Mapping[str, type[Options]] = {"train": Train, "moving_average": MovingAverage, "snapshot": Snapshots}
     unset = [f"{name}.{key}" for name, options in tables.items() for key in options.model_fields]
     return _beginning(typed, (f"{key}=" for key in [*_keys(table), *unset]))
+
+
+def _generators(run: str) -> list[str]:
+    """Return what may stand behind a run, as far as it is one, and an `@`; nothing where that cannot be found out."""
+    from ganlab.errors import GanlabError
+    from ganlab.regular import named_path
+    from ganlab.run.directory import RunDirectory
+    from ganlab.run.names import named_run
+    from ganlab.run.places import AT_BEST, moments
+
+    try:
+        directory = RunDirectory(named_run(named_path(run)))
+    except GanlabError:
+        return []
+    return [*map(str, moments(directory)), *([AT_BEST] if directory.best.is_file() else [])]
 
 
 def _keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -43,8 +43,9 @@ def evaluate(
 ) -> None:
     """Judge generators: draw pictures, and compare them with real ones by metrics.
 
-    A SOURCE is a run's directory, a generator.safetensors or an .onnx file; without one it is the newest run. Several
-    are judged by the same pictures. Beside them stand real pictures, judged as if they were drawn.
+    A SOURCE is a run's directory, a generator.safetensors or an .onnx file; without one it is the newest run. RUN@best
+    is the best generator of a run, RUN@468 that of its iteration 468. Several are judged by the same pictures. Beside
+    them stand real pictures, judged as if they were drawn.
     """
     check_out(out)
     found = judge(sources or (None,), Wanted(names, settings, features, count, seeds, data, device))

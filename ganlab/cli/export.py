@@ -13,6 +13,7 @@ from ganlab.cli.output import say
 
 if TYPE_CHECKING:
     from ganlab.generator.export import Exported
+    from ganlab.generator.file import Artefact
 
 REDUCED = ("onnx_fp16", "onnx_int8")
 """Exporters whose files are smaller or faster at the cost of some accuracy: all three are shown."""
@@ -86,6 +87,8 @@ def export(
 ) -> None:
     """Export a generator. SOURCE is a run's directory or a generator.safetensors; without it the newest run.
 
+    RUN@best is the best generator of a run, RUN@468 that of its iteration 468, from a kept file or a checkpoint.
+
     What was written is run at batches 1, 2 and 7 and compared with torch; a file that differs is not kept.
     """
     from ganlab.cli.source import generator_source
@@ -106,9 +109,12 @@ def export(
 
     from ganlab.generator.export import export as checked_export
     from ganlab.messages import in_words, printable
+    from ganlab.run.generators import opened
+    from ganlab.run.places import stem_of
 
+    generator = opened(path)
     for name in names:
-        exported = checked_export(path, name, settings, out)
+        exported = checked_export(generator, name, settings, out, stem=stem_of(path))
         for written in (exported, *exported.others):
             say(
                 f"{printable(str(written.path))}  {written.bytes / 1e6:.1f} MB, "
@@ -119,10 +125,10 @@ def export(
         if exported.usage:
             say(f"  {printable(exported.usage)}")
         if name in REDUCED:
-            say(_against_fp32(path, exported, settings))
+            say(_against_fp32(generator, exported, settings))
 
 
-def _against_fp32(source: Path, exported: Exported, settings: Sequence[str]) -> str:
+def _against_fp32(source: Path | Artefact, exported: Exported, settings: Sequence[str]) -> str:
     """Return in words what a reduced file gives and costs, beside ONNX in float32 on this machine."""
     import tempfile
 

@@ -23,12 +23,18 @@ def info(source: Path | None) -> None:
     import json
 
     from ganlab.cli.source import generator_source
+    from ganlab.generator.file import Artefact
     from ganlab.generator.formats import read_metadata
     from ganlab.messages import printable
+    from ganlab.run.generators import opened
 
     path = generator_source(source)
-    metadata = read_metadata(path)
-    say(f"{printable(str(path))}  {path.stat().st_size / 1e6:.1f} MB")
+    found = opened(path)
+    if isinstance(found, Artefact):
+        metadata, size = found.metadata, f"{len(found.data) / 1e6:.1f} MB as a file"
+    else:
+        metadata, size = read_metadata(found), f"{found.stat().st_size / 1e6:.1f} MB"
+    say(f"{printable(str(path))}  {size}")
     sections = json.loads(metadata.to_json())
     sections["inputs"] = {record.name: _drawn(record.kind, metadata.images) for record in metadata.inputs}
     sections["shipped"] = {network: _computes(metadata, network) for network in metadata.networks}

@@ -149,14 +149,14 @@ class _Subject(NamedTuple):
     def of(cls, source: Path | None) -> _Subject:
         from ganlab.cli.source import generator_source
         from ganlab.recipe.recipe import load_recipe
-        from ganlab.run.directory import RunDirectory
         from ganlab.run.names import named_run
+        from ganlab.run.places import run_of
         from ganlab.run.resume import with_pictures_found
 
         path = generator_source(source)
         if source is not None and source.is_file():
             return cls(str(path), path, None, None)
-        run = RunDirectory(path.parent)
+        run = run_of(path)
         name = str(run.path if source is None else named_run(source))
         if not run.recipe.is_file():
             return cls(name, path, run, None)
@@ -167,7 +167,7 @@ class _Subject(NamedTuple):
 
     def candidate(self, device: str) -> Candidate:
         """Load the generator."""
-        from ganlab.generator.generator import load_generator
+        from ganlab.run.generators import load_generator
         from ganlab.run.scores import candidate_of
 
         averaged = None if self.recipe is None else self.recipe.moving_average.enabled

@@ -69,14 +69,15 @@ def sample(
 ) -> None:
     """Draw pictures. SOURCE is a run's directory, a generator.safetensors or an .onnx file; without it the newest run.
 
-    A seed is the same picture from any of these files, on any device.
+    RUN@best is the best generator of a run, RUN@468 that of its iteration 468, from a kept file or a checkpoint. A seed
+    is the same picture from any of these files, on any device.
     """
-    from ganlab.cli.source import generator_source
+    from ganlab.cli.source import beside, generator_source
     from ganlab.data.inputs import SEEDS
     from ganlab.data.pictures import check_holds, grid, grid_size, save_picture
     from ganlab.errors import GanlabError
-    from ganlab.generator.generator import load_generator
     from ganlab.messages import counted, printable
+    from ganlab.run.generators import load_generator
 
     if seeds is not None and (count is not None or seed is not None):
         raise GanlabError("--seeds says which pictures to draw; leave --count and --seed away")
@@ -100,7 +101,7 @@ def sample(
     choices = parse_inputs(inputs)
     generator = load_generator(path, device=device)
     wishes = (label, BATCH, choices, 1.0 if truncation is None else truncation)
-    out = out or path.parent / ("seeds" if separate else "sample.png")
+    out = out or beside(path, "seeds" if separate else "sample.png")
     if separate:
         _write_separately(chosen, generator.batches(chain(*chosen), *wishes), out)
         say(f"{counted(total, 'picture')} in {printable(str(out))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,21 +15,22 @@ if TYPE_CHECKING:
 
 
 def generator_source(source: Path | None) -> Path:
-    """Return the path of a generator: `source` itself, the one in the run `source`, its best one for `RUN@best`, or the
-    newest run's.
+    """Return where a generator lies: `source` itself, in the run `source`, what `RUN@best` or `RUN@468` names, or the
+    newest run's. It is a file, or a checkpoint's directory.
 
     Says on stderr which run was taken where none was named, and how old it is.
     """
     from ganlab.errors import GanlabError
-    from ganlab.regular import best_of, named_path
+    from ganlab.regular import named_path
     from ganlab.run.directory import RunDirectory
     from ganlab.run.names import named_run, numbers_of
+    from ganlab.run.places import generator_place, is_checkpoint
 
     if source is None:
         return newest_file(lambda run: run.generator, "a generator")
-    source = named_run(named_path(source))
-    if (best := best_of(source)) is not None:
-        return best
+    source = generator_place(named_run(named_path(source)))
+    if is_checkpoint(source):
+        return source
     if not source.exists():
         if runs := numbers_of(source.name) if source.parent == Path() else "":
             raise GanlabError(f"which run of {source}? {runs}; name one, as in {source}/1")
@@ -50,6 +52,22 @@ def newest_file(file: Callable[[RunDirectory], Path], needed: str) -> Path:
     path = file(entry.directory)
     say(printable(f"newest run: {entry.directory.path} ({entry.recipe}, {_age(path)})"), err=True)
     return path
+
+
+def beside(place: Path, name: str) -> Path:
+    """Return where a verb writes what it makes of a generator, if it is not told.
+
+    In the run, or else in the file's folder, with what tells the generator from the newest one behind the name: of the
+    best one `sample-best.png`, of that of iteration 468 `sample-00000468.png`.
+    """
+    from ganlab.run.places import run_of
+
+    folder, stem = run_of(place).path, Path(name).stem
+    which = place.name.partition(".")[0]
+    if folder == place.parent:
+        found = re.fullmatch(r"generator-(\w+)", which)
+        which = found[1] if found else ""
+    return folder / f"{stem}{f'-{which}' if which else ''}{Path(name).suffix}"
 
 
 def _age(path: Path) -> str:

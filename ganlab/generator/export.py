@@ -17,7 +17,7 @@ from ganlab.durable import replacing_file, temporary_path
 from ganlab.errors import GanlabError, PluginError, RunError
 from ganlab.generator.file import KEY, Artefact, OtherFormatError, read_artefact
 from ganlab.generator.formats import refuse_weights
-from ganlab.generator.generator import BATCH, beside, load_generator
+from ganlab.generator.generator import BATCH, beside, load_file
 from ganlab.generator.metadata import UNSEALED
 from ganlab.generator.network import load_network, model_of, refuse_unlike, settled
 from ganlab.hardware.memory import memory_errors
@@ -72,29 +72,29 @@ class Pace(NamedTuple):
 
 @memory_errors(lambda: "out of memory: an export needs room for the generator several times over")
 def export(
-    source: Path | str,
+    source: Path | str | Artefact,
     exporter: str,
     options: Mapping[str, Any] | Sequence[str] = (),
     path: Path | str | None = None,
     report: Callable[[str], None] = lambda sentence: None,
+    *,
+    stem: Path | None = None,
 ) -> Exported:
     """Write the generator of a run or `generator.safetensors` with the named exporter; by default beside `source`.
 
+    A `source` that has been read is taken as it is. `stem` is the path without an ending where `path` is not given.
     `options` are the exporter's, as a table or as `"key=value"` texts.
     The file is run at batches 1, 2 and 7 and compared with torch in float32. Beyond the tolerance, or where
     anything else fails, `RunError` is raised and an earlier file is untouched. `report` hears what is being done.
     """
     from ganlab.hardware.device import usual_modes
 
-    try:
-        artefact = settled(read_artefact(source, refuse_unlike))
-    except OtherFormatError as error:
-        raise refuse_weights(Path(source), error) from error
+    artefact = source if isinstance(source, Artefact) else _read(Path(source))
     provider = registry.provider("exporter", exporter)
     if isinstance(options, Mapping):
         options = [f"{key}={dump_value(value)}" for key, value in options.items()]
     writer: Exporter = make_component("exporter", exporter, options)
-    target = artefact.path.with_suffix(writer.suffix) if path is None else named_path(path)
+    target = (stem or artefact.path).with_suffix(writer.suffix) if path is None else named_path(path)
     if target.suffix.lower() not in ("", ending := Path(f"generator{writer.suffix}").suffix):
         raise GanlabError(f'{target}: exporter "{exporter}" writes {ending} files; name one with --out')
     tolerance = max(model_of(artefact).export_tolerance, writer.tolerance)
@@ -114,6 +114,13 @@ def export(
     with blaming(provider, "cannot say how its file is used"):
         usage = writer.usage({KEY: artefact.metadata.to_json()}, first.path)
     return first._replace(others=tuple(others), left_out=left_out, usage=usage)
+
+
+def _read(source: Path) -> Artefact:
+    try:
+        return settled(read_artefact(source, refuse_unlike))
+    except OtherFormatError as error:
+        raise refuse_weights(source, error) from error
 
 
 def _files(artefact: Artefact, writer: Exporter, target: Path) -> dict[str, Path]:
@@ -162,7 +169,7 @@ def _proven(work: _Work, network: str, target: Path, written: Path) -> Exported:
 
 def paces(*paths: Path) -> list[Pace]:
     """Measure files against each other: they take turns, so that what else the machine does meets all of them."""
-    generators = [load_generator(path, device="cpu") for path in paths]
+    generators = [load_file(path, device="cpu") for path in paths]
     times: list[tuple[list[float], list[float]]] = [([], []) for _ in paths]
     for turn in range(TURNS + 1):
         for generator, (one, many) in zip(generators, times, strict=True):

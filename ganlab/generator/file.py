@@ -15,7 +15,7 @@ from ganlab.durable import MARKER, replacing_file
 from ganlab.errors import ArtefactError, PluginError, RunError
 from ganlab.generator.metadata import UNSEALED, Metadata, parse_object
 from ganlab.messages import listed, one_line, shown
-from ganlab.regular import best_of, named_path
+from ganlab.regular import named_path
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,9 +56,10 @@ class Outline(NamedTuple):
 
 
 class Artefact(NamedTuple):
-    """A generator file whose structure, checksum and metadata have been checked."""
+    """A generator file whose structure, checksum and metadata have been checked, or what would be in one."""
 
     path: Path
+    """The file, or what else the generator was made of."""
     kind: Literal["safetensors", "onnx"]
     metadata: Metadata
     data: bytes
@@ -71,10 +72,27 @@ def write_generator(path: Path | str, generator: nn.Module, metadata: Metadata) 
     Tensors that are tied are stored once. Raises `RunError` for weights that are not finite, and where the disk
     refuses.
     """
+    path = named_path(path)
+    data = _written(generator, metadata, f"{path} is not written")
+    with replacing_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def unwritten(path: Path, generator: nn.Module, metadata: Metadata) -> Artefact:
+    """Return what `write_generator` would write of a generator that was made of what lies at `path`.
+
+    Raises `RunError` for weights that are not finite.
+    """
+    data = _written(generator, metadata, f"{path} gives no generator")
+    text = _safetensors_metadata(path, _safetensors_header(path, data[: 8 + HEADER_LIMIT], len(data)))
+    return Artefact(path, "safetensors", Metadata.from_json(text, str(path)), data)
+
+
+def _written(generator: nn.Module, metadata: Metadata, refusal: str) -> bytes:
+    """Return the bytes of a generator's file. Raise `RunError`, which begins with `refusal`, where there are none."""
     import torch
     from safetensors.torch import save
 
-    path = named_path(path)
     tensors = {
         # A copy each, for the library refuses tensors that lie in one storage, as slices of a flat buffer do.
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -82,15 +100,12 @@ def write_generator(path: Path | str, generator: nn.Module, metadata: Metadata) 
     }
     broken = _not_finite(tensors)
     if broken:
-        raise RunError(f"{path} is not written: the generator's weights are not finite: {listed(broken)}")
+        raise RunError(f"{refusal}: the generator's weights are not finite: {listed(broken)}")
     text = metadata.model_copy(update={"digest": UNSEALED}).to_json()
     data = seal(save(tensors, {KEY: text}))
     if (length := int.from_bytes(data[:8], "little")) > HEADER_LIMIT:
-        raise RunError(
-            f"{path} is not written: its header has {length} bytes, more than the {HEADER_LIMIT} that are read"
-        )
-    with replacing_file(path) as temporary:
-        temporary.write_bytes(data)
+        raise RunError(f"{refusal}: its header has {length} bytes, more than the {HEADER_LIMIT} that are read")
+    return data
 
 
 def read_artefact(path: os.PathLike[str] | str, check: Callable[[Outline], None] = lambda outline: None) -> Artefact:
@@ -205,7 +220,6 @@ def unreadable(path: Path, error: OSError) -> ArtefactError:
 
 def _regular_file(path: os.PathLike[str] | str) -> Path:
     path = named_path(path)
-    path = best_of(path) or path
     if path.is_dir():
         if not (path / "generator.safetensors").is_file():
             raise ArtefactError(f"{path}: holds no generator.safetensors; name a run that has been trained, or a file")
@@ -214,7 +228,7 @@ def _regular_file(path: os.PathLike[str] | str) -> Path:
         raise ArtefactError(f"{path}: there is no such file; name a run's directory, a .safetensors or an .onnx file")
     if not path.is_file():
         raise ArtefactError(f"{path}: is not a regular file")
-    if path.is_symlink() and (path.parent / MARKER).exists():
+    if path.is_symlink() and any((folder / MARKER).exists() for folder in path.absolute().parents[:2]):
         raise ArtefactError(f"{path}: is a link, and none is followed in a run's directory; name what it leads to")
     return path
 

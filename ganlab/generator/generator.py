@@ -34,11 +34,16 @@ SHOWN = 8
 """Pictures that a notebook shows of a generator."""
 
 
+Load = Callable[[Path, str], "Generator"]
+"""Loads a generator for a device. A function of a module: another process finds it by its name."""
+
+
 class Origin(NamedTuple):
-    """Where a generator was loaded from, and what for."""
+    """Where a generator was loaded from, what for, and what loads it again."""
 
     path: Path
     device: str
+    load: Load
 
 
 class Generator:
@@ -61,11 +66,12 @@ class Generator:
         self._origin = origin
         self._arguments = Arguments.of(name, metadata)
 
-    def __reduce__(self) -> tuple[Callable[..., Generator], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[Callable[..., Generator], tuple[str, str, str, Load]]:
         """Let a copy in another process open the same file again: nothing of torch or of the file is sent."""
         if self._origin is None:
             raise GanlabError(f"{self._name}: was not loaded from a file, so no other process can load it")
-        return _opened_again, (str(self._origin.path), self._origin.device, self._metadata.to_json())
+        path, device, load = self._origin
+        return _opened_again, (str(path), device, self._metadata.to_json(), load)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: some pictures, and what the generator is."""
@@ -233,18 +239,25 @@ def _is_whole(number: object) -> bool:
     return not isinstance(number, bool)
 
 
-def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Generator:
-    """Load a generator from a run or its directory, a `.safetensors` or an `.onnx` file; its bytes tell which it is.
+def load_file(path: os.PathLike[str] | str, device: str = "auto") -> Generator:
+    """Load a generator from a file or a run's `generator.safetensors`, as `load_generator` of this package does."""
+    check_device(device)
+    return ours_or_foreign(named_path(path), partial(_ours, device=device), partial(_foreign, device=device))
 
-    A file in a plugin's format is computed by the exporter whose ending fits its name, on the CPU.
 
-    `device` is `"auto"`, `"cpu"`, `"cuda"`, `"cuda:N"` or `"mps"`. An ONNX file needs numpy, pydantic and
-    onnxruntime only; CUDA needs onnxruntime-gpu. Raises `ArtefactError` for a file that is anything but an
-    undamaged generator, `PluginError` where its model is not installed.
-    """
+def load_artefact(artefact: Artefact, device: str, load: Load) -> Generator:
+    """Load a generator whose safetensors file is in memory; `load` does so again from the artefact's path."""
+    check_device(device)
+    with memory_errors(lambda: f"out of memory while loading {artefact.path}"):
+        computed = with_torch(artefact, device)
+    origin = Origin(artefact.path.absolute(), device, load)
+    return Generator(str(artefact.path), artefact.metadata, computed["generator"], lambda: computed["encoder"], origin)
+
+
+def check_device(device: str) -> None:
+    """Refuse what names no device."""
     if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
         raise GanlabError(f'device "{device}" is none of auto, cpu, cuda, cuda:N and mps')
-    return ours_or_foreign(named_path(path), partial(_ours, device=device), partial(_foreign, device=device))
 
 
 def _ours(path: Path, device: str) -> Generator:
@@ -260,19 +273,21 @@ def _ours(path: Path, device: str) -> Generator:
             computed["encoder"] = _beside(place, metadata, "encoder", device)
         return computed["encoder"]
 
-    return Generator(str(place), metadata, computed["generator"], encoder, Origin(place.absolute(), device))
+    origin = Origin(place.absolute(), device, load_file)
+    return Generator(str(place), metadata, computed["generator"], encoder, origin)
 
 
 def _foreign(file: Foreign, device: str) -> Generator:
     def encoder() -> Compute:
         raise ArtefactError(f"{file.path}: {file.provider.title} computes the generator alone, and no encoder")
 
-    return Generator(str(file.path), file.metadata, with_exporter(file, device), encoder, Origin(file.path, device))
+    origin = Origin(file.path, device, load_file)
+    return Generator(str(file.path), file.metadata, with_exporter(file, device), encoder, origin)
 
 
-def _opened_again(path: str, device: str, about: str) -> Generator:
+def _opened_again(path: str, device: str, about: str, load: Load) -> Generator:
     """Load a generator that another process has sent. Raise `ArtefactError` where its file is another one by now."""
-    generator = load_generator(path, device)
+    generator = load(Path(path), device)
     if generator.metadata.to_json() != about:
         raise ArtefactError(f"{path}: has changed since the generator was loaded from it; load it again, and send that")
     return generator

@@ -120,12 +120,13 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 @contextmanager
-def only_training() -> Iterator[None]:
-    """Be this process's one training: `GanlabError` where another is on."""
+def only_training(
+    remedy: str = "train one after the other, or each in a process of its own; sampling is allowed beside it",
+) -> Iterator[None]:
+    """Be this process's one training, or what disturbs one as another would: `GanlabError` where one is on."""
     if not _TRAINING.acquire(blocking=False):
         raise GanlabError(
-            "this process is training already, and torch's random numbers and modes are the process's: "
-            "train one after the other, or each in a process of its own; sampling is allowed beside it"
+            f"this process is training already, and torch's random numbers and modes are the process's: {remedy}"
         )
     try:
         yield
@@ -135,14 +136,22 @@ def only_training() -> Iterator[None]:
 
 @contextmanager
 def arithmetic(
-    device: torch.device, precision: Precision, deterministic: bool = False, threads: int | None = None
+    device: torch.device,
+    precision: Precision,
+    deterministic: bool = False,
+    threads: int | None = None,
+    *,
+    brief: bool = False,
 ) -> Iterator[None]:
-    """Take torch's process-wide arithmetic, modes and random numbers for a training, and put them back afterwards."""
+    """Take torch's process-wide arithmetic, modes and random numbers for a training, and put them back afterwards.
+
+    What is `brief` does without a setting of the allocator that cannot be put back.
+    """
     benchmark, certain = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
     thread_count, random = torch.get_num_threads(), torch.get_rng_state()
     filling = _deterministic.fill_uninitialized_memory
     try:
-        if device.type == "cpu":
+        if device.type == "cpu" and not brief:
             keep_freed_memory()
         torch.backends.cudnn.benchmark = not deterministic
         if deterministic:

@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ganlab.errors import ArtefactError
+from ganlab.errors import ArtefactError, GanlabError
 from ganlab.messages import printable
-from ganlab.regular import best_of
 from ganlab.run.directory import RunDirectory
-from ganlab.training.checkpoint import Checkpoints, Manifest, begun_with
+from ganlab.run.places import generator_place, is_checkpoint
+from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, begun_with, intact_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,11 +65,14 @@ def read_init(recipe: Recipe, report: Callable[[str], None]) -> tuple[Recipe, In
     place = recipe.train.init_from
     if place is None:
         return recipe, None
-    path = best_of(place.expanduser()) or place.expanduser()
+    path = generator_place(place.expanduser())
     if not path.exists():
         raise ArtefactError(f"{PLACE}: there is no {path}; name a run, or a generator.safetensors")
     try:
-        read = _of_run(path, report) if path.is_dir() else _of_file(path)
+        if is_checkpoint(path):
+            read = _of_checkpoint(intact_checkpoint(path))
+        else:
+            read = _of_run(path, report) if path.is_dir() else _of_file(path)
     except ArtefactError as error:
         raise ArtefactError(f"{PLACE}: {error}") from error
     asked = recipe.train.init_sha256
@@ -92,17 +95,39 @@ def known_init(recipe: Recipe, begun: Manifest) -> Recipe:
     path, same = train.init_from.expanduser(), before.get("init_from") == str(train.init_from)
     digest = before.get("init_sha256")
     if path.is_file():
-        with suppress(OSError), path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    elif path.is_dir() and not same and (manifest := begun_with(RunDirectory(path).checkpoints)) is not None:
-        digest = manifest.sha256
+        digest = _digest(path) or digest
+    elif not same:
+        with suppress(GanlabError):  # it is gone, and the run has begun
+            digest = _digest_of(generator_place(path)) or digest
     return recipe if digest is None else recipe.with_init(sha256=digest)
+
+
+def _digest_of(path: Path) -> str | None:
+    """Return the digest of what a run could begin with at a place; None where nothing is."""
+    if is_checkpoint(path):
+        return intact_checkpoint(path).manifest.sha256
+    if path.is_dir():
+        manifest = begun_with(RunDirectory(path).checkpoints)
+        return None if manifest is None else manifest.sha256
+    return _digest(path)
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _of_run(path: Path, report: Callable[[str], None]) -> _Read:
     checkpoint = Checkpoints(RunDirectory(path).checkpoints, 2, report).newest()
     if checkpoint is None:
         raise ArtefactError(f"{path} holds no checkpoint of a run; name a run, or a generator.safetensors")
+    return _of_checkpoint(checkpoint)
+
+
+def _of_checkpoint(checkpoint: Checkpoint) -> _Read:
     return _Read(checkpoint.manifest.sha256, checkpoint.networks())
 
 

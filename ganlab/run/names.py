@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ganlab.errors import GanlabError
 from ganlab.messages import did_you_mean, in_words
-from ganlab.regular import AT_BEST
 from ganlab.run.directory import RUNS, folder_name
 
 DELETED = ".deleted"
@@ -22,12 +21,13 @@ _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 def named_run(source: Path) -> Path:
     """Return the directory of the run that `source` calls by recipe and number; any other path as it is.
 
-    What follows a run where its best generator is meant stays behind it. Raise `GanlabError` where that could be two
-    things, and with what there is where it is none.
+    What follows a run behind an `@`, where one of its generators is meant, stays there. Raise `GanlabError` where that
+    could be two things, and with what there is where it is none.
     """
-    if len(source.name) > len(AT_BEST) and source.name.endswith(AT_BEST) and not os.path.lexists(source):
-        run = named_run(source.with_name(source.name.removesuffix(AT_BEST)))
-        return run.with_name(f"{run.name}{AT_BEST}")
+    begin, at, which = source.name.rpartition("@")
+    if begin and not os.path.lexists(source):
+        run = named_run(source.with_name(begin))
+        return run.with_name(f"{run.name}{at}{which}")
     name, number = _parts(source)
     if number is None:
         return source

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.events import Scores
 from ganlab.generator.file import read_metadata, write_generator
-from ganlab.generator.generator import Generator, load_generator
+from ganlab.generator.generator import Generator, load_file
 from ganlab.generator.metadata import Metadata, ScoreRecord
 from ganlab.judging.choice import choose_metrics, choose_network, options_of_data
 from ganlab.judging.evaluation import Candidate, Report, evaluate
@@ -174,8 +174,7 @@ class Scoring:
 
     def is_due(self, state: State) -> bool:
         """Tell whether the generator of the snapshot at this place is judged."""
-        due = self._plan.snapshots_due(state) % self._wanted.every == 0
-        return state.iteration > 0 and (due or self._plan.done(state))
+        return self._plan.is_one_of(self._wanted.every, state)
 
     def patience_is_over(self, state: State) -> bool:
         """Tell whether as many evaluations as the recipe allows have passed since the best one."""
@@ -219,7 +218,7 @@ class Scoring:
         return LastScore(scores.iteration, name, value, best)
 
     def _candidate(self, path: Path, name: str) -> Candidate:
-        return candidate_of(load_generator(path, self._device), name, self._averaged)
+        return candidate_of(load_file(path, self._device), name, self._averaged)
 
     def _take_anew(self, values: Mapping[str, float]) -> None:
         """Take the score that the best generator of before has under the protocol of now."""

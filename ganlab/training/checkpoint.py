@@ -327,6 +327,19 @@ def begun_with(directory: Path) -> Manifest | None:
     return None
 
 
+def intact_checkpoint(path: Path) -> Checkpoint:
+    """Return a checkpoint once its files have been compared with their checksums.
+
+    Raise `ArtefactError` where it is damaged or of a newer ganlab, `RunError` where the disk does not answer.
+    """
+    try:
+        return Checkpoint(path, Checkpoints(path.parent, 2, lambda _: None)._examined(path))
+    except _UnreadableError as error:
+        raise RunError(f"checkpoint {path} {error}") from error
+    except _DamagedError as error:
+        raise ArtefactError(f"checkpoint {path} {error}") from error
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """Return a checkpoint that another rank has found intact. Raise `ArtefactError` where this one cannot read it."""
     try:
@@ -341,6 +354,11 @@ def checkpoint_folders(directory: Path) -> list[Path]:
         return []
     ours = Record(directory.parent).names()
     return [path for path in found if _entry(path) in ours and path.is_dir() and not path.is_symlink()]
+
+
+def is_numbered(path: Path) -> bool:
+    """Tell whether an absolute path is one of a checkpoint."""
+    return path.parent.name == "checkpoints" and _NAME.match(path.name) is not None
 
 
 def _numbered(directory: Path) -> list[Path]:

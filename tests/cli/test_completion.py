@@ -59,6 +59,17 @@ def test_runs_newest_first_but_none_that_no_line_can_hold(trained: Path, verb: s
     assert completed(verb, "runs/") == ["runs/toy/0002", "runs/toy/0001", "file"]
 
 
+def test_behind_a_run_its_iterations_and_its_best(trained: Path) -> None:
+    saved = [str(int(path.name)) for path in sorted((trained / "checkpoints").iterdir())]
+    (trained / "generators").mkdir()
+    (trained / "generators/00000001.safetensors").touch()
+    (trained / "generator-best.safetensors").touch()
+    for run in ("toy/1", str(trained)):
+        assert completed("sample", f"{run}@") == [f"{run}@{which}" for which in ("1", *saved, "best")]
+        assert completed("evaluate", f"{run}@b") == [f"{run}@best"]
+    assert completed("sample", "toy/9@") == completed("sample", "me@") == ["file"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_documented_lines_give_a_shell_its_script(shell: str) -> None:
     text = (Path(__file__).parents[2] / "docs/runs.md").read_text()

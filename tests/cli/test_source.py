@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlab.cli.source import generator_source
+from ganlab.cli.source import beside, generator_source
 from ganlab.errors import GanlabError
 from ganlab.run.directory import enter_in_index, new_directory
 
@@ -74,3 +74,34 @@ def test_what_is_not_there_is_refused(source: str | None, sentence: str) -> None
     with pytest.raises(GanlabError) as caught:
         generator_source(None if source is None else Path(source))
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("place", "made"),
+    [
+        ("run/generator.safetensors", "run/sample.png"),
+        ("run/generator.int8.onnx", "run/sample.png"),
+        ("run/generator-best.safetensors", "run/sample-best.png"),
+        ("run/generators/00000468.safetensors", "run/sample-00000468.png"),
+        ("run/generators/00000468.onnx", "run/sample-00000468.png"),
+        ("run/checkpoints/00000468", "run/sample-00000468.png"),
+        ("shop/generators/clothes.onnx", "shop/generators/sample.png"),  # which is no run
+        ("shop/clothes.onnx", "shop/sample.png"),
+        ("clothes.onnx", "sample.png"),
+    ],
+)
+def test_what_is_made_of_a_generator_does_not_replace_what_was_made_of_another(place: str, made: str) -> None:
+    Path("run/.ganlab").mkdir(parents=True)
+    Path("run/.ganlab/run.json").touch()
+    assert beside(Path(place), "sample.png") == Path(made)
+    assert beside(Path(place), "seeds") == Path(made.replace("sample", "seeds").removesuffix(".png"))
+
+
+def test_within_a_runs_folder_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Path("run/.ganlab").mkdir(parents=True)
+    Path("run/.ganlab/run.json").touch()
+    Path("run/generators").mkdir()
+    monkeypatch.chdir("run/generators")
+    assert beside(Path("00000468.safetensors"), "sample.png") == tmp_path / "run/sample-00000468.png"
+    monkeypatch.chdir("..")
+    assert beside(Path("generators/00000468.safetensors"), "sample.png") == Path("sample-00000468.png")

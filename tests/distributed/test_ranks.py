@@ -22,7 +22,9 @@ from safetensors.torch import load_file
 import ganlab
 from ganlab import GanlabError
 from ganlab.distributed.ranks import Place, Ranks, joined, place
+from ganlab.registry import registry
 from ganlab.registry.kinds import GROUPS
+from ganlab.run.remade import generator_of
 from ganlab.training.checkpoint import RANK_BUFFERS
 
 TESTS = Path(__file__).parents[1]
@@ -167,7 +169,7 @@ JOBS = {
     "not judged": Job(2, "--set train.iterations=12", recipe=MANY),
     "judged": Job(2, "--set train.iterations=12 --set evaluate.patience=9", recipe=JUDGED),
     "out of patience": Job(2, "--set train.iterations=12", recipe=JUDGED),
-    "shipped": Job(2, "--set moving_average.enabled=false --set train.iterations=3"),
+    "shipped": Job(2, "--set moving_average.enabled=false --set train.iterations=3 --set snapshot.generators=1"),
     "killed one": Job(1, deeds="all:4:SIGKILL"),
     "killed two": Job(2, deeds="all:4:SIGKILL"),
     "SIGTERM to rank 1": Job(2, deeds="1:4:SIGTERM"),
@@ -440,6 +442,23 @@ def test_what_is_shipped_holds_the_average_of_the_ranks_statistics(jobs: dict[st
     names = [f"{layer}.{name}" for layer in layers for name in ("running_mean", "running_var", "num_batches_tracked")]
     for name, part in zip(names, parts, strict=True):
         np.testing.assert_allclose(shipped[name].reshape(-1), part, atol=1e-7, rtol=1e-6, err_msg=name)
+
+
+def test_the_first_rank_keeps_generators_and_a_checkpoint_of_all_gives_what_it_has_shipped(
+    jobs: dict[str, Ended],
+) -> None:
+    registry.add("dataset", "numbered", rank_parts.Numbered)
+    registry.add("loss", "noted", rank_parts.Noted)
+    try:
+        for job in ("shipped", "two"):
+            run = jobs[job].run
+            assert generator_of(newest(run), "cpu").data == (run / "generator.safetensors").read_bytes()
+    finally:
+        registry.remove("dataset", "numbered")
+        registry.remove("loss", "noted")
+    run = jobs["shipped"].run
+    (kept,) = (run / "generators").iterdir()
+    assert (kept.name, kept.read_bytes()) == ("00000003.safetensors", (run / "generator.safetensors").read_bytes())
 
 
 GOES_ON = "the same command with --out goes on from the last checkpoint"

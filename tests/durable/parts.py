@@ -249,9 +249,9 @@ def each(commands: list[list[str]]) -> None:
 
 def mutate_onnx(name: str, count: int, seed: int) -> None:
     """Load mutated copies of an ONNX file, half of them with a checksum that fits; print how many were refused."""
+    from ganlab import load_generator
     from ganlab.errors import GanlabError
     from ganlab.generator.file import read_metadata, seal
-    from ganlab.generator.generator import load_generator
     from ganlab.generator.metadata import UNSEALED
 
     dice = random.Random(seed)

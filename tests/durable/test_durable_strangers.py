@@ -22,10 +22,10 @@ from durable.client import Server
 from durable.conftest import Scale, Tally
 from durable.damage import dumped, header_and_data, mutated_bytes, mutated_tree, safetensors_file
 from durable.parts import ended, short
+from ganlab import load_generator
 from ganlab.errors import GanlabError
 from ganlab.generator.export import export
 from ganlab.generator.file import seal
-from ganlab.generator.generator import load_generator
 from ganlab.generator.metadata import UNSEALED
 from ganlab.recipe.toml import dumps
 

@@ -26,9 +26,9 @@ from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, ship, s
 from torch import nn
 
 import ganlab.generator.file
+from ganlab import load_generator
 from ganlab.errors import ArtefactError, GanlabError, PluginError, RunError
 from ganlab.generator.file import read_artefact, read_metadata, read_tensors, seal, write_generator
-from ganlab.generator.generator import load_generator
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -16,10 +16,10 @@ import torch
 from shipping import CLASSES, IMAGES, Labelled, Tiny, about, registered, resealed, ship, ship_labelled, trained
 from torch import nn
 
+from ganlab import load_generator
 from ganlab.errors import ArtefactError, PluginError
 from ganlab.generator.export import export
 from ganlab.generator.file import Outline, form, read_artefact, write_generator
-from ganlab.generator.generator import load_generator
 from ganlab.generator.network import load_network
 from ganlab.interfaces import ImageSpec, Labels, Model, Uniform
 from ganlab.registry import registry
