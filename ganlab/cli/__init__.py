@@ -10,13 +10,18 @@ import traceback
 import click
 
 from ganlab.cli.bench import bench
+from ganlab.cli.card import card
 from ganlab.cli.compare import compare
+from ganlab.cli.directions import directions
 from ganlab.cli.evaluate import evaluate
 from ganlab.cli.export import export
 from ganlab.cli.info import info
+from ganlab.cli.interpolate import interpolate
 from ganlab.cli.metrics import metrics
 from ganlab.cli.output import say, say_mistake
 from ganlab.cli.plugins import plugins
+from ganlab.cli.project import project
+from ganlab.cli.push import push
 from ganlab.cli.recipes import recipes
 from ganlab.cli.report import report
 from ganlab.cli.run import run
@@ -79,7 +84,11 @@ def ganlab(no_plugins: bool) -> None:
         registry.scan(lambda distribution: distribution == HOST)
 
 
-for command in (run, runs, report, sample, evaluate, compare, metrics, export, info, bench, recipes, plugins, schema):
+VERBS = (
+    *(run, runs, report, sample, interpolate, directions, project, evaluate, compare, metrics, export, card, push),
+    *(info, bench, recipes, plugins, schema),
+)
+for command in VERBS:
     ganlab.add_command(command)
 
 

@@ -14,6 +14,7 @@ import click
 
 from ganlab.cli.completion import complete_runs
 from ganlab.cli.output import say
+from ganlab.cli.target import overwrite_option, refuse_taken, target
 
 if TYPE_CHECKING:
     from ganlab.data.pictures import Pictures
@@ -53,6 +54,9 @@ WAITING = 8
     metavar="PATH",
     help="The grid's file, .png, .jpg or .webp; with --separate a directory; a .npy file gets the pixels themselves.",
 )
+@click.option("--scale", type=click.IntRange(1, 64), default=1, show_default=True, help="Pixels become so many a side.")
+@click.option("--label-seeds", is_flag=True, help="Write its seed below each picture of the grid.")
+@overwrite_option
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="Where to compute.")
 def sample(
     source: Path | None,
@@ -65,6 +69,9 @@ def sample(
     separate: bool,
     columns: int | None,
     out: Path | None,
+    scale: int,
+    label_seeds: bool,
+    overwrite: bool,
     device: str,
 ) -> None:
     """Draw pictures. SOURCE is a run's directory, a generator.safetensors or an .onnx file; without it the newest run.
@@ -73,6 +80,7 @@ def sample(
     is the same picture from any of these files, on any device.
     """
     from ganlab.cli.source import beside, generator_source
+    from ganlab.data.captions import captioned, enlarged
     from ganlab.data.inputs import SEEDS
     from ganlab.data.pictures import check_holds, grid, grid_size, save_picture
     from ganlab.errors import GanlabError
@@ -94,6 +102,8 @@ def sample(
         _check_once(chosen)
     if out is not None:
         _check_out(out, separate)
+    if (scale > 1 or label_seeds) and (separate or (out is not None and out.suffix.lower() == ARRAY)):
+        raise GanlabError("--scale and --label-seeds are for a grid; leave them away")
     array = not separate and out is not None and out.suffix.lower() == ARRAY
     if total > GRID_LIMIT and not separate and not array:
         raise GanlabError(f"{total:,} pictures do not fit one grid; use --separate, or --out FILE.npy")
@@ -101,7 +111,11 @@ def sample(
     choices = parse_inputs(inputs)
     generator = load_generator(path, device=device)
     wishes = (label, BATCH, choices, 1.0 if truncation is None else truncation)
-    out = out or beside(path, "seeds" if separate else "sample.png")
+    if separate and out is not None:
+        if not overwrite:
+            refuse_taken([out / _file_of(seed) for seed in chain(*chosen)] if out.is_dir() else [])
+    else:
+        out = target(out, beside(path, "seeds" if separate else "sample.png"), overwrite)
     if separate:
         _write_separately(chosen, generator.batches(chain(*chosen), *wishes), out)
         say(f"{counted(total, 'picture')} in {printable(str(out))}")
@@ -111,8 +125,11 @@ def sample(
     else:
         across = columns or math.ceil(math.sqrt(total))
         height, width, channels = _size(generator)
-        check_holds(out, (*grid_size(total, height, width, across), channels))
-        save_picture(out, grid(generator.sample(chain(*chosen), *wishes), across), sheet=True)
+        check_holds(out, (*grid_size(total, height * scale, width * scale, across), channels))
+        pictures = enlarged(generator.sample(chain(*chosen), *wishes), scale)
+        if label_seeds:
+            pictures = captioned(pictures, list(map(str, chain(*chosen))))
+        save_picture(out, grid(pictures, across), sheet=True)
         say(out)
 
 
@@ -214,7 +231,7 @@ def _write_separately(chosen: Sequence[range], batches: Iterator[Pictures], dire
     def write(seeds: list[int], pictures: Pictures) -> None:
         for seed, picture in zip(seeds, pictures, strict=True):
             # Not flushed one by one: a picture that a power cut takes is drawn again from its seed.
-            save_png(directory / f"seed{seed:08d}.png", picture, flush=False)
+            save_png(directory / _file_of(seed), picture, flush=False)
 
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(physical_cores()) as pool:
@@ -225,6 +242,10 @@ def _write_separately(chosen: Sequence[range], batches: Iterator[Pictures], dire
                 waiting.popleft().result()
         for future in waiting:
             future.result()
+
+
+def _file_of(seed: int) -> str:
+    return f"seed{seed:08d}.png"
 
 
 def _write_array(shape: tuple[int, int, int, int], batches: Iterator[Pictures], path: Path) -> None:

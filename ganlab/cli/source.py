@@ -21,6 +21,8 @@ def generator_source(source: Path | None) -> Path:
     Says on stderr which run was taken where none was named, and how old it is.
     """
     from ganlab.errors import GanlabError
+    from ganlab.generator.reference import reference_of
+    from ganlab.generator.remote import fetched
     from ganlab.regular import named_path
     from ganlab.run.directory import RunDirectory
     from ganlab.run.names import named_run, numbers_of
@@ -28,6 +30,8 @@ def generator_source(source: Path | None) -> Path:
 
     if source is None:
         return newest_file(lambda run: run.generator, "a generator")
+    if (reference := reference_of(source)) is not None:
+        return fetched(reference)
     source = generator_place(named_run(named_path(source)))
     if is_checkpoint(source):
         return source

@@ -77,6 +77,19 @@ def directions(
     return Directions(name, chosen * signs[:, None], values[kept] / values.sum())
 
 
+def along(found: Directions, inputs: Arrays, reach: float, steps: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return inputs changed along each direction: for each row of `inputs`, and each direction, `2 * steps + 1` rows.
+
+    They go from `-reach` to `reach` in equal steps, the one in the middle unchanged.
+    """
+    places = np.linspace(-reach, reach, 2 * steps + 1)
+    changes = (places[None, :, None] * found.vectors[:, None, :]).reshape(-1, found.vectors.shape[1])
+    count = len(inputs[found.input])
+    made = {name: values.repeat(len(changes), axis=0) for name, values in inputs.items()}
+    made[found.input] = (made[found.input] + np.tile(changes, (count, 1))).astype(np.float32)
+    return made
+
+
 def _vector(kinds: Mapping[str, Input], who: str) -> tuple[str, int]:
     """Return the name and the length of the latent vector."""
     vectors = {

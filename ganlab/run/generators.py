@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from ganlab.generator import formats
 from ganlab.generator.file import Artefact
 from ganlab.generator.generator import check_device, load_artefact, load_file
+from ganlab.generator.reference import reference_of
+from ganlab.generator.remote import fetched
 from ganlab.regular import named_path
 from ganlab.run.places import generator_place, is_checkpoint
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Generator:
     """Load a generator from a run or its directory, a `.safetensors` or an `.onnx` file; its bytes tell which it is.
 
+    `hf://user/name` and `hf://user/name@revision` are a generator on the Hugging Face hub, where `ganlab push` puts it.
     `RUN@best` is the best one of a run, `RUN@468` that of its iteration 468, if it was kept or a checkpoint has it; a
     checkpoint's directory is taken, too. A file in a plugin's format is computed by the exporter whose ending fits its
     name, on the CPU.
@@ -29,7 +32,7 @@ def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Genera
     undamaged generator, `PluginError` where its model is not installed.
     """
     check_device(device)
-    place = generator_place(named_path(path))
+    place = place_of(path)
     if is_checkpoint(place):
         return load_artefact(_made(place, device), device, load_generator)
     return load_file(place, device)
@@ -42,8 +45,15 @@ def read_metadata(path: os.PathLike[str] | str) -> Metadata:
     format is read by the exporter whose ending fits. Of a checkpoint, named by its directory or as `RUN@468`, the
     generator is made, as `load_generator` does.
     """
-    found = opened(generator_place(named_path(path)))
+    found = opened(place_of(path))
     return found.metadata if isinstance(found, Artefact) else formats.read_metadata(found)
+
+
+def place_of(path: os.PathLike[str] | str) -> Path:
+    """Return where a generator lies that a user names: a file or a checkpoint; from a hub, the copy in the cache."""
+    if isinstance(path, str | os.PathLike) and (reference := reference_of(path)) is not None:
+        return fetched(reference)
+    return generator_place(named_path(path))
 
 
 def opened(place: Path, device: str = "auto") -> Path | Artefact:
