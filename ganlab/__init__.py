@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ganlab.errors import RecipeError as RecipeError
     from ganlab.errors import RunError as RunError
     from ganlab.errors import printable as printable
+    from ganlab.events import Advice as Advice
+    from ganlab.events import Finding as Finding
     from ganlab.events import RunInfo as RunInfo
     from ganlab.events import Scores as Scores
     from ganlab.events import Snapshot as Snapshot
@@ -84,7 +86,7 @@ _HOMES = {
         ("ArtefactError", "DataError", "GanlabError", "Interrupted", "PluginError", "RecipeError", "RunError"),
         "ganlab.errors",
     ),
-    **dict.fromkeys(("RunInfo", "Scores", "Snapshot", "Tick", "hookimpl"), "ganlab.events"),
+    **dict.fromkeys(("Advice", "Finding", "RunInfo", "Scores", "Snapshot", "Tick", "hookimpl"), "ganlab.events"),
     **dict.fromkeys(
         (
             "Augmentation",

@@ -98,6 +98,47 @@ class Scores(NamedTuple):
     """Whether it is the best generator so far by the score that the recipe names, and was kept as such."""
 
 
+class Advice(NamedTuple):
+    """Something that may help."""
+
+    text: str
+    """What it is, in words."""
+    setting: str = ""
+    """The option with its value, as `--set` takes it; empty where no option does it."""
+
+
+class Finding(NamedTuple):
+    """A sign that the training goes wrong, or that it does so no more."""
+
+    name: str
+    """What is found, such as `discriminator_wins`."""
+    iteration: int
+    """When it was found."""
+    images: int
+    epoch: float
+    ended: bool
+    """Whether what was found before has ended."""
+    since: int
+    """The iteration from which on it has been so."""
+    evidence: str
+    """What was seen, with its numbers."""
+    threshold: str
+    """From where on that is a finding."""
+    numbers: Mapping[str, float]
+    """The numbers, by their names."""
+    advice: Sequence[Advice] = ()
+    """What may help, the first to try first. Nothing where it has ended."""
+
+    @property
+    def sentence(self) -> str:
+        """What a log says of it."""
+        title = self.name.replace("_", " ")
+        if self.ended:
+            return f"{title} has ended: {self.evidence}"
+        ways = [f"{one.setting} ({one.text})" if one.setting else one.text for one in self.advice]
+        return f"{title}: {self.evidence}" + (f". What may help: {'; '.join(ways)}" if ways else "")
+
+
 class Events:
     """The hooks that an observer may implement; it may take any subset of a hook's arguments."""
 
@@ -127,6 +168,10 @@ class Events:
     @hookspec
     def scored(self, run: RunInfo, scores: Scores) -> None:
         """The generator of the last snapshot was judged."""
+
+    @hookspec
+    def finding(self, run: RunInfo, finding: Finding) -> None:
+        """The training goes wrong, as far as its statistics, samples or scores tell; or it does so no more."""
 
     @hookspec
     def run_end(self, run: RunInfo, reason: Reason) -> None:

@@ -23,7 +23,7 @@ from ours import Setting
 from torch.utils.flop_counter import FlopCounterMode
 from turns import Flags, Turn
 
-from ganlab.bench.measure import _Bench, _endless
+from ganlab.bench.measure import _Bench, endless
 from ganlab.hardware.device import tf32
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -44,7 +44,7 @@ def test_the_gate_fails_where_the_mathematics_differ(monkeypatch: pytest.MonkeyP
 
 def test_the_arithmetic_on_paper_is_what_torch_counts() -> None:
     pixels, cpu = faces.pixels(32, 32, 3), torch.device("cpu")
-    recipe = _endless(ours.recipe(TINY, ours.EXACT))
+    recipe = endless(ours.recipe(TINY, ours.EXACT))
     mine = _Bench(recipe, ours.packed(pixels), cpu, "fp32", 0.1)
     assert mine.count()[0] == arithmetic.flops(TINY)
     G, D = gate.networks(TINY)

@@ -33,6 +33,7 @@ from ganlab.standard.metrics.neighbours import Neighbours
 from ganlab.standard.metrics.prdc import PRDC
 from ganlab.standard.metrics.sliced_wasserstein import SlicedWasserstein
 from ganlab.standard.observers.gif import GIF
+from ganlab.standard.observers.health import Health
 from ganlab.standard.observers.log import Log
 from ganlab.standard.observers.metrics import Metrics
 from ganlab.standard.observers.plot import Plot
@@ -88,6 +89,7 @@ test_log = contract(Log)
 test_samples = contract(Samples)
 test_plot = contract(Plot)
 test_gif = contract(GIF)
+test_health = contract(Health)
 test_report = contract(Report)
 test_fid = contract(FID, options=INCEPTION)
 test_frechet = contract(Frechet)

@@ -44,7 +44,7 @@ def test_an_observer_may_take_any_subset_of_an_events_arguments() -> None:
 
 def test_every_event_is_a_hook_that_says_what_comes_with_it() -> None:
     events = {name: method for name, method in vars(Events).items() if not name.startswith("_")}
-    assert list(events) == ["phase", "note", "run_start", "tick", "snapshot", "scored", "run_end"]
+    assert list(events) == ["phase", "note", "run_start", "tick", "snapshot", "scored", "finding", "run_end"]
     for name, method in events.items():
         assert method.ganlab_spec, name
         assert inspect.getdoc(method), name
@@ -55,6 +55,7 @@ def test_every_event_is_a_hook_that_says_what_comes_with_it() -> None:
         "tick": ["run", "tick"],
         "snapshot": ["run", "snapshot"],
         "scored": ["run", "scores"],
+        "finding": ["run", "finding"],
         "run_end": ["run", "reason"],
     }
 

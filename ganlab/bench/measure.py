@@ -67,7 +67,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
         packed = pack(recipe.dataset, recipe.table["dataset"]["name"], progress)
         found = time.perf_counter()
         with arithmetic(device, precision, recipe.train.deterministic, recipe.train.threads):
-            bench = _Bench(_endless(recipe), packed, device, precision, seconds / BLOCKS)
+            bench = _Bench(endless(recipe), packed, device, precision, seconds / BLOCKS)
             built = time.perf_counter()
             flops, first = bench.count()
             mine, fixed = bench.race(0.7 * seconds, progress)
@@ -234,7 +234,7 @@ def _typical(blocks: Sequence[Block]) -> float:
     return statistics.median(block.each for block in blocks)
 
 
-def _endless(recipe: Recipe) -> Recipe:
+def endless(recipe: Recipe) -> Recipe:
     """Return the recipe without an end or snapshots."""
     train = {"epochs": None, "iterations": ENDLESS}
     snapshot = {"every_epochs": None, "every_iterations": ENDLESS}

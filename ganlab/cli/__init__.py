@@ -13,6 +13,7 @@ from ganlab.cli.bench import bench
 from ganlab.cli.card import card
 from ganlab.cli.compare import compare
 from ganlab.cli.directions import directions
+from ganlab.cli.doctor import doctor
 from ganlab.cli.evaluate import evaluate
 from ganlab.cli.export import export
 from ganlab.cli.info import info
@@ -71,6 +72,7 @@ def ganlab(no_plugins: bool) -> None:
     ganlab sample --count 64       draw pictures from the newest run
     ganlab evaluate                judge them against real ones
     ganlab compare shoes/1 shoes/2 tell which of two runs is better
+    ganlab doctor quickstart       say what looks wrong in a recipe, or in a run
     ganlab export --onnx           write its generator for onnxruntime
     ganlab runs                    list the runs that are known here
     ganlab report                  write a page about the newest one
@@ -85,7 +87,22 @@ def ganlab(no_plugins: bool) -> None:
 
 
 VERBS = (
-    *(run, runs, report, sample, interpolate, directions, project, evaluate, compare, metrics, export, card, push),
+    *(
+        run,
+        runs,
+        report,
+        sample,
+        interpolate,
+        directions,
+        project,
+        evaluate,
+        compare,
+        metrics,
+        doctor,
+        export,
+        card,
+        push,
+    ),
     *(info, bench, recipes, plugins, schema),
 )
 for command in VERBS:

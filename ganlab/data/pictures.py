@@ -84,6 +84,16 @@ def grid_size(count: int, height: int, width: int, columns: int) -> tuple[int, i
     return rows * (height + GAP) + GAP, columns * (width + GAP) + GAP
 
 
+def pictures_of_grid(sheet: Pictures, count: int, height: int, width: int) -> Pictures:
+    """Return the first `count` pictures of this size in a grid `(H', W', C)`, as many as it has places for."""
+    rows, columns = ((side - GAP) // (length + GAP) for side, length in zip(sheet.shape, (height, width), strict=False))
+    places = [
+        (GAP + row * (height + GAP), GAP + column * (width + GAP)) for row in range(rows) for column in range(columns)
+    ]
+    parts = [sheet[top : top + height, left : left + width] for top, left in places[:count]]
+    return np.stack(parts) if parts else np.empty((0, height, width, sheet.shape[2]), np.uint8)
+
+
 def save_png(path: Path | str, picture: Pictures, flush: bool = True) -> None:
     """Write one picture `(H, W, C)` as PNG: greyscale, RGB or RGBA; of any other channels, the first as greyscale.
 

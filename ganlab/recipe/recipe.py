@@ -50,7 +50,7 @@ from ganlab.registry.lookup import Registry, registry
 
 T = TypeVar("T", bound=Options)
 
-STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif", "report")
+STANDARD_OBSERVERS = ("terminal", "metrics", "log", "samples", "plot", "gif", "health", "report")
 """What watches a run unless its recipe says `name = false`."""
 
 BRINGING: tuple[Kind, ...] = ("loss", "augmentation")

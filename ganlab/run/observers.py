@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import pluggy
 
 from ganlab.errors import Interrupted, PluginError
-from ganlab.events import Events, Reason, RunInfo, Scores, Snapshot, Tick
+from ganlab.events import Events, Finding, Reason, RunInfo, Scores, Snapshot, Tick
 from ganlab.interfaces import Observer
 from ganlab.messages import told
 from ganlab.registry.entry_points import strict
@@ -57,6 +57,10 @@ class Observers:
             raise PluginError(f'observer "{name}" ({origin}) is there already, with the same options') from error
         self._origins[id(observer)] = f'observer "{name}" ({origin})'
 
+    def hear(self, event: str) -> bool:
+        """Tell whether any of them hears an event."""
+        return bool(self._hooks.hook.__dict__[event].get_hookimpls())
+
     def phase(self, name: str, done: int, total: int) -> None:
         self._call("phase", {"name": name, "done": done, "total": total})
 
@@ -74,6 +78,9 @@ class Observers:
 
     def scored(self, run: RunInfo, scores: Scores) -> None:
         self._call("scored", {"run": run, "scores": scores})
+
+    def finding(self, run: RunInfo, finding: Finding) -> None:
+        self._call("finding", {"run": run, "finding": finding})
 
     def run_end(self, run: RunInfo, reason: Reason) -> None:
         self._call("run_end", {"run": run, "reason": reason})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from ganlab.health.advice import AUGMENTATION, ITS_DISTRIBUTION
+from ganlab.health.balance import FEW_PICTURES
 from ganlab.messages import counted, setting
 from ganlab.recipe.schedules import schedules_of
 from ganlab.registry.checkout import how_to_install
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
 
 FEW_ITERATIONS = 2_000
 """What the smallest networks need on the smallest pictures before these are recognised."""
-FEW_PICTURES = 5_000
-"""A tenth of CIFAR-10: with so many, Zhao et al. 2020 measured what augmentation is worth."""
-AUGMENTATION, ITS_DISTRIBUTION = "diffaugment", "ganlab-diffaugment"
 
 
 class Outlook(NamedTuple):

@@ -49,11 +49,11 @@ def preview(recipe: Recipe, out: os.PathLike[str] | str | None = None, resume: b
 
                 report = phases(prepared.observers, prepared.heartbeat)
                 open_judge(recipe, prepared.packed, str(prepared.device), report, notes.append)
-            lines = list(_lines(recipe, prepared, state, notes))
+            lines = list(figures(recipe, prepared, state, notes))
     return "\n".join([recipe.dump(), *lines, *(f"note        {note}" for note in notes)])
 
 
-def _lines(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -> Iterator[str]:
+def figures(recipe: Recipe, prepared: Prepared, state: State, notes: list[str]) -> Iterator[str]:
     """Yield the lines of the figures; what they mean for the user goes to `notes`."""
     from ganlab.data.batches import batches_per_epoch
     from ganlab.training.footprint import trainable

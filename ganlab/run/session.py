@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
-from ganlab.events import Reason, RunInfo, Snapshot, Tick
+from ganlab.events import Finding, Reason, RunInfo, Snapshot, Tick
 from ganlab.hardware.memory import memory_errors
 from ganlab.messages import counted, one_line, printable, setting
 from ganlab.recipe.ancestry import descent_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ganlab.events import Pictures
     from ganlab.generator.metadata import Metadata
+    from ganlab.health.watch import Watch
     from ganlab.run.scores import Scoring
     from ganlab.training.trainer import Trainer
 
@@ -48,13 +49,11 @@ class Session:
         self, trainer: Trainer, observers: Observers, interruption: Interruption, scoring: Scoring | None = None
     ) -> None:
         """`scoring` judges the generator; it is rank 0's."""
-        from ganlab.training.collapse import CollapseWatch, advice
-
         self.trainer, self.observers, self.interruption = trainer, observers, interruption
         self.recipe, self.state, self.plan = trainer.recipe, trainer.state, trainer.plan
         self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
         self._code = code_of(trainer.recipe)  # now: files that are edited while the run is on do not compute it
-        self._collapse, self._advice = CollapseWatch(self._reals()), advice(trainer.recipe.loss)
+        self._watch: Watch | None = None
         self._scoring = scoring
         self.out_of_patience = False
         """Whether no generator has been better for so long that the training ends."""
@@ -130,6 +129,7 @@ class Session:
         if self.ranks.first:
             self.interruption.words.stopping, self.interruption.words.kept = self.stopping, self.kept
         self.observers.run_start(self.info, self._reals())
+        self._begin_watch()
         finished = False
         try:
             if checkpoint is None or self._owed:
@@ -242,12 +242,27 @@ class Session:
         )
         self.info = self._info()
         self.observers.run_start(self.info, self._reals())
+        self._begin_watch()
+
+    def _begin_watch(self) -> None:
+        """Begin to look for what goes wrong, if anybody hears of it; go on from what was found before."""
+        if not self.observers.hear("finding"):
+            return
+        from ganlab.run.watching import take_up, watch_over
+
+        self._watch = watch_over(self.recipe, self.packed, self._reals())
+        if self.state.iteration:
+            take_up(self._watch, self.directory.path, self.recipe, self.packed.spec, self.state.iteration)
+
+    def _tell(self, findings: list[Finding]) -> None:
+        for finding in findings:
+            self.observers.finding(self.info, finding)
 
     def _tick(self, tick: Tick) -> None:
         self._follow()
         self.observers.tick(self.info, tick)
-        if warning := self._collapse.tick(tick.iteration, tick.stats):
-            self._warn(f"{warning}; {self._advice}")
+        if self._watch is not None:
+            self._tell(self._watch.tick(tick))
 
     def _snapshot(self) -> None:
         self._at = "snapshot"
@@ -285,24 +300,22 @@ class Session:
         from ganlab.training.sampling import sample_columns, sample_rows
 
         state = self.state
-        if warning := self._collapse.snapshot(state.iteration, samples):
-            self._warn(f"{warning}; {self._advice}")
         # The checkpoint comes last: once it is there, everything else of this moment is there too.
         about = self._metadata(generator)
         write_generator(self.directory.generator, generator, about)
         if self.plan.keeps_generator(state):
             self.directory.keep_generator(state.iteration)
-        self.observers.snapshot(
-            self.info,
-            Snapshot(
-                state.iteration,
-                self.plan.images(state),
-                self.plan.epoch(state),
-                samples,
-                sample_columns(self.recipe, self.packed.spec),
-                sample_rows(self.recipe, self.packed.spec, self.packed.class_names),
-            ),
+        snapshot = Snapshot(
+            state.iteration,
+            self.plan.images(state),
+            self.plan.epoch(state),
+            samples,
+            sample_columns(self.recipe, self.packed.spec),
+            sample_rows(self.recipe, self.packed.spec, self.packed.class_names),
         )
+        self.observers.snapshot(self.info, snapshot)
+        if self._watch is not None:
+            self._tell(self._watch.snapshot(snapshot))
         judged = self._scoring is not None and self._scoring.is_due(state)
         if judged:  # noted first: a checkpoint of a generator that was not judged must not be there without it
             owe(self.directory, state.iteration)
@@ -329,6 +342,8 @@ class Session:
         if (last := self._scoring.last(scores)) is not None:
             write_score(self.directory, last)
         self.observers.scored(self.info, scores)
+        if self._watch is not None:
+            self._tell(self._watch.scored(scores))
 
     def _take_up_scores(self) -> None:
         """Go on with the best score so far, and with the patience that is left."""

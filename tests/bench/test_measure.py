@@ -14,7 +14,7 @@ from torch import nn
 from toys import tiny
 
 from ganlab import Batch, ImageSpec, Iteration, Loss, Model, Update
-from ganlab.bench.measure import _Bench, _endless, _Fixed, measure
+from ganlab.bench.measure import _Bench, _Fixed, endless, measure
 from ganlab.bench.peak import Peak
 from ganlab.data.batches import Batches, Draw
 from ganlab.data.packing import pack
@@ -33,7 +33,7 @@ def quiet(*_: object) -> None:
 def bench_of(tables: dict[str, Any]) -> _Bench:
     recipe = parse_recipe(tables)
     packed = pack(recipe.dataset, "stripes", quiet)
-    return _Bench(_endless(recipe), packed, CPU, "fp32", 0.01)
+    return _Bench(endless(recipe), packed, CPU, "fp32", 0.01)
 
 
 # What is counted

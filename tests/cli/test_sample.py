@@ -88,7 +88,9 @@ def test_inputs_are_chosen_by_name(command: Command, tmp_path: Path) -> None:
         generator = ganlab.load_generator(tmp_path / "v.safetensors", device="cpu")
 
         def pixels(*arguments: object) -> np.ndarray[Any, Any]:
-            ended = command("sample", "v.safetensors", *arguments, "--out", "pixels.npy", "--overwrite", "--device", "cpu")
+            ended = command(
+                "sample", "v.safetensors", *arguments, "--out", "pixels.npy", "--overwrite", "--device", "cpu"
+            )
             assert (ended.code, ended.err) == (0, "")
             made: np.ndarray[Any, Any] = np.load("pixels.npy")
             return made
@@ -177,7 +179,9 @@ def test_a_run_on_folders_of_classes_knows_them_by_name_to_the_end(command: Comm
         for file in ("generator.safetensors", "generator.onnx"):
             assert ganlab.read_metadata(Path("out", file)).class_names == ("Cat", "dog")
             for label in ("dog", "1"):
-                assert command("sample", f"out/{file}", "--label", label, "--out", f"{label}.npy", "--overwrite").code == 0
+                assert (
+                    command("sample", f"out/{file}", "--label", label, "--out", f"{label}.npy", "--overwrite").code == 0
+                )
             assert np.array_equal(np.load("dog.npy"), np.load("1.npy"))
             ended = command("sample", f"out/{file}", "--label", "cat")
             assert ended.err == (

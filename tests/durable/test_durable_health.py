@@ -19,12 +19,16 @@ from durable.conftest import Tally
 from durable.runs import end, newest
 from ganlab import Batch, Iteration, RunError, Update
 from ganlab.errors import NonFiniteError
+from ganlab.events import Snapshot, Tick
+from ganlab.health import looks
+from ganlab.health.advice import Options
+from ganlab.health.signs import LONG
+from ganlab.health.watch import Data, Watch
 from ganlab.interfaces import Position
+from ganlab.recipe.recipe import parse_recipe
 from ganlab.registry import registry
 from ganlab.standard.losses.bce import BCE
-from ganlab.training import collapse
 from ganlab.training.average import MovingAverage
-from ganlab.training.collapse import CollapseWatch
 
 BREAKS: dict[str, Any] = {}
 """Which way, at which iteration and with which value; empty for a loss that is sound."""
@@ -169,39 +173,52 @@ def pictures(spread: float, count: int = 16) -> Any:
     return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
 
 
+def watch(spread: float = 60) -> Watch:
+    options = Options(parse_recipe(tiny()).table, ("generator", "discriminator"), ())
+    return Watch(options, Data(10_000, pictures(spread), None))
+
+
+def at(iteration: int, **stats: float) -> Tick:
+    return Tick(iteration, 8 * iteration, iteration / 5, 0.5, 100.0, 1.0, 1.0, stats)
+
+
+def seen(watch: Watch, iteration: int, samples: Any) -> list[str]:
+    return [finding.evidence for finding in watch.snapshot(Snapshot(iteration, 0, 0.0, samples, 4))]
+
+
 def test_h3_samples_that_are_all_alike_are_told_once() -> None:
-    watch = CollapseWatch(pictures(60))
-    assert watch.snapshot(0, pictures(0)) is None, "before the training they are alike"
-    assert watch.snapshot(499, pictures(0)) is None
-    assert watch.snapshot(500, pictures(30)) is None
-    assert watch.snapshot(1000, pictures(0)) == (
-        "likely collapse: the samples of iteration 1,000 are all but the same picture; they differ among each other by "
-        "0.0% of what the pictures of the data do"
-    )
-    assert watch.snapshot(1500, pictures(0)) is None, "once"
+    over = watch()
+    assert seen(over, 0, pictures(0)) == [], "before the training they are alike"
+    assert seen(over, LONG - 1, pictures(0)) == []
+    assert seen(over, LONG, pictures(0)) == [], "one snapshot is no proof"
+    assert seen(over, 2 * LONG, pictures(0)) == [
+        "the samples of iteration 2,000 are all but the same picture; they differ among each other by 0.0% of what the "
+        "data's do"
+    ]
+    assert seen(over, 3 * LONG, pictures(0)) == [], "once"
 
 
 def test_h3_data_that_are_all_alike_are_no_collapse() -> None:
-    watch = CollapseWatch(pictures(0))
-    assert watch.snapshot(1000, pictures(0)) is None
-    assert CollapseWatch(pictures(60)).snapshot(1000, pictures(0, count=1)) is None
+    for reals, samples in ((0, pictures(0)), (60, pictures(0, count=1))):
+        over = watch(reals)
+        assert [seen(over, iteration, samples) for iteration in (LONG, 2 * LONG)] == [[], []]
 
 
 def test_h3_a_discriminator_with_nothing_left_to_learn_is_told() -> None:
-    watch = CollapseWatch(pictures(60))
-    losses = {100: 0.5, 300: 1e-5, 500: 1e-4, 600: 0.2, 700: 1e-9, 1000: 1e-9, 1099: 1e-9}
+    over = watch()
+    losses = {100: 0.5, 300: 1e-5, 500: 1e-4, 600: 0.2, 700: 1e-9, 1000: 1e-9, 1599: 1e-9}
     for iteration, loss in losses.items():
-        assert watch.tick(iteration, {"loss_discriminator": loss}) is None
-    told = watch.tick(1100, {"loss_discriminator": -1e-9})
-    assert told is not None
-    assert "the discriminator's loss has been below 0.001 since iteration 600" in told
-    assert CollapseWatch(pictures(60)).tick(5000, {"loss_flow": 0.0}) is None
+        assert over.tick(at(iteration, loss_discriminator=loss)) == []
+    (told,) = over.tick(at(1700, loss_discriminator=-1e-9))
+    assert told.name == "discriminator_wins"
+    assert "the discriminator tells all pictures apart since iteration 600: its loss is" in told.evidence
+    assert all(watch().tick(at(iteration, loss_flow=0.0)) == [] for iteration in range(0, 5000, 500))
 
 
-def test_h3_a_collapse_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collapse, "ITERATIONS", 5)
-    monkeypatch.setattr(collapse, "LEAST_SPREAD", 9.0)
+def test_h3_a_finding_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "LONG", 1)
+    monkeypatch.setattr(looks, "LEAST_SPREAD", 9.0)
     ganlab.train(tiny(), out="run")
     log = Path("run/log.txt").read_text()
-    assert log.count("warning: likely collapse: the samples of iteration 8") == 1
-    assert log.count("likely collapse") == 1
+    assert log.count("warning: generator collapse: the samples of iteration 8") == 1
+    assert log.count("generator collapse") == 1

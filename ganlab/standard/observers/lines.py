@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.standard.observers.stream import Stream
 from ganlab.standard.observers.wording import (
+    finding_line,
+    finding_values,
     finite,
     harmless,
     note_line,
@@ -18,7 +20,7 @@ from ganlab.standard.observers.wording import (
 )
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Scores, Snapshot, Tick
+    from ganlab import Finding, RunInfo, Scores, Snapshot, Tick
 
 
 class Plain:
@@ -53,6 +55,10 @@ class Plain:
     def scored(self, scores: Scores) -> None:
         self._say_waiting()
         self._say(scores_line(scores))
+
+    def finding(self, finding: Finding) -> None:
+        self._say_waiting()
+        self._say(finding_line(finding))
 
     def run_end(self, reason: str) -> None:
         self._say_waiting()
@@ -99,6 +105,10 @@ class JSONLines:
     def scored(self, scores: Scores) -> None:
         values = scores._asdict() | {"values": dict(scores.values), "reference": dict(scores.reference)}
         self._say("scored", values)
+
+    def finding(self, finding: Finding) -> None:
+        self._say("finding", finding_values(finding))
+        self._people.say(harmless(finding_line(finding)))
 
     def run_end(self, reason: str) -> None:
         self._say("run_end", {"reason": reason})

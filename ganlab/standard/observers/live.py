@@ -25,6 +25,7 @@ from ganlab.standard.observers.history import LEVELS, History
 from ganlab.standard.observers.stream import Stream
 from ganlab.standard.observers.wording import (
     counters,
+    finding_line,
     harmless,
     note_line,
     phase_line,
@@ -37,7 +38,7 @@ from ganlab.standard.observers.wording import (
 )
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Scores, Snapshot, Tick
+    from ganlab import Finding, RunInfo, Scores, Snapshot, Tick
 
 REFRESH_SECONDS = 0.1
 """A display that changes faster than this cannot be read, and costs time."""
@@ -121,6 +122,9 @@ class Live:
     def scored(self, scores: Scores) -> None:
         self._scores = scores
         self._print(scores_line(scores))
+
+    def finding(self, finding: Finding) -> None:
+        self._print(finding_line(finding), style="" if finding.ended else "yellow")
 
     def run_end(self, reason: str) -> None:
         self._phases.clear()  # what did not end will not move any more

@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING
 from pydantic import PrivateAttr
 
 from ganlab import Observer, append_text, hookimpl
-from ganlab.standard.observers.wording import harmless, note_line, phase_line, run_lines, scores_line, tick_line
+from ganlab.standard.observers.wording import (
+    finding_line,
+    harmless,
+    note_line,
+    phase_line,
+    run_lines,
+    scores_line,
+    tick_line,
+)
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Scores, Tick
+    from ganlab import Finding, RunInfo, Scores, Tick
 
 
 class Log(Observer):
-    """Writes log.txt: every tick, note and score as a line with its time, for people, over all of the run."""
+    """Writes log.txt: every tick, note, score and finding as a line with its time, for people, over all of the run."""
 
     api = 1
     _path: Path | None = None
@@ -48,6 +56,10 @@ class Log(Observer):
     @hookimpl
     def scored(self, scores: Scores) -> None:
         self._write(scores_line(scores))
+
+    @hookimpl
+    def finding(self, finding: Finding) -> None:
+        self._write(finding_line(finding))
 
     @hookimpl
     def run_end(self, reason: str) -> None:

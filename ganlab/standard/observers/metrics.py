@@ -22,8 +22,9 @@ class Metrics(Observer):
     """Writes metrics.jsonl: one JSON object per tick and line, which reads as one run however often it was continued.
 
     Its keys are iteration, images, epoch, seconds (of training, continuations added up), images_per_second, then the
-    loss's statistics. A judged generator has a line of its own, with iteration, images, epoch, an object `scores`, and
-    whether it is the best so far, `best`. What is not a finite number is null, because JSON has no other word for it.
+    loss's statistics. A judged generator has a line of its own, with iteration, images, epoch, an object `scores`,
+    those of real pictures, `reference`, and whether it is the best so far, `best`. What is not a finite number is null,
+    because JSON has no other word for it.
     """
 
     api = 1
@@ -59,7 +60,8 @@ class Metrics(Observer):
     @hookimpl
     def scored(self, run: RunInfo, scores: Scores) -> None:
         place = {"iteration": scores.iteration, "images": scores.images, "epoch": scores.epoch}
-        line = json.dumps({**place, SCORES: dict(scores.values), "best": scores.best})
+        judged = {SCORES: dict(scores.values), "reference": dict(scores.reference), "best": scores.best}
+        line = json.dumps({**place, **judged})
         append_text(run.directory / METRICS, f"{line}\n")
 
 

@@ -14,7 +14,7 @@ from ganlab.standard.observers.lines import JSONLines, Plain
 from ganlab.standard.observers.stream import Stream
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Scores, Snapshot, Tick
+    from ganlab import Finding, RunInfo, Scores, Snapshot, Tick
     from ganlab.standard.observers.live import Live
     from ganlab.standard.observers.notebook import Notebook
 
@@ -62,6 +62,10 @@ class Terminal(Observer):
     @hookimpl
     def scored(self, scores: Scores) -> None:
         self._shown().scored(scores)
+
+    @hookimpl
+    def finding(self, finding: Finding) -> None:
+        self._shown().finding(finding)
 
     @hookimpl
     def run_end(self, reason: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ganlab import printable
 
 if TYPE_CHECKING:
-    from ganlab import RunInfo, Scores, Tick
+    from ganlab import Finding, RunInfo, Scores, Tick
 
 SHOWN_IN = {"report": "report.html", "samples": "samples/", "plot": "losses.png"}
 """Where standard observers show how a run goes."""
@@ -159,6 +159,17 @@ def few(names: Sequence[str]) -> str:
 def note_line(text: str, level: str) -> str:
     """Write a note for people; only a warning needs saying that it is one."""
     return f"warning: {text}" if level == "warning" else text
+
+
+def finding_line(finding: Finding) -> str:
+    """Write a finding as one line; only what is wrong needs saying that it is a warning."""
+    return printable(note_line(finding.sentence, "info" if finding.ended else "warning"))
+
+
+def finding_values(finding: Finding) -> dict[str, Any]:
+    """Return a finding as JSON has it."""
+    numbers = {name: finite(value) for name, value in finding.numbers.items()}
+    return finding._asdict() | {"numbers": numbers, "advice": [one._asdict() for one in finding.advice]}
 
 
 def harmless(text: str) -> str:

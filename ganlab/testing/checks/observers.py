@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from ganlab.errors import PluginError
-from ganlab.events import Events, RunInfo, Scores, Snapshot, Tick, hookimpl
+from ganlab.events import Advice, Events, Finding, RunInfo, Scores, Snapshot, Tick, hookimpl
 from ganlab.interfaces import ImageSpec, Observer
 from ganlab.registry.lookup import registry
 from ganlab.run.observers import Observers
@@ -120,7 +120,16 @@ def _tell(observers: Observers, folder: Path, first_iteration: int, reason: Any)
         values = {"kid": -0.25, "coverage": 0.5} if tick.iteration else {}
         reference = {"kid": 0.0, "coverage": 1.0}
         observers.scored(run, Scores(tick.iteration, tick.images, tick.epoch, values, reference, best=bool(values)))
+        observers.finding(run, _finding(tick))
     observers.run_end(run, reason)
+
+
+def _finding(tick: Tick) -> Finding:
+    """Return a sign of something, or of its end, which has no advice."""
+    ended = tick.iteration % 4 == 0
+    ways = () if ended else (Advice("half of the learning rate", "optimizer.lr = 0.0001"), Advice("more pictures"))
+    place = (tick.iteration, tick.images, tick.epoch)
+    return Finding("oscillation", *place, ended, 0, "it goes up and down", "often", {"period": math.inf}, ways)
 
 
 def _ticks(first_iteration: int) -> Iterator[Tick]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlab.events import RunInfo, Snapshot, Tick
+from ganlab.events import Advice, Finding, RunInfo, Snapshot, Tick
 from ganlab.interfaces import ImageSpec, Observer
 from ganlab.run.observers import Observers
 
@@ -27,6 +27,12 @@ def a_tick(iteration: int, **stats: float) -> Tick:
 
 def a_snapshot(iteration: int, samples: np.ndarray = REALS) -> Snapshot:
     return Snapshot(iteration, iteration * 128, iteration / 40, samples, 2)
+
+
+def a_finding(iteration: int, ended: bool = False) -> Finding:
+    ways = () if ended else (Advice("half of the learning rate", "optimizer.lr = 0.0001"),)
+    place = (iteration, iteration * 128, iteration / 40)
+    return Finding("oscillation", *place, ended, 0, "it goes round", "often", {"period": float("inf")}, ways)
 
 
 def watched(*observers: Observer) -> Observers:

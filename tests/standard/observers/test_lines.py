@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 from hostile import NAME, TYPED, check_harmless
-from standard.observers.events import REALS, STATS, a_run, a_snapshot, a_tick, watched
+from standard.observers.events import REALS, STATS, a_finding, a_run, a_snapshot, a_tick, watched
 
 from ganlab import Scores
 from ganlab.standard.observers.lines import Phases
@@ -65,6 +65,7 @@ def test_json_is_one_object_a_line_on_stdout_and_notes_for_people_on_stderr(caps
     host.tick(RUN, a_tick(100, **{"loss": math.nan, "D(x)": 0.5})._replace(seconds_left=math.inf))
     host.snapshot(RUN, a_snapshot(100))
     host.scored(RUN, Scores(100, 12_800, 2.5, {"kid": 0.5}, {"kid": 0.0}, best=True))
+    host.finding(RUN, a_finding(100))
     host.run_end(RUN, "finished")
 
     out, err = capsys.readouterr()
@@ -77,6 +78,7 @@ def test_json_is_one_object_a_line_on_stdout_and_notes_for_people_on_stderr(caps
         "tick",
         "snapshot",
         "scored",
+        "finding",
         "run_end",
     ]
     assert events[0] == {"event": "phase", "name": "packing", "done": 3, "total": 3}
@@ -90,8 +92,12 @@ def test_json_is_one_object_a_line_on_stdout_and_notes_for_people_on_stderr(caps
     assert events[4] == {"event": "snapshot", "iteration": 100, "images": 12_800, "epoch": 2.5}
     place = {"iteration": 100, "images": 12_800, "epoch": 2.5}
     assert events[5] == {"event": "scored", **place, "values": {"kid": 0.5}, "reference": {"kid": 0.0}, "best": True}
-    assert events[6] == {"event": "run_end", "reason": "finished"}
-    assert err == "naïve ▶\n"
+    advice = [{"text": "half of the learning rate", "setting": "optimizer.lr = 0.0001"}]
+    about = {"ended": False, "since": 0, "evidence": "it goes round", "threshold": "often", "numbers": {"period": None}}
+    assert events[6] == {"event": "finding", "name": "oscillation", **place, **about, "advice": advice}
+    assert events[7] == {"event": "run_end", "reason": "finished"}
+    line = "oscillation: it goes round. What may help: optimizer.lr = 0.0001 (half of the learning rate)"
+    assert err == f"naïve ▶\nwarning: {line}\n"
 
 
 def test_json_says_little_about_a_piece_of_work_and_all_about_ticks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,7 +90,7 @@ def test_a_judged_generator_has_a_line_of_its_own_and_time_goes_on_behind_it(tmp
     host.scored(run, scores)
     place = {"iteration": 10, "images": 1280, "epoch": 0.25}
     tick, judged = read_lines(tmp_path / "metrics.jsonl")
-    assert judged == {**place, "scores": {"kid": 0.5}, "best": True}
+    assert judged == {**place, "scores": {"kid": 0.5}, "reference": {"kid": 0.0}, "best": True}
     assert (is_scored(tick), is_scored(judged)) == (False, True), "a loss may report anything under any name"
     again, host = a_run(tmp_path, first_iteration=10), watched(Metrics())
     host.run_start(again, REALS)
