@@ -67,7 +67,7 @@ def _data() -> Iterator[None]:
     shutil.rmtree(DATA)
 
 
-test_dcgan = contract(DCGAN, options=[SMALL, SMALL | LINEAR])
+test_dcgan = contract(DCGAN, options=[SMALL, SMALL | LINEAR, SMALL | {"discriminator_channels": 2, "head_channels": 5}])
 test_bce = contract(
     BCE,
     options=[{}, {"generator_loss": "minimax"}, {"discriminator_steps": 2, "generator_first": True, "real_label": 0.9}],

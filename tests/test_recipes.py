@@ -30,6 +30,7 @@ def load(name: str, *overrides: str) -> Recipe:
 def test_the_recipes_that_the_documentation_promises_are_there() -> None:
     assert {
         "quickstart",
+        "own_pictures",
         "dcgan_celeba",
         "dcgan_celeba_28",
         "dcgan_mnist_28",
@@ -82,6 +83,13 @@ def test_a_recipe_builds_the_published_networks(name: str) -> None:
     recipe = load(name)
     networks = build_networks(recipe.model, ganlab.ImageSpec(3, *ganlab_size(recipe)))
     assert parameter_counts(networks) == PUBLISHED[name]
+
+
+def test_what_is_not_in_the_paper_stands_in_no_published_network() -> None:
+    """The hidden layer and the width of its own are for the recipes that reproduce nobody."""
+    found = {name: load(name).model.model_dump() for name in RECIPES}
+    changed = {name for name, model in found.items() if model["head_channels"] or model["discriminator_channels"]}
+    assert changed == {"quickstart", "own_pictures"}
 
 
 def test_the_recipes_say_what_the_papers_and_projects_say() -> None:

@@ -36,6 +36,7 @@ def passes(network: nn.Module, *inputs: Any) -> int:
         DCGAN(base_channels=4),
         DCGAN(base_channels=4, head="linear"),
         DCGAN(base_channels=4, discriminator_batchnorm=False),
+        DCGAN(base_channels=4, head_channels=5),
         ConditionalDCGAN(base_channels=4),
         ConditionalDCGAN(base_channels=4, discriminator="projection"),
     ],

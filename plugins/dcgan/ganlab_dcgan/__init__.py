@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ganlab import ImageSpec, Model
 from ganlab_dcgan.sizes import plan
@@ -27,6 +27,9 @@ class DCGAN(Model):
 
     base_channels: PositiveInt = 64
     """Channels of the layers next to the picture; each halving of the resolution doubles them."""
+    discriminator_channels: PositiveInt | None = None
+    """Channels of the discriminator's layer next to the picture. Unset: `base_channels`. Of an iteration's arithmetic
+    the discriminator does more than twice what a generator of its width does, so a narrower one saves much of it."""
     start: Side | tuple[Side, Side] | None = None
     """Resolution of the generator's first feature map, one number or `[height, width]`, 2 to 8. Unset: as small as
     possible with 4 or more on the longer side (64 starts at 4, 28 at 7), else with 2 or more."""
@@ -38,6 +41,9 @@ class DCGAN(Model):
     """Whether ReLU follows the projection."""
     head: Literal["conv", "linear"] = "conv"
     """How the discriminator's last feature map becomes a logit: `"conv"`, without a bias, or `"linear"`, with one."""
+    head_channels: NonNegativeInt = 0
+    """Channels of a hidden layer between the discriminator's last feature map and the logit, which sees the whole map;
+    0 is without, as in the paper. Without it the parts of a picture are judged apart and their judgements added."""
     discriminator_batchnorm: bool = True
     """Whether BatchNorm follows the discriminator's inner convolutions; without it they have a bias. Losses with a
     gradient penalty need a discriminator without."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ganlab_dcgan.products import PixelConvTranspose2d, WholeConv2d
+from ganlab_dcgan.products import PixelBatchNorm2d, PixelConvTranspose2d, WholeConv2d
 
 if TYPE_CHECKING:
     from ganlab import ImageSpec
@@ -33,7 +33,7 @@ def generator(options: DCGAN, images: ImageSpec, stages: Stages) -> nn.Sequentia
 
 def discriminator(options: DCGAN, images: ImageSpec, stages: Stages) -> nn.Sequential:
     """Return the network from pictures `(N, C, H, W)` to logits `(N,)`."""
-    channels = options.base_channels
+    channels = options.discriminator_channels or options.base_channels
     # No BatchNorm at the input (paper, section 3): it would hide the mean and variance of the pictures.
     layers: list[nn.Module] = [
         nn.Conv2d(images.channels, channels, 4, stride=2, padding=1, bias=False),
@@ -48,12 +48,24 @@ def discriminator(options: DCGAN, images: ImageSpec, stages: Stages) -> nn.Seque
             *_dropout(options.discriminator_dropout),
         ]
         channels *= 2
-    height, width = stages.start
+    return _initialised([*layers, *_head(options, channels, stages.start), nn.Flatten(0)])
+
+
+def _head(options: DCGAN, channels: int, size: tuple[int, int]) -> list[nn.Module]:
+    """Return the layers from the discriminator's last feature map `(N, channels, *size)` to a logit."""
+    layers: list[nn.Module] = []
+    if options.head_channels:
+        hidden, batchnorm = options.head_channels, options.discriminator_batchnorm
+        layers = [
+            WholeConv2d(channels, hidden, size, bias=not batchnorm),
+            *([PixelBatchNorm2d(hidden)] if batchnorm else []),
+            nn.LeakyReLU(0.2, inplace=True),
+            *_dropout(options.discriminator_dropout),
+        ]
+        channels, size = options.head_channels, (1, 1)
     if options.head == "conv":
-        layers += [WholeConv2d(channels, 1, stages.start, bias=False)]
-    else:
-        layers += [nn.Flatten(), nn.Linear(channels * height * width, 1)]
-    return _initialised([*layers, nn.Flatten(0)])
+        return [*layers, WholeConv2d(channels, 1, size, bias=False)]
+    return [*layers, nn.Flatten(), nn.Linear(channels * size[0] * size[1], 1)]
 
 
 def _projection(options: DCGAN, channels: int, start: tuple[int, int]) -> list[nn.Module]:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganlab import RecipeError
+
 
 class WholeConv2d(nn.Conv2d):
     """`nn.Conv2d` with a kernel as large as its pictures."""
@@ -31,3 +33,19 @@ class PixelConvTranspose2d(nn.ConvTranspose2d):
             return super().forward(images, output_size)
         product = images.flatten(1) @ self.weight.permute(0, 2, 3, 1).flatten(1)
         return product.view(len(product), *self.kernel_size, -1).permute(0, 3, 1, 2)
+
+
+class PixelBatchNorm2d(nn.BatchNorm2d):
+    """`nn.BatchNorm2d` of single pixels: of a batch of one picture there is nothing to take a mean over."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return `(N, C, 1, 1)` normalised. Raise `RecipeError` for a single picture in training."""
+        if self.training and len(features) == 1:
+            raise RecipeError(
+                [
+                    "model.head_channels: BatchNorm after the hidden layer takes its mean over the pictures of a "
+                    "batch, and this batch has one; take two or more on each device with train.batch_size, or "
+                    "discriminator_batchnorm = false"
+                ]
+            )
+        return super().forward(features)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganlab import ImageSpec, fold_batchnorm
+from ganlab import ImageSpec, RecipeError, fold_batchnorm
 
 COURSE_PROJECT = DCGAN(
     base_channels=32, start=2, projection="linear", projection_batchnorm=False, projection_relu=False, head="linear"
@@ -166,7 +166,9 @@ def test_resolutions_start_where_they_should_and_come_out_in_range(
     assert networks["discriminator"](images).shape == (2,)
 
 
-@pytest.mark.parametrize("options", [{}, {"projection": "linear", "projection_batchnorm": False, "head": "linear"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"projection": "linear", "projection_batchnorm": False, "head": "linear"}, {"head_channels": 6}]
+)
 def test_every_parameter_gets_a_gradient_and_channels_last_trains_the_same(options: dict[str, object]) -> None:
     model = DCGAN.model_validate({"base_channels": 4, "latent_dim": 5, **options})
     gradients = []
@@ -194,6 +196,64 @@ def test_a_discriminator_without_batchnorm_has_biases_in_its_place() -> None:
     ]
     images = torch.rand(6, 3, 32, 32)
     assert torch.allclose(network(images)[:2], network(images[:2]), rtol=1e-4), "each picture by itself"
+
+
+@pytest.mark.parametrize(
+    ("head", "logit"), [("conv", ("WholeConv2d", (2, 1, 1, 1), 5)), ("linear", ("Linear", (2, 1), 6))]
+)
+def test_a_hidden_layer_before_the_logit_sees_the_whole_map(head: str, logit: tuple[str, tuple[int, ...], int]) -> None:
+    model = DCGAN.model_validate({"base_channels": 4, "discriminator_channels": 2, "head_channels": 5, "head": head})
+    networks = model.build(ImageSpec(3, 16, 24))
+    found = layers(networks["discriminator"], torch.zeros(2, 3, 16, 24))
+    assert found[:5] == [
+        ("Conv2d", (2, 2, 8, 12), 96),
+        ("LeakyReLU", (2, 2, 8, 12), 0),
+        ("Conv2d", (2, 4, 4, 6), 128),
+        ("BatchNorm2d", (2, 4, 4, 6), 8),
+        ("LeakyReLU", (2, 4, 4, 6), 0),
+    ]
+    assert found[5:8] == [
+        ("WholeConv2d", (2, 5, 1, 1), 4 * 4 * 6 * 5),
+        ("PixelBatchNorm2d", (2, 5, 1, 1), 10),
+        ("LeakyReLU", (2, 5, 1, 1), 0),
+    ]
+    assert [layer for layer in found[8:] if layer[0] != "Flatten"] == [logit]
+    assert found[-1] == ("Flatten", (2,), 0)
+    assert layers(networks["generator"], torch.zeros(2, 100))[4][1] == (2, 4, 8, 12), "as wide as base_channels say"
+
+
+def test_the_hidden_layer_judges_parts_of_a_picture_together() -> None:
+    """Without it, what a change here and a change there do to the logit adds up; BatchNorm would hide that."""
+    images = torch.zeros(4, 1, 32, 32)
+    images[1::2, :, :8, :8] = 1.0  # two corners so far apart that no convolution sees both
+    images[2:, :, 24:, 24:] = 1.0
+    for channels, adds_up in ((0, True), (8, False)):
+        torch.manual_seed(0)
+        model = DCGAN(base_channels=4, start=4, discriminator_batchnorm=False, head_channels=channels)
+        network = model.build(ImageSpec(1, 32, 32))["discriminator"].double()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(10.0)  # so that the second layer bends, too
+            nothing, here, there, both = network(images.double())
+        together = (both - here - there + nothing).abs() / (both - nothing).abs()
+        assert (together < 1e-9) == adds_up
+
+
+def test_a_hidden_layer_needs_two_pictures_where_it_has_batchnorm() -> None:
+    images = torch.zeros(1, 1, 16, 16)
+    for batchnorm in (True, False):
+        model = DCGAN(base_channels=2, head_channels=4, discriminator_batchnorm=batchnorm)
+        network = model.build(ImageSpec(1, 16, 16))["discriminator"]
+        if batchnorm:
+            with pytest.raises(RecipeError) as caught:
+                network(images)
+            assert str(caught.value) == (
+                "model.head_channels: BatchNorm after the hidden layer takes its mean over the pictures of a batch, "
+                "and this batch has one; take two or more on each device with train.batch_size, or "
+                "discriminator_batchnorm = false"
+            )
+            network.eval()
+        assert network(images).shape == (1,)
 
 
 def test_initial_weights_follow_the_tutorial() -> None:
@@ -240,12 +300,15 @@ def test_batchnorm_stands_where_it_can_be_folded_and_never_at_the_borders() -> N
 
 
 def test_dropout_follows_every_hidden_activation_and_rests_outside_training() -> None:
-    model = DCGAN(base_channels=2, latent_dim=3, generator_dropout=0.25, discriminator_dropout=0.5)
+    model = DCGAN(base_channels=2, latent_dim=3, generator_dropout=0.25, discriminator_dropout=0.5, head_channels=4)
     networks = model.build(ImageSpec(1, 16, 16))
-    for name, activation, probability in (("generator", nn.ReLU, 0.25), ("discriminator", nn.LeakyReLU, 0.5)):
+    for name, activation, probability, count in (
+        ("generator", nn.ReLU, 0.25, 2),
+        ("discriminator", nn.LeakyReLU, 0.5, 3),
+    ):
         network = sequence(networks[name])
         after = [b for a, b in pairwise(network) if isinstance(a, activation)]
-        assert len(after) == 2
+        assert len(after) == count
         assert all(isinstance(layer, nn.Dropout) and layer.p == probability for layer in after)
     z = torch.randn(4, 3)
     generator = networks["generator"]
@@ -317,6 +380,8 @@ def test_a_start_that_does_not_fit_is_refused_with_those_that_do(
         "generator_dropout = 1.0",
         "discriminator_dropout = -0.1",
         "base_channels = 0",
+        "discriminator_channels = 0",
+        "head_channels = -1",
     ],
 )
 def test_options_out_of_bounds_are_refused(options: str) -> None:

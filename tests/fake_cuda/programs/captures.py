@@ -75,6 +75,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "loss": {"discriminator_steps": 2, "real_label": 0.9},
         "optimizer": {"lr": {"from": 2e-4, "to": 0.0, "after": 0.3, "progress": 0.7}},
     },
+    "hidden": {"model": {"discriminator_channels": 32, "head_channels": 256}},
     "fp32": {"train": {"precision": "fp32"}},
     "deterministic": {"train": {"precision": "fp32", "deterministic": True}},
 }
