@@ -12,9 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from ganlab import Categorical, Exporter, GanlabError, Input, Labels, Metadata, Normal, Uniform, fold_batchnorm
+from ganlab import (
+    Categorical,
+    Exporter,
+    GanlabError,
+    Input,
+    Labels,
+    Metadata,
+    Normal,
+    Uniform,
+    fold_batchnorm,
+    onnx_graph,
+    write_onnx,
+)
 from ganlab import read_metadata as read_file
-from ganlab.standard.exporters.onnx import translated, write_graph
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +64,7 @@ class Fidelity(Exporter):
         z = torch.from_numpy(_flat(about, {name: tensor.numpy() for name, tensor in inputs.items()}))
         # Folded first: BatchNorm is found in sequences, and what comes around the generator is none.
         module = _of_bytes(fold_batchnorm(generator), about)
-        write_graph(translated(module, {"z": z}, self.opset, OUTPUT), metadata, path)
+        write_onnx(onnx_graph(module, {"z": z}, self.opset, OUTPUT), metadata, path)
 
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Compute with onnxruntime on the CPU, from the z that stands for these inputs."""
