@@ -17,6 +17,7 @@ from PIL import Image
 
 from ganlab import Categorical, Input, Labels, Normal, Uniform, to_uint8
 from ganlab.data.inputs import of_seeds
+from ganlab.generator.interpolation import walk
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
@@ -131,23 +132,19 @@ def test_it_moves_along_directions_by_amounts() -> None:
     assert made["z"][0] == pytest.approx(z + 1.5 * directions[0] - 0.25 * directions[1], abs=1e-6)
 
 
-def test_a_walk_is_an_arc_for_normal_inputs_and_a_line_for_uniform_ones() -> None:
+def test_a_walk_is_that_of_ganlab_interpolate() -> None:
     inputs: dict[str, Input] = {"z": Normal((7,)), "angle": Uniform((2,)), "code": Categorical(3), "labels": Labels()}
-    first, last = (of_seeds(inputs, [seed], 5) for seed in (1, 2))
+    expected = walk(of_seeds(inputs, [1, 2], 5), inputs, 8)
     rest = (
-        "const last = inputsOfSeed(given.kinds, 2, given.classes); "
+        "const last = inputsOfSeed(given.kinds, given.last, given.classes); "
         "Object.assign(inputs, between(inputs, last, given.kinds, given.t));"
     )
-    a, b = first["z"][0].astype(float), last["z"][0].astype(float)
-    angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
-    for t in (0.0, 0.25, 1.0):
-        made = drawn(inputs, [1], 5, rest, t=t)
-        on_arc = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
-        assert made["z"][0] == pytest.approx(on_arc, abs=1e-6)
-        assert made["angle"][0] == pytest.approx(first["angle"][0] * (1 - t) + last["angle"][0] * t, abs=1e-6)
-        assert np.array_equal(made["code"][0], first["code"][0])
-        assert made["labels"][0] == first["labels"][0]
-    assert np.array_equal(drawn(inputs, [2], 5, rest, t=0.5)["z"][0], last["z"][0])  # from a seed to itself
+    for step in range(9):
+        made = drawn(inputs, [1], 5, rest, t=step / 8, last=2)
+        for name, values in expected.items():
+            assert made[name].reshape(values[0].shape) == pytest.approx(values[step], abs=1e-6), name
+    still = drawn(inputs, [2], 5, rest, t=0.5, last=2)  # from a seed to itself
+    assert np.array_equal(still["z"][0].astype(np.float32), of_seeds(inputs, [2], 5)["z"][0])
 
 
 @pytest.mark.parametrize("channels", [1, 3])

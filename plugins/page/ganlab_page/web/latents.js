@@ -50,15 +50,18 @@ function moveAlong(vector, directions, amounts) {
   vector.set(moved);
 }
 
-/** Between two sets of inputs, t from 0 to 1: on an arc where they are normal, else on a line. Choices are the first's. */
+/**
+ * Between two sets of inputs, t from 0 to 1, as `ganlab interpolate` goes: on an arc where they are normal, else on a
+ * line; categories are blended, a label is that of the nearer end.
+ */
 function between(first, last, kinds, t) {
   const made = {};
   for (const { name, distribution } of kinds) {
     const a = first[name];
     const b = last[name];
     if (distribution === "normal") made[name] = onArc(a, b, t);
-    else if (distribution === "uniform") made[name] = a.map((value, i) => value + t * (b[i] - value));
-    else made[name] = a;
+    else if (distribution === "labels") made[name] = t < 0.5 ? a : b;
+    else made[name] = onLine(a, b, t);
   }
   return made;
 }
@@ -75,8 +78,12 @@ function onArc(a, b, t) {
   }
   const angle = Math.acos(Math.max(-1, Math.min(1, product / Math.sqrt(lengthA * lengthB) || 0)));
   const sine = Math.sin(angle);
-  if (sine < 1e-6) return a.map((value, i) => value + t * (b[i] - value));
+  if (sine <= 1e-6) return onLine(a, b, t);
   const weightA = Math.sin((1 - t) * angle) / sine;
   const weightB = Math.sin(t * angle) / sine;
   return a.map((value, i) => weightA * value + weightB * b[i]);
+}
+
+function onLine(a, b, t) {
+  return a.map((value, i) => (1 - t) * value + t * b[i]);
 }
