@@ -130,8 +130,8 @@ def fast(words: list[str]) -> list[str]:
     words = [re.sub(r"@\d+$", "@0", word) for word in words]
     if words[1] == "bench":
         return [*words, "--seconds", "1", "--set", f"model.base_channels={FAST['model.base_channels']}"]
-    if words[1] == "evaluate":
-        return [*words, "--count", "20", "--seeds", "1"]
+    if words[1] == "evaluate" or (words[1] == "compare" and not words[2].endswith(".json")):
+        return [*words, "--count", "20", "--seeds", "2"]
     if words[1] != "run" or "--dry-run" in words:
         return words
     changes = FAST | AT_HAND if words[2].startswith("dcgan_") else dict(FAST)

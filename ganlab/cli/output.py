@@ -12,7 +12,7 @@ import click
 
 from ganlab.messages import LAYOUT, printable
 
-NARROWEST = 24
+NARROWEST = 32
 """A column of fewer letters is hard to read."""
 
 
@@ -31,7 +31,8 @@ def say_row(head: str, text: str, fg: str | None = None) -> None:
     row, text = printable(head), printable(text)
     width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else sys.maxsize
     indent = len(row) + 2
-    if width - indent < NARROWEST:  # no room beside it: below it
+    longest = max(map(len, text.split()), default=0)
+    if width - indent < max(NARROWEST, min(longest, width - 4)):  # no room beside it: below it
         say(row.rstrip())
         row, indent = "", 4
     lines = wrap(text, max(1, width - indent), break_long_words=False, break_on_hyphens=False) or [""]

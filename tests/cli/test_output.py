@@ -23,7 +23,7 @@ from toys import tiny
 
 import ganlab
 from ganlab.cli.bench import show
-from ganlab.cli.output import say, say_mistake
+from ganlab.cli.output import say, say_mistake, say_row
 from ganlab.recipe.toml import dumps
 from ganlab.registry import registry
 
@@ -188,3 +188,22 @@ def test_what_a_verb_does_fits_on_its_line_of_the_help(
     said = command(*words).out
     assert "..." not in said.partition("Commands:")[2]
     assert max(map(len, said.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("letters", "beside"), [(40, True), (41, False), (76, False), (90, False)])
+def test_a_row_goes_on_beside_its_head_where_its_words_fit_there(
+    letters: int, beside: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
+    head, word = "h" * 38, "w" * letters
+    say_row(head, f"first {word} last")
+    lines = capsys.readouterr().out.splitlines()
+    indent = 40 if beside else 4
+    rest = [f"{'':<{indent}}first", f"{'':<{indent}}{word}", f"{'':<{indent}}last"]
+    if beside:
+        assert lines == [f"{head}  first", *rest[1:]]
+    else:
+        assert lines[0] == head
+        assert " ".join(" ".join(lines[1:]).split()) == f"first {word} last"
+        assert all(line.startswith("    ") for line in lines[1:])
