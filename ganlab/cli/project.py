@@ -64,7 +64,7 @@ def project(
     difference = 255 - np.abs(found.picture.astype(np.int16) - wanted).astype(np.uint8)
     save_picture(place, grid(np.stack([wanted, found.picture, difference]), 3), sheet=True)
     with replacing_file(numbers) as temporary, temporary.open("wb") as file:
-        np.savez(file, **found.inputs)
+        np.savez(file, allow_pickle=False, **found.inputs)
     same = sum(error < 1.02 * found.errors[0] for error in found.errors)
     say(f"error {found.error:.1f} of 255 levels; {same} of {starts} starts came as near")
     say(f"{printable(str(place))}: the picture, the nearest one, and their difference")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.errors import DataError, GanlabError
 from ganlab.events import Reason
+from ganlab.health.record import findings_of
 from ganlab.messages import counted, one_line, printable, short
 from ganlab.recipe.keys import dotted, value_shown
 from ganlab.recipe.toml import TOMLError, parse
@@ -52,8 +53,8 @@ def read_account(
 ) -> Account:
     """Read what a run has left of itself, to be shown as `name`.
 
-    `ended` is how it has ended where it has not noted that yet; `findings` examines its directory. Raises nothing of
-    what it finds there.
+    `ended` is how it has ended where it has not noted that yet; `findings` examines its directory, instead of what the
+    watch over the training has noted. Raises nothing of what it finds there.
     """
     lacking: list[str] = []
     known = summary(Known(run, run.of_recipe or "", run.begun_at))
@@ -81,7 +82,7 @@ def read_account(
         error=_text(run.error, lacking),
         log="\n".join(_text(run.path / "log.txt", lacking, LOG_BYTES).splitlines()[-LOG_LINES:]),
         lacking=lacking,
-        findings=None if findings is None else findings(run.path),
+        findings=(findings or _noted)(run.path),
     )
 
 
@@ -216,3 +217,12 @@ def _texts(table: Mapping[str, Any]) -> dict[str, str]:
         short(key, KEY_LETTERS): one_line(value if isinstance(value, str) else value_shown(value), LINE_LETTERS)
         for key, value in dotted(table).items()
     }
+
+
+def _noted(run: Path) -> Sequence[Finding] | None:
+    """Return what the watch over the training has found; None where it did not watch, or where nothing was found."""
+    found = [
+        Finding("note" if one.ended else "warning", one.sentence, f"From {one.threshold} on it is said.")
+        for one in findings_of(run)
+    ]
+    return found or None

@@ -69,7 +69,7 @@ def _packed(recipe: Recipe, report: Report, notes: list[str]) -> Packed | None:
 
 
 def _generator(run: RunDirectory, notes: list[str]) -> Generator | None:
-    from ganlab.generator.generator import load_generator
+    from ganlab.run.generators import load_generator
 
     if not run.generator.is_file():
         notes.append(f"there is no {run.generator.name} yet, so copies of the data were not looked for")
@@ -89,7 +89,7 @@ def _found_anew(
     if images is None:
         notes.append("its samples were not looked at: there are neither its pictures nor its generator")
         return []
-    sheets = sheets_of(recipe, images)  # type: ignore[arg-type]  # the metadata's spec has the same fields
+    sheets = sheets_of(recipe, images)
     reals = read_sheet(run.path / REALS, Sheets(64, sheets.height, sheets.width))
     if reals is None:
         notes.append(f"its samples were not looked at: there is no {REALS} to compare them with")

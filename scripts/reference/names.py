@@ -25,7 +25,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "What components exchange": ("ImageSpec", "Batch", "Iteration", "Update", "Scheduled", "Schedule", "Comparison"),
     "What a generator takes": ("Input", "Normal", "Uniform", "Categorical", "Labels"),
     "For losses": ("apart",),
-    "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot", "Scores"),
+    "Events": ("hookimpl", "RunInfo", "Tick", "Snapshot", "Scores", "Finding", "Advice"),
     "For observers": ("printable",),
     "For datasets": ("walk_folder", "is_listed", "open_picture", "file_kind"),
     "For exporters": (

@@ -14,9 +14,10 @@ from toys import tiny
 
 import ganlab
 from ganlab import Augmentation
+from ganlab.health.balance import FEW_PICTURES
 from ganlab.recipe.recipe import Recipe, parse_recipe
 from ganlab.registry import registry
-from ganlab.run.outlook import FEW_ITERATIONS, FEW_PICTURES, Outlook, warnings
+from ganlab.run.outlook import FEW_ITERATIONS, Outlook, warnings
 from ganlab.run.preview import preview
 
 

@@ -13,6 +13,7 @@ from ganlab.standard.observers.blocks import shrunk
 from ganlab.standard.observers.history import History
 from ganlab.standard.observers.wording import (
     counters,
+    finding_line,
     harmless,
     note_line,
     phase_line,
@@ -26,7 +27,7 @@ from ganlab.standard.observers.wording import (
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
-    from ganlab import RunInfo, Scores, Snapshot, Tick
+    from ganlab import Finding, RunInfo, Scores, Snapshot, Tick
 
 REFRESH_SECONDS = 0.5
 LARGEST_GRID = 640
@@ -83,6 +84,10 @@ class Notebook:
 
     def scored(self, scores: Scores) -> None:
         self._scores = scores
+        self._draw(at_once=True)
+
+    def finding(self, finding: Finding) -> None:
+        self._notes.append(finding_line(finding))
         self._draw(at_once=True)
 
     def run_end(self, reason: str) -> None:

@@ -41,6 +41,7 @@ def recipe(iterations: int = 8, **options: Any) -> dict[str, Any]:
     )
 
 
+Record = wandb_internal_pb2.__dict__["Record"]
 BLOCK, HEADER = 32768, 7
 LAST = "exit"
 """The record with which a file ends."""
@@ -67,7 +68,7 @@ def records(run: Path) -> list[Any]:
     found: list[Any] = []
     for path in sorted(run.glob("wandb/offline-run-*/run-*.wandb")):
         while True:  # W&B's own process writes the last of it after the run has ended here
-            kept = list(map(wandb_internal_pb2.Record.FromString, stored(path.read_bytes())))
+            kept = list(map(Record.FromString, stored(path.read_bytes())))
             if kept and kept[-1].WhichOneof("record_type") == LAST:
                 break
             time.sleep(0.1)

@@ -15,7 +15,7 @@ from hostile import NAME
 from PIL import Image
 from standard.observers.events import STATS, a_run, a_snapshot, a_tick
 
-from ganlab.events import Scores
+from ganlab.events import Finding, Scores
 from ganlab.standard.observers import notebook
 from ganlab.standard.observers.notebook import Notebook
 
@@ -63,6 +63,7 @@ def test_one_display_has_bar_numbers_scores_and_the_newest_samples(shown: Shown)
     display.snapshot(a_snapshot(500, samples))
     display.scored(Scores(500, 64_000, 12.5, {"kid": 0.25}, {"kid": 0.0}, best=True))
     display.note("one bad picture", "warning")
+    display.finding(Finding("saturation", 500, 64_000, 12.5, False, 100, "all is white", "half", {}))
     display.run_end("finished")
     last = shown.outputs[-1]
     for part in (
@@ -75,6 +76,7 @@ def test_one_display_has_bar_numbers_scores_and_the_newest_samples(shown: Shown)
         "the best so far",
         "packing: 2 in 1 s",
         "warning: one bad picture",
+        "warning: saturation: all is white",
         "finished",
     ):
         assert part in words(last), part
