@@ -119,7 +119,7 @@ def cost(pairs: int, work: Path) -> str:
     from ganlab.health import looks
     from ganlab.recipe.recipe import find_recipe, load_recipe
 
-    looks.__dict__["LONG"] = 1
+    vars(looks)["LONG"] = 1
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for turn in range(2 * pairs):
         watched = turn % 4 in (0, 3)

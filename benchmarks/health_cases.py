@@ -78,13 +78,17 @@ def diseased(few: Path) -> Iterator[Case]:
     circles = {"model": {"fault": "dirac"}, "loss": {"name": "difference"}, "optimizer": {"lr": 0.02}}
     yield Case("game that never settles", merged(circles), (), "oscillation")
     yield Case("last layer 100 times too large", merged({"model": {"fault": "loud"}}), (), "saturation")
-    holes = {"model": {"fault": "holes"}, "dataset": {"resolution": 16}}
+    holes = {"model": {"fault": "holes"}, "dataset": {"resolution": 16}, "loss": {"name": "chamfer"}}
     yield Case("kernel smaller than its stride", merged(holes), (), "checkerboard")
     judged = {"dataset": {"resolution": 16}, "optimizer": {"lr": STEEPER}, "evaluate": JUDGED}
     yield Case("learning rate that grows", merged(judged), (), "worse_score")
     copying = {"model": {"hidden": 256}, "loss": {"name": "chamfer"}, "optimizer": {"lr": 3e-3}, "dataset": pictures}
     yield Case("copies of 20 pictures", merged(copying), (), "memorisation")
-    known = {"model": {"hidden": 256}, "dataset": {**pictures, "resolution": 16}}
+    known = {
+        "model": {"hidden": 256},
+        "dataset": {**pictures, "resolution": 16},
+        "optimizer": {"lr": 1e-3, "generator": {"lr": 1e-4}},
+    }
     yield Case("game on 20 pictures", merged(known), (), "few_pictures")
 
 

@@ -27,7 +27,7 @@ Event = Tick | Scores | Snapshot
 class Sheets(NamedTuple):
     """What the sample grids of a run look like."""
 
-    number: int
+    pictures: int
     """Pictures in one."""
     height: int
     width: int
@@ -67,7 +67,7 @@ def read_sheet(path: Path, sheets: Sheets) -> Pictures | None:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # PIL's words for what is no picture
         return None
     sheet = sheet if sheet.ndim == 3 else sheet[:, :, None]
-    made = pictures_of_grid(sheet, sheets.number, sheets.height, sheets.width) if sheet.dtype == np.uint8 else None
+    made = pictures_of_grid(sheet, sheets.pictures, sheets.height, sheets.width) if sheet.dtype == np.uint8 else None
     return made if made is not None and len(made) else None
 
 

@@ -19,7 +19,8 @@ from ganlab.health.signs import Sign
 class Data(NamedTuple):
     """The pictures that a training has."""
 
-    number: int
+    size: int
+    """How many."""
     reals: Pictures
     """Some of them `(N, H, W, C)`."""
     images: Pictures | None
@@ -31,7 +32,7 @@ class Watch:
 
     def __init__(self, options: Options, data: Data) -> None:
         self._options = options
-        self._wins, self._few, self._cycles = DiscriminatorWins(), FewPictures(data.number), Oscillation()
+        self._wins, self._few, self._cycles = DiscriminatorWins(), FewPictures(data.size), Oscillation()
         self._looks = Looks(data.reals, data.images)
         self._scores = WorseScore(options.recipe.get("evaluate", {}).get("best"))
         self._open: set[str] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ganlab.interfaces import Optimizer, Options, Schedule
+from ganlab.interfaces import Options, Schedule
 from ganlab.recipe.schedules import schedules_of
 
 if TYPE_CHECKING:
@@ -75,12 +75,16 @@ def _schedules_too_long(recipe: Recipe, ahead: Outlook) -> Iterator[str]:
                 )
 
 
-def _optimizers(recipe: Recipe) -> dict[str, Optimizer]:
+def _optimizers(recipe: Recipe) -> dict[str, Options]:
     """Return the general optimizer, and those that networks have for themselves, by what a recipe calls them."""
     own = {network for network, table in recipe.table["optimizer"].items() if network in recipe.optimizer and table}
-    named = {f"optimizer.{network}": optimizer for network, optimizer in recipe.optimizer.items() if network in own}
+    named: dict[str, Options] = {
+        f"optimizer.{network}": optimizer for network, optimizer in recipe.optimizer.items() if network in own
+    }
     shared = next((optimizer for network, optimizer in recipe.optimizer.items() if network not in own), None)
-    return named if shared is None else {"optimizer": shared, **named}
+    if shared is not None:
+        named["optimizer"] = shared
+    return named
 
 
 def _first(rate: object) -> float | None:
