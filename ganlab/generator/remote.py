@@ -103,6 +103,8 @@ def refusals(what: str, doing: str) -> Iterator[None]:
     except (errors.HFValidationError, ValueError) as error:
         raise GanlabError(f"cannot {doing} {what}: {one_line(str(error))}") from error
     except Exception as error:  # whatever its HTTP library raises where there is no network
+        if isinstance(error.__cause__, errors.HfHubHTTPError):  # of one file of several
+            raise _http(error.__cause__, what, doing) from error
         raise RunError(f"cannot {doing} {what}: the hub cannot be reached ({type(error).__name__})") from error
 
 
