@@ -107,7 +107,7 @@ def test_no_component_of_ours_is_left_out() -> None:
     checked = {
         *(DCGAN, BCE, Adam, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder),
         *(Fidelity, ONNX, HalfONNX, Int8ONNX, Safetensors),
-        *(Terminal, Metrics, Log, Samples, Plot, GIF),
+        *(Terminal, Metrics, Log, Samples, Plot, GIF, Health, Report),
         *(FID, Frechet, InceptionScore, KID, MIND, MSSSIM, Neighbours, PRDC, SlicedWasserstein),
     }
     assert {f"{cls.__module__}:{cls.__name__}" for cls in checked} == ours

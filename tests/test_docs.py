@@ -363,7 +363,7 @@ def test_a_runs_directory_holds_what_the_table_says() -> None:
         assert command(["ganlab", *words]).code == 0
     table = section(DOCS / "runs.md", "What lies in a run's directory")
     listed = {name.partition("/")[0] for name in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)}
-    assert listed == {path.name for path in run.iterdir()}
+    assert listed - {"findings.jsonl"} == {path.name for path in run.iterdir()}, "nothing was found to be wrong"
 
 
 def test_what_a_continued_run_may_change_is_listed() -> None:
@@ -439,7 +439,8 @@ def test_every_page_is_in_the_navigation_once() -> None:
 
 def test_every_picture_is_used() -> None:
     used = {target for page in PAGES for target in LINK.findall(page.read_text())}
-    assert {f"images/{path.name}" for path in (DOCS / "images").iterdir()} <= used
+    pictures = {path.relative_to(DOCS).as_posix() for path in (DOCS / "images").rglob("*.png")}
+    assert pictures <= used
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -85,8 +85,8 @@ def _picture(path: Path, images: ImageSpec) -> Pictures:
         data = read_regular(named_path(path), LARGEST_FILE)
         target_ = Target(images.channels, images.height, images.width, "center", "#ffffff", LARGEST_PIXELS)
         return np.ascontiguousarray(decode(open_picture(data), target_).transpose(1, 2, 0))
-    except GanlabError:
-        raise
+    except GanlabError as error:
+        raise GanlabError(f"{path}: {error}") from error
     except OSError as error:
         raise GanlabError(f"{path}: {error.strerror or told(error)}") from error
     except Exception as error:  # whatever Pillow raises for a broken file
