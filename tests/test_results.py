@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,27 @@ import numpy as np
 import pages
 import pytest
 import scores
+from fake_cuda.training import add_plugins
 from PIL import Image
 
 from ganlab.recipe.recipe import find_recipe, load_recipe
+from ganlab.registry import registry
 from ganlab.standard.datasets.image_folder import ImageFolder
 from ganlab.standard.datasets.mnist import MNIST
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = [(one, row) for one in compared.sets(Path("clothes"), (3200, 3200, 3200)) for row in one.rows]
+
+
+@pytest.fixture
+def _plugins() -> Iterator[None]:
+    """Make what the plugins of the checkout offer components, for a while."""
+    before = {(provider.kind, provider.name) for provider in registry.providers()}
+    add_plugins()
+    yield
+    for provider in list(registry.providers()):
+        if (provider.kind, provider.name) not in before:
+            registry.remove(provider.kind, provider.name)
 
 
 def script(name: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
@@ -85,6 +99,7 @@ def test_every_recipe_of_the_data_is_a_row() -> None:
     assert named == plugins | shipped | {"benchmarks/recipes/emoji.toml", "dcgan_celeba"}
 
 
+@pytest.mark.usefixtures("_plugins")
 @pytest.mark.parametrize(("one", "row"), ROWS, ids=[row.name for _, row in ROWS])
 def test_a_rows_recipe_takes_its_settings(one: compared.Set, row: compared.Row) -> None:
     path = ROOT / row.recipe if row.recipe.endswith(".toml") else find_recipe(row.recipe)
@@ -93,6 +108,7 @@ def test_a_rows_recipe_takes_its_settings(one: compared.Set, row: compared.Row) 
     assert one.pictures % drawn == 0
 
 
+@pytest.mark.usefixtures("_plugins")
 def test_the_length_of_a_recipe_is_that_of_its_own_pictures() -> None:
     hinge = ROOT / "plugins" / "gan-losses" / "recipes" / "hinge_fashion_mnist.toml"
     assert scores.length(hinge, (), 60_000, 64) == 25 * 156 * 64

@@ -39,7 +39,9 @@ def card(
     space: bool,
     out: Path | None,
 ) -> None:
-    """Write a folder to hand on: the generator, README.md with its front matter, config.json, recipe and pictures.
+    """Write a folder that explains a generator to others.
+
+    It holds the generator, README.md with its front matter, config.json, recipe and pictures.
 
     SOURCE is what ganlab sample takes; without it the newest run. Nothing is sent anywhere: see ganlab push.
     """

@@ -38,7 +38,7 @@ PLACES = {"features": "--features", "data": "--data", "device": "--device"}
 """What is asked for where one of the two is still to be evaluated."""
 
 
-@click.command(short_help="Tell which of two generators is better, and what they differ in.")
+@click.command(short_help="Tell which of two generators is better, and why.")
 @click.argument("first", metavar="A", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.argument("second", metavar="B", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @judging_options

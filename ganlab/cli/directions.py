@@ -36,7 +36,9 @@ def directions(
     overwrite: bool,
     device: str,
 ) -> None:
-    """Draw what the strongest directions of z change: a row for each seed and direction, from -REACH to REACH.
+    """Draw what the strongest directions of z change.
+
+    The sheet has a row for each seed and direction, from -REACH to REACH.
 
     They are found in closed form, from the generator's first layer (Shen and Zhou 2021). SOURCE is what ganlab sample
     takes.

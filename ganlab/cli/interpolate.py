@@ -54,7 +54,10 @@ def interpolate(
     overwrite: bool,
     device: str,
 ) -> None:
-    """Make a film that goes from the picture of one seed to the next. SOURCE is what ganlab sample takes."""
+    """Make a film that goes from picture to picture.
+
+    They are those of the seeds, in their order. SOURCE is what ganlab sample takes.
+    """
     from itertools import chain
 
     from ganlab.cli.sample import parse_seeds

@@ -35,7 +35,9 @@ LARGEST_PIXELS = 64_000_000
 def project(
     picture: Path, source: Path | None, label: str | None, starts: int, steps: int, out: Path | None, overwrite: bool
 ) -> None:
-    """Find what a generator must be given to come as near as it can to PICTURE, by gradient descent from many starts.
+    """Find the latent vector of PICTURE.
+
+    It is what a generator must be given to come as near as it can, by gradient descent from many starts.
 
     SOURCE is a run's directory or a generator.safetensors; without it the newest run. PICTURE is cropped in its centre
     and resized. The sheet shows it, what was found, and the difference.

@@ -34,7 +34,9 @@ def push(
     revision: str | None,
     dry_run: bool,
 ) -> None:
-    """Send what ganlab card writes of SOURCE, a run or a generator, to USER/NAME on the hub, in one commit.
+    """Send a generator to the Hugging Face hub.
+
+    What ganlab card writes of SOURCE, a run or a generator, goes to USER/NAME in one commit.
 
     The token is that of the hub's own tools, hf auth login or HF_TOKEN; ganlab neither stores nor shows it.
     """

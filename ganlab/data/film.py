@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ganlab.errors import GanlabError
 from ganlab.messages import in_words, one_line
 from ganlab.regular import named_path
@@ -82,6 +80,7 @@ def save_film(path: Path | str, frames: Pictures, milliseconds: Sequence[int]) -
 
 def _pictures(frames: Pictures) -> list[Image.Image]:
     """Return the frames as Pillow has them, in grey or in RGB."""
+    import numpy as np
     from PIL import Image
 
     if frames.shape[3] == 4:
@@ -92,6 +91,7 @@ def _pictures(frames: Pictures) -> list[Image.Image]:
 
 def share_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
     """Choose 256 colours over the whole film: with a palette for each frame, they would flicker."""
+    import numpy as np
     from PIL import Image
 
     # About 256 thousand pixels from all over the film decide; an odd step does not stay in one column of a grid.

@@ -489,7 +489,8 @@ class _Reader:
 
     def _name(self, kind: Kind) -> str:
         table = self._table.get(kind)
-        return str(table.get("name", KINDS[kind].default) if isinstance(table, dict) else KINDS[kind].default)
+        name = table.get("name") if isinstance(table, dict) else None
+        return str(name if isinstance(name, str) else KINDS[kind].default)
 
 
 def _brings(component: Component | type[Component]) -> tuple[str, ...]:

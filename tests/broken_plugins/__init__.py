@@ -107,7 +107,7 @@ OF_THE_WRONG_FORM = [
         "observer",
         "misspelt_hook",
         OBSERVER.replace("def tick", "def tik"),
-        "tik is not an event; the events are phase, note, run_start, tick, snapshot, scored, run_end",
+        "tik is not an event; the events are phase, note, run_start, tick, snapshot, scored, finding, run_end",
     ),
     Plugin("wrong-kind", "model", "wrong_kind", LOSS, "must be a subclass of ganlab.Model alone; it is a loss"),
     Plugin("junk", "model", "junk", "Toy = 42", "must be a class, not an int"),

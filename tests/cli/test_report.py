@@ -14,7 +14,7 @@ def test_the_newest_run_has_a_page_whose_path_and_size_are_said(command: Command
     ended = command("report")
     size = (trained / "report.html").stat().st_size / 1e6
     assert (ended.code, ended.out) == (0, f"runs/toy/0001/report.html  {size:.2f} MB\n")
-    assert re.fullmatch(r"newest run: runs/toy/0001 \(toy, saved just now\)\n", ended.err)
+    assert re.fullmatch(r"newest run: runs/toy/0001 \(toy, saved [a-z0-9 ]+\)\n", ended.err)
     assert (trained / "report.html").read_text().startswith("<!doctype html>")
 
 

@@ -38,7 +38,7 @@ HARD: dict[str, Any] = {
     "optimizer": {"lr": {"from": 2e-4, "to": 0.0, "after": 0.3, "progress": 0.7}, "discriminator": {"lr": 1e-3}},
 }
 """Everything that a continued run could get wrong."""
-QUIET = dict.fromkeys(("metrics", "log", "samples", "plot", "gif"), False)
+QUIET = dict.fromkeys(("metrics", "log", "samples", "plot", "gif", "health", "report"), False)
 
 
 def short(**tables: Any) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def test_a_healthy_run_has_no_finding() -> None:
     assert diagnose(run, silent).findings == []
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.parametrize("case", RECIPES, ids=lambda case: case.name)
 def test_every_recipe_is_healthy(case: Case, tmp_path: Path) -> None:
     register_plugins()

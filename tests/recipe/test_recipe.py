@@ -141,7 +141,7 @@ def test_a_network_inherits_what_its_optimizer_demands(components: Registry) -> 
 def test_observers_are_switched_on_and_off(components: Registry) -> None:
     text = SMALLEST + "[observers]\ngif = false\nboard = true\n[observers.plot]\nevery = 5\n"
     recipe = parse_recipe(text, components=components)
-    assert list(recipe.observers) == ["terminal", "metrics", "log", "samples", "plot", "report", "board"]
+    assert list(recipe.observers) == ["terminal", "metrics", "log", "samples", "plot", "health", "report", "board"]
     assert recipe.observers["plot"] == Watcher(every=5)
     assert recipe.table["observers"]["gif"] is False
     assert "gif = false\n" in recipe.dump()
@@ -277,7 +277,7 @@ def test_a_resolved_recipe_gives_itself_again(components: Registry, table: dict[
         (
             "[observers]\ngfi = false",
             '5: observers.gfi = false: no observer "gfi" is installed; did you mean gif? '
-            "(installed: board, gif, log, metrics, plot, report, samples, terminal)",
+            "(installed: board, gif, health, log, metrics, plot, report, samples, terminal)",
         ),
         ("augmentation = 3", "4: augmentation = 3: must be a table, [augmentation]"),
         (
@@ -579,3 +579,9 @@ def test_a_mutated_recipe_is_read_or_refused_with_the_keys_at_fault(
 
 def copied(table: dict[str, Any]) -> dict[str, Any]:
     return {key: copied(value) if isinstance(value, dict) else value for key, value in table.items()}
+
+
+def test_a_table_in_place_of_an_optimizers_name_is_a_mistake_of_the_recipe(components: Registry) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(SMALLEST + "[optimizer.name.a]\nlr = 1e-3\n", components=components)
+    assert "optimizer.name is not a network of this recipe" in caught.value.problems[0]

@@ -55,6 +55,7 @@ EDGES: dict[type[Options], dict[str, tuple[list[Any], list[Any]]]] = {
         "every_iterations": COUNT,
         "samples": ([1, 10_000], [0, 1.5, "1", True, 10_001]),
         "keep": ([2, 100], [1, 0, 2.5]),
+        "generators": COUNT,
     },
 }
 """For each option, values that it takes and values that it refuses."""

@@ -297,7 +297,7 @@ def test_what_a_loss_brings_has_names_of_its_own(site: Path, brings: str, reason
         (
             "def tick",
             "def tik",
-            "tik is not an event; the events are phase, note, run_start, tick, snapshot, scored, run_end",
+            "tik is not an event; the events are phase, note, run_start, tick, snapshot, scored, finding, run_end",
         ),
         ("run, tick", "run, weather, wind", "tick has no argument weather, wind; it has run, tick"),
         ("@hookimpl", "@hookimpl(wrapper=True)", "tick: observers are called one by one; @hookimpl takes no wrapper"),

@@ -107,7 +107,10 @@ def test_one_that_raises_is_reported_once_and_switched_off(exits: bool) -> None:
 @pytest.mark.parametrize(
     ("observer", "sentence"),
     [
-        (Misspelt(), "ticks is not an event; the events are phase, note, run_start, tick, snapshot, scored, run_end"),
+        (
+            Misspelt(),
+            "ticks is not an event; the events are phase, note, run_start, tick, snapshot, scored, finding, run_end",
+        ),
         (Greedy(), "Argument(s) {'weather'} are declared in the hookimpl but can not be found in the hookspec"),
         (Wrapping(), "note: observers are called one by one; @hookimpl takes no wrapper"),
     ],

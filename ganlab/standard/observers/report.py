@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import NonNegativeFloat
 
-from ganlab import Observer, hookimpl, write_report
+from ganlab import Observer, hookimpl
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -42,9 +42,13 @@ class Report(Observer):
 
     @hookimpl
     def run_end(self, run: RunInfo, reason: Literal["finished", "interrupted", "failed"]) -> None:
+        from ganlab import write_report
+
         write_report([run.directory.absolute()], ended=reason)  # not a name that could be a run's short one
 
     def _write(self, run: RunInfo) -> None:
+        from ganlab import write_report
+
         begun = time.monotonic()
         if begun >= self._not_before:
             write_report([run.directory.absolute()])
