@@ -74,7 +74,7 @@ def gathered(
         check_repository(dataset)
     if path.is_dir():
         raise GanlabError(
-            f"{path} is a checkpoint; name a generator's file or a run, whose generator can be handed over"
+            f"{path} is a checkpoint, and a file is handed over: ganlab export {path} --safetensors makes one of it"
         )
     if not licence:
         if not sys.stdin.isatty():

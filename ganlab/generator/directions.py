@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ganlab.errors import GanlabError
-from ganlab.generator.file import Artefact, read_artefact
-from ganlab.generator.generator import Generator, file_of
+from ganlab.generator.file import Artefact
+from ganlab.generator.generator import Generator, artefact_of
 from ganlab.interfaces import Categorical, Input, Labels, Normal, Uniform
 from ganlab.messages import in_words
 
@@ -62,8 +62,8 @@ def directions(
     if count < 1:
         raise GanlabError(f"count must be 1 or more, not {count}")
     if isinstance(generator, Generator):
-        kinds = generator.metadata.kinds
-        who, first_map = f"{file_of(generator)}: the generator", _of_file(read_artefact(file_of(generator)))
+        kinds, artefact = generator.metadata.kinds, artefact_of(generator)
+        who, first_map = f"{artefact.path}: the generator", _of_file(artefact)
     elif inputs is not None:
         kinds, who, first_map = dict(inputs), "the generator", _of_module(generator)
     else:

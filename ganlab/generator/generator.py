@@ -36,14 +36,17 @@ SHOWN = 8
 
 Load = Callable[[Path, str], "Generator"]
 """Loads a generator for a device. A function of a module: another process finds it by its name."""
+Read = Callable[[Path, str], Artefact]
+"""Reads the same for the same device."""
 
 
 class Origin(NamedTuple):
-    """Where a generator was loaded from, what for, and what loads it again."""
+    """Where a generator was loaded from, what for, and what loads it or reads it again."""
 
     path: Path
     device: str
     load: Load
+    read: Read
 
 
 class Generator:
@@ -70,7 +73,7 @@ class Generator:
         """Let a copy in another process open the same file again: nothing of torch or of the file is sent."""
         if self._origin is None:
             raise GanlabError(f"{self._name}: was not loaded from a file, so no other process can load it")
-        path, device, load = self._origin
+        path, device, load, _ = self._origin
         return _opened_again, (str(path), device, self._metadata.to_json(), load)
 
     def _repr_html_(self) -> str:
@@ -245,12 +248,12 @@ def load_file(path: os.PathLike[str] | str, device: str = "auto") -> Generator:
     return ours_or_foreign(named_path(path), partial(_ours, device=device), partial(_foreign, device=device))
 
 
-def load_artefact(artefact: Artefact, device: str, load: Load) -> Generator:
-    """Load a generator whose safetensors file is in memory; `load` does so again from the artefact's path."""
+def load_artefact(artefact: Artefact, device: str, load: Load, read: Read) -> Generator:
+    """Load a generator whose safetensors file is in memory; `load` and `read` start again from the artefact's path."""
     check_device(device)
     with memory_errors(lambda: f"out of memory while loading {artefact.path}"):
         computed = with_torch(artefact, device)
-    origin = Origin(artefact.path.absolute(), device, load)
+    origin = Origin(artefact.path.absolute(), device, load, read)
     return Generator(str(artefact.path), artefact.metadata, computed["generator"], lambda: computed["encoder"], origin)
 
 
@@ -273,7 +276,7 @@ def _ours(path: Path, device: str) -> Generator:
             computed["encoder"] = _beside(place, metadata, "encoder", device)
         return computed["encoder"]
 
-    origin = Origin(place.absolute(), device, load_file)
+    origin = Origin(place.absolute(), device, load_file, _read_again)
     return Generator(str(place), metadata, computed["generator"], encoder, origin)
 
 
@@ -281,7 +284,7 @@ def _foreign(file: Foreign, device: str) -> Generator:
     def encoder() -> Compute:
         raise ArtefactError(f"{file.path}: {file.provider.title} computes the generator alone, and no encoder")
 
-    origin = Origin(file.path, device, load_file)
+    origin = Origin(file.path, device, load_file, _read_again)
     return Generator(str(file.path), file.metadata, with_exporter(file, device), encoder, origin)
 
 
@@ -293,11 +296,15 @@ def _opened_again(path: str, device: str, about: str, load: Load) -> Generator:
     return generator
 
 
-def file_of(generator: Generator) -> Path:
-    """Return the file that a generator was loaded from. Raise `GanlabError` where it was loaded from none."""
+def _read_again(path: Path, device: str) -> Artefact:
+    return read_artefact(path)
+
+
+def artefact_of(generator: Generator) -> Artefact:
+    """Read once more what a generator was loaded from. Raise `GanlabError` where that was nothing on the disk."""
     if generator._origin is None:
         raise GanlabError(f"{generator._name}: was not loaded from a file")
-    return generator._origin.path
+    return generator._origin.read(generator._origin.path, generator._origin.device)
 
 
 def run_file(path: os.PathLike[str] | str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:

@@ -34,7 +34,7 @@ def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Genera
     check_device(device)
     place = place_of(path)
     if is_checkpoint(place):
-        return load_artefact(_made(place, device), device, load_generator)
+        return load_artefact(_made(place, device), device, load_generator, _made)
     return load_file(place, device)
 
 

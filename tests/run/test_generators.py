@@ -321,6 +321,16 @@ def test_verbs_take_it_and_write_beside_what_they_write_of_the_newest(run: Path,
     )
 
 
+def test_whatever_else_is_drawn_of_a_generator_is_drawn_of_one_of_before(run: Path, command: Command) -> None:
+    assert command("interpolate", "run@9", "--steps", 1).out.endswith("run/interpolation-00000009.gif\n")
+    assert command("directions", "run@9").out.rstrip().endswith("in run/directions-00000009.png")
+    ganlab.save_png(Path("picture.png"), ganlab.load_generator("run@9").sample(1)[0])
+    ended = command("project", "picture.png", "run@9", "--steps", 2)
+    assert "run/projection-00000009.png: the picture" in ended.out, ended.err
+    remedy = "a file is handed over: ganlab export run/checkpoints/00000009 --safetensors makes one of it"
+    assert remedy in command("card", "run@9", "--license", "mit").err
+
+
 def test_the_curve_of_a_runs_quality_is_had_afterwards(run: Path, command: Command) -> None:
     few = ("--count", 20, "--seeds", 1, "--metrics", "sliced_wasserstein", "--json", "found.json")
     ended = command("evaluate", "run@6", "run/checkpoints/00000009", "run@9", "run", *few)
