@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def mutate(table: dict[str, Any], dice: random.Random) -> tuple[str, ...] | None
         case 3 if isinstance(value, int | float) and not isinstance(value, bool):
             inner[path[-1]] = dice.choice((-value, value * 10**30, float(value), str(value), [value]))
         case _:
-            inner[path[-1]] = dice.choice(VALUES)
+            inner[path[-1]] = deepcopy(dice.choice(VALUES))  # a later change may go into it
     return path
 
 
