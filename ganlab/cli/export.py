@@ -108,13 +108,15 @@ def export(
     path = generator_source(source)
 
     from ganlab.generator.export import export as checked_export
+    from ganlab.generator.remote import is_fetched
     from ganlab.messages import in_words, printable
     from ganlab.run.generators import opened
     from ganlab.run.places import stem_of
 
     generator = opened(path)
+    stem = Path(path.stem) if is_fetched(path) else stem_of(path)
     for name in names:
-        exported = checked_export(generator, name, settings, out, stem=stem_of(path))
+        exported = checked_export(generator, name, settings, out, stem=stem)
         for written in (exported, *exported.others):
             say(
                 f"{printable(str(written.path))}  {written.bytes / 1e6:.1f} MB, "

@@ -113,7 +113,7 @@ def sample(
     wishes = (label, BATCH, choices, 1.0 if truncation is None else truncation)
     if separate and out is not None:
         if not overwrite:
-            refuse_taken([out / _file_of(seed) for seed in chain(*chosen)] if out.is_dir() else [])
+            refuse_taken(_those_there(out, chosen))
     else:
         out = target(out, beside(path, "seeds" if separate else "sample.png"), overwrite)
     if separate:
@@ -242,6 +242,14 @@ def _write_separately(chosen: Sequence[range], batches: Iterator[Pictures], dire
                 waiting.popleft().result()
         for future in waiting:
             future.result()
+
+
+def _those_there(folder: Path, chosen: Sequence[range]) -> Iterator[Path]:
+    """Yield the files of these seeds that a folder has: seeds may be too many to ask for each."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        found = re.fullmatch(r"seed(\d{8,10})\.png", path.name, re.ASCII)
+        if found and any(int(found[1]) in seeds for seeds in chosen):
+            yield path
 
 
 def _file_of(seed: int) -> str:

@@ -62,10 +62,13 @@ def beside(place: Path, name: str) -> Path:
     """Return where a verb writes what it makes of a generator, if it is not told.
 
     In the run, or else in the file's folder, with what tells the generator from the newest one behind the name: of the
-    best one `sample-best.png`, of that of iteration 468 `sample-00000468.png`.
+    best one `sample-best.png`, of that of iteration 468 `sample-00000468.png`. Of one from a hub, here.
     """
+    from ganlab.generator.remote import is_fetched
     from ganlab.run.places import run_of
 
+    if is_fetched(place):
+        return Path(name)
     folder, stem = run_of(place).path, Path(name).stem
     which = place.name.partition(".")[0]
     if folder == place.parent:

@@ -59,20 +59,22 @@ def _download(reference: Reference, name: str, most: int) -> Path:
     hub = library()
     repository, revision = reference
     with refusals(str(reference), "load"):
-        cached = hub.try_to_load_from_cache(repository, name, revision=revision)
-        offline = hub.constants.is_offline_mode()
-        if not offline:
-            about = hub.get_hf_file_metadata(hub.hf_hub_url(repository, name, revision=revision))
-            if about.size is not None and about.size > most:
-                raise ArtefactError(
-                    f"{reference}: {name} has {about.size:,} bytes instead of {most:,}; it is not loaded"
-                )
-        if offline and isinstance(cached, str):
-            return Path(cached)
+        if not hub.constants.is_offline_mode():
+            size = hub.get_hf_file_metadata(hub.hf_hub_url(repository, name, revision=revision)).size
+            if size is None or size > most:
+                has = "does not say its size" if size is None else f"has {size:,} bytes instead of {most:,}"
+                raise ArtefactError(f"{reference}: {name} {has}; it is not loaded")
         return Path(hub.hf_hub_download(repository, name, revision=revision, library_name="ganlab"))
 
 
+def is_fetched(path: Path) -> bool:
+    """Tell whether a file lies in the hub's cache, where nothing of ours belongs beside it."""
+    *_, repository, snapshots, _, _ = ("", "", "", *path.parts)
+    return snapshots == "snapshots" and repository.startswith("models--")
+
+
 def library() -> Any:
+    """Return the hub's own library. Raise `GanlabError` where it is not installed."""
     try:
         import huggingface_hub
         import huggingface_hub.constants
@@ -109,7 +111,7 @@ def refusals(what: str, doing: str) -> Iterator[None]:
 
 
 def _http(error: Any, what: str, doing: str) -> GanlabError:
-    status = getattr(error.response, "status_code", None)
+    status = error.response.status_code
     if status in (401, 403):
         return GanlabError(
             f"cannot {doing} {what}: the hub wants a token that may do so (HTTP {status}); `hf auth login` stores "

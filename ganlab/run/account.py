@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlab.errors import DataError, GanlabError
-from ganlab.events import Reason
+from ganlab.events import Finding, Reason
 from ganlab.health.record import findings_of
 from ganlab.messages import counted, one_line, printable, short
 from ganlab.recipe.keys import dotted, value_shown
 from ganlab.recipe.toml import TOMLError, parse
 from ganlab.regular import read_regular
 from ganlab.run.directory import RunDirectory
-from ganlab.run.history import METRICS, NO_HISTORY, History, read_history
-from ganlab.run.listing import Known, summary
+from ganlab.run.history import NO_HISTORY, History, read_history
+from ganlab.run.listing import METRICS, Known, summary
 from ganlab.run.standing import STATES
-from ganlab.showing.account import Account, Finding, Frame, Picture
+from ganlab.showing.account import Account, Frame, Picture
 from ganlab.showing.pictures import FILM_BYTES, FRAMES, film, frame, whole
 from ganlab.showing.thinning import evenly
 
 if TYPE_CHECKING:
     from PIL import Image
-
-Findings = Callable[[Path], Sequence[Finding]]
-"""What examines a run's directory."""
 
 TEXT_BYTES = 1 << 20
 """Of a recipe, a description, the names of rows."""
@@ -49,12 +46,10 @@ def read_account(
     name: str,
     film_bytes: int = FILM_BYTES,
     ended: Reason | None = None,
-    findings: Findings | None = None,
 ) -> Account:
     """Read what a run has left of itself, to be shown as `name`.
 
-    `ended` is how it has ended where it has not noted that yet; `findings` examines its directory, instead of what the
-    watch over the training has noted. Raises nothing of what it finds there.
+    `ended` is how it has ended where it has not noted that yet. Raises nothing of what it finds there.
     """
     lacking: list[str] = []
     known = summary(Known(run, run.of_recipe or "", run.begun_at))
@@ -82,7 +77,7 @@ def read_account(
         error=_text(run.error, lacking),
         log="\n".join(_text(run.path / "log.txt", lacking, LOG_BYTES).splitlines()[-LOG_LINES:]),
         lacking=lacking,
-        findings=(findings or _noted)(run.path),
+        findings=_findings(run.path, recipe),
     )
 
 
@@ -219,10 +214,8 @@ def _texts(table: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _noted(run: Path) -> Sequence[Finding] | None:
-    """Return what the watch over the training has found; None where it did not watch, or where nothing was found."""
-    found = [
-        Finding("note" if one.ended else "warning", one.sentence, f"From {one.threshold} on it is said.")
-        for one in findings_of(run)
-    ]
-    return found or None
+def _findings(run: Path, recipe: Mapping[str, Any]) -> Sequence[Finding] | None:
+    """Return what the watch over the training has noted; None where nothing says that it was noted."""
+    observers = recipe.get("observers")
+    noting = isinstance(observers, dict) and observers.get("health", False) is not False
+    return findings_of(run) or ([] if noting else None)

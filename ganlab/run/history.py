@@ -17,7 +17,6 @@ from ganlab.messages import one_line
 from ganlab.showing.account import Curve, Floats, Judged, Place
 from ganlab.training.checkpoint import NUMBER_LIMIT
 
-METRICS = "metrics.jsonl"
 LINE_BYTES = 1 << 20
 """A longer line is none of ours."""
 FILE_BYTES = 1 << 29

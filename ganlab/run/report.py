@@ -13,7 +13,7 @@ from ganlab.errors import GanlabError, RunError
 from ganlab.events import Reason
 from ganlab.messages import option
 from ganlab.regular import named_path
-from ganlab.run.account import Findings, read_account
+from ganlab.run.account import read_account
 from ganlab.run.directory import RunDirectory
 from ganlab.run.names import named_run
 from ganlab.showing.page import MARK, page
@@ -33,21 +33,19 @@ def write_report(
     out: os.PathLike[str] | str | None = None,
     *,
     ended: Reason | None = None,
-    findings: Findings | None = None,
 ) -> Path:
     """Write one page about these runs and return its path: `out`, or `report.html` in the run or, of several, here.
 
     `runs` are directories, or short names such as `faces/2`. A file in the page's place that is no report is left, and
-    refused. `ended` is how a run has ended that has not noted it yet, for observers at the end of one. `findings`
-    examines a run's directory, for the section about its health. Raises `GanlabError` for a run or a place that is
-    none, `RunError` where the disk refuses.
+    refused. `ended` is how a run has ended that has not noted it yet, for observers at the end of one. Raises
+    `GanlabError` for a run or a place that is none, `RunError` where the disk refuses.
     """
     directories = _directories(runs)
     path = named_path(out) if out is not None else _usual_place(directories)
     check_place(path)
     share = max(LEAST_FILM, FILM_BYTES // len(directories))
     names = names_in_page([run.path for run in directories])
-    accounts = [read_account(run, name, share, ended, findings) for run, name in zip(directories, names, strict=True)]
+    accounts = [read_account(run, name, share, ended) for run, name in zip(directories, names, strict=True)]
     text = page(accounts, time.time())
     with replacing_file(path, flush=False) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -72,7 +72,8 @@ class Run(NamedTuple):
         `iteration`, `images`, `epoch`, `seconds` and `images_per_second` come first, then what the loss has reported.
         Empty where the run wrote no metrics.
         """
-        from ganlab.run.history import METRICS, columns
+        from ganlab.run.history import columns
+        from ganlab.run.listing import METRICS
 
         try:
             return columns(self.directory / METRICS)

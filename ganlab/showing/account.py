@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from ganlab.events import Finding
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -56,16 +58,6 @@ class Frame(NamedTuple):
     picture: Picture
 
 
-class Finding(NamedTuple):
-    """What an examination of a run has found: something that is wrong, or might be."""
-
-    level: Literal["fault", "warning", "note"]
-    text: str
-    """One sentence."""
-    advice: str = ""
-    """What can be done."""
-
-
 @dataclass(frozen=True)
 class Account:
     """A run, as far as its directory tells."""
@@ -106,4 +98,4 @@ class Account:
     lacking: Sequence[str] = ()
     """A sentence for each thing that cannot be shown because it is missing or damaged."""
     findings: Sequence[Finding] | None = None
-    """None where nobody has examined it."""
+    """What the watch over the training has noted, in order; None where nobody has watched."""

@@ -141,7 +141,7 @@ def _differences(runs: Sequence[Account]) -> Markup:
 
 
 def _health(runs: Sequence[Account]) -> Markup:
-    unknown = tag("p", {}, "It was not examined.")
+    unknown = tag("p", {}, "Nobody has watched it.")
     return _each(runs, [unknown if run.findings is None else health(run.findings) for run in runs])
 
 

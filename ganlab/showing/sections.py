@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from ganlab.showing.account import Account, Finding, Judged
+from ganlab.events import Finding
+from ganlab.showing.account import Account, Judged
 from ganlab.showing.charts import number
 from ganlab.showing.markup import Content, Markup, details, joined, table, tag
 from ganlab.showing.thinning import evenly
@@ -59,7 +60,7 @@ def scores(run: Account) -> Markup:
 
 
 def health(findings: Sequence[Finding]) -> Markup:
-    """Return what an examination of the run has found."""
+    """Return what the watch over the training has found."""
     if not findings:
         return tag("p", {}, "Nothing was found to be wrong.")
     return tag("ul", {"class": "findings"}, *map(_finding, findings))
@@ -90,8 +91,8 @@ def _code(text: str) -> Markup:
 
 
 def _finding(finding: Finding) -> Markup:
-    advice = f" {finding.advice}" if finding.advice else None
-    return tag("li", {"class": finding.level}, tag("strong", {}, finding.level), f": {finding.text}", advice)
+    place = f"At iteration {finding.iteration:,}, "
+    return tag("li", {"class": "note" if finding.ended else "warning"}, place, tag("strong", {}, finding.sentence))
 
 
 def _evaluation(one: Judged, names: Sequence[str]) -> Iterator[str]:

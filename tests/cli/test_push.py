@@ -49,7 +49,11 @@ def test_a_generator_goes_to_the_hub_in_one_commit_and_comes_back(
     assert np.array_equal(generator.sample(4), ganlab.load_generator(trained).sample(4))
     assert next(asked for asked in hub.asked if "resolve" in asked).endswith("config.json")
     assert command("info", "hf://user/name").code == 0
-    assert command("sample", "hf://user/name", "--out", str(tmp_path / "s.png"), "--count", "4").code == 0
+    # What is made of it lies here, and not among the files of the hub's cache.
+    assert command("sample", "hf://user/name", "--count", "4").out == "sample.png\n"
+    assert command("export", "hf://user/name", "--onnx").out.startswith("generator.onnx ")
+    kept = [path.name for path in (tmp_path / "hub-cache").rglob("snapshots/*/*")]
+    assert sorted(kept) == ["config.json", "generator.safetensors"]
 
 
 def test_a_dry_run_names_every_file_and_asks_nobody(command: Command, trained: Path, hub: Hub) -> None:

@@ -19,7 +19,7 @@ from toys import tiny
 import ganlab
 from ganlab.run.account import read_account
 from ganlab.run.directory import RunDirectory
-from ganlab.showing.account import Account, Finding
+from ganlab.showing.account import Account
 from ganlab.showing.page import page
 
 
@@ -132,16 +132,9 @@ def test_a_run_that_failed_shows_what_its_error_has_left(tmp_path: Path) -> None
     assert (found.state, found.error) == ("failed", "Traceback\n\\x1b[2J<b>")
 
 
-def test_how_it_has_just_ended_counts_before_it_is_noted_and_an_examination_is_asked(tmp_path: Path) -> None:
-    run, asked = left_run(tmp_path / "r", ended=None), []
-
-    def examine(path: Path) -> list[Finding]:
-        asked.append(path)
-        return [Finding("warning", "It collapses.", "Train less.")]
-
-    found = read_account(RunDirectory(run), "r", ended="failed", findings=examine)
-    assert (found.state, asked) == ("failed", [run])
-    assert found.findings == [("warning", "It collapses.", "Train less.")]
+def test_how_it_has_just_ended_counts_before_it_is_noted(tmp_path: Path) -> None:
+    run = left_run(tmp_path / "r", ended=None)
+    assert read_account(RunDirectory(run), "r", ended="failed").state == "failed"
     assert told(run).state == "stopped", "killed, for nothing was noted"
 
 

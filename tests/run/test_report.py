@@ -149,14 +149,17 @@ def test_a_conditional_run_names_its_rows(tmp_path: Path) -> None:
 
 
 def test_health_is_a_section_where_a_run_was_examined(tmp_path: Path) -> None:
-    from ganlab.showing.account import Finding
-
     run = left_run(tmp_path / "r")
-    assert 'id="health"' not in write_report([run]).read_text()
-    found = [Finding("fault", "D(x) is 1 <b>.", "Lower lr.")]
-    read = texts(write_report([run], findings=lambda path: found))
-    assert "fault : D(x) is 1 <b>. Lower lr." in read
-    assert "Nothing was found to be wrong." in texts(write_report([run], findings=lambda path: []))
+    assert 'id="health"' not in write_report([run]).read_text(), "nobody watched it"
+    recipe = (run / "recipe.toml").read_text()
+    (run / "recipe.toml").write_text(f"{recipe}\n[observers.health]\n")
+    assert "Nothing was found to be wrong." in texts(write_report([run]))
+    line = {"name": "saturation", "iteration": 1500, "images": 9, "epoch": 1.0, "ended": False, "since": 500}
+    line |= {"evidence": "all is <b>", "threshold": "half", "numbers": {}}
+    line["advice"] = [{"text": "it is slower", "setting": "optimizer.lr=1e-4"}]
+    (run / "findings.jsonl").write_text(json.dumps(line) + "\n")
+    read = " ".join(texts(write_report([run])).split())
+    assert "At iteration 1,500, saturation: all is <b>. What may help: optimizer.lr=1e-4 (it is slower)" in read
 
 
 def test_25_epochs_at_64_pixels_are_less_than_3_megabytes_and_keep_their_spike(tmp_path: Path) -> None:

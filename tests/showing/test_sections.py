@@ -7,7 +7,8 @@ from dataclasses import replace
 from showing.test_gallery import account
 from showing.test_markup import Read
 
-from ganlab.showing.account import Finding, Judged
+from ganlab.events import Advice, Finding
+from ganlab.showing.account import Judged
 from ganlab.showing.sections import EVALUATIONS, about, heading, health, scores
 
 
@@ -48,9 +49,14 @@ def test_a_run_that_was_not_judged_says_how_it_can_be() -> None:
 
 
 def test_findings_are_listed_with_their_advice() -> None:
-    read = Read(health([Finding("fault", "<b>", "Do."), Finding("note", "x")]).html)
-    assert read.texts == ["fault", ": <b> Do.", "note", ": x"]
-    assert [given.get("class") for name, given in read.elements if name == "li"] == ["fault", "note"]
+    advice = (Advice("slower", "optimizer.lr=1e-4"),)
+    begun = Finding("saturation", 1500, 9, 1.0, False, 500, "<b>", "half", {}, advice)
+    read = Read(health([begun, begun._replace(ended=True, iteration=2500, evidence="x")]).html)
+    assert " ".join(" ".join(read.texts).split()) == (
+        "At iteration 1,500, saturation: <b>. What may help: optimizer.lr=1e-4 (slower) "
+        "At iteration 2,500, saturation has ended: x"
+    )
+    assert [given.get("class") for name, given in read.elements if name == "li"] == ["warning", "note"]
 
 
 def test_the_recipe_the_log_and_an_error_are_folded_away() -> None:
