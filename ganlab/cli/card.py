@@ -67,6 +67,7 @@ def gathered(
     from ganlab.errors import GanlabError
     from ganlab.generator.reference import check_repository
     from ganlab.hub.folder import gather
+    from ganlab.messages import printable
     from ganlab.run.places import run_of
 
     check_repository(repository)
@@ -81,7 +82,7 @@ def gathered(
             raise GanlabError(f"--license says under which others may use it, {LICENCES}; it is yours to choose")
         licence = click.prompt(f"license, {LICENCES}", type=str, err=True)
     run = run_of(path)
-    return gather(
+    handed = gather(
         path,
         run.path if run.is_run else None,
         licence=licence,
@@ -90,6 +91,9 @@ def gathered(
         scores=scores,
         dataset=dataset,
     )
+    for other in handed.left_out:
+        say(printable(f"{other} is left out: it was made of another generator; export it again"), err=True)
+    return handed
 
 
 def show_files(files: list[tuple[str, int]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,8 @@ class Handed(NamedTuple):
 
     card: Card
     files: Mapping[str, Path]
+    left_out: Sequence[Path] = ()
+    """Other formats that lie beside it and were made of another generator."""
 
     @property
     def made(self) -> dict[str, str]:
@@ -54,17 +56,20 @@ def gather(
     if metadata.network != "generator":
         raise ArtefactError(f"{generator}: is the {metadata.network} of a generator; name the generator's own file")
     own = ONNX if generator.suffix == ".onnx" else GENERATOR
-    files = {own: generator}
+    files, left_out = {own: generator}, list[Path]()
     for name, path in ((ONNX, generator.with_suffix(".onnx")), (names.PAGE, generator.with_suffix(".html"))):
-        if name not in files and path.is_file() and _same(read_metadata(path), metadata):
-            files[name] = path
+        if name not in files and path.is_file():
+            if _same(read_metadata(path), metadata):
+                files[name] = path
+            else:
+                left_out.append(path)
     if run is not None:
         files |= _of_run(run)
     recipe = files[names.RECIPE].read_text(encoding="utf-8") if names.RECIPE in files else ""
     found = _scores(metadata, scores)
     title = title or f"{metadata.model.name} {metadata.recipe.name}"
     card = Card(title, licence, metadata, recipe, found, tuple(files), repository, dataset)
-    return Handed(card, files)
+    return Handed(card, files, left_out)
 
 
 def write_folder(handed: Handed, folder: Path) -> list[tuple[str, int]]:

@@ -158,3 +158,15 @@ def test_the_card_says_what_is_known(command: Command, trained: Path) -> None:
     assert config["files"]["generator.safetensors"]["bytes"] == Path("folder/generator.safetensors").stat().st_size
     assert command("card", "runs/toy/0001", "--license", "mit", "--out", "folder").code == 2
     assert "--license says under which" in command("card", "runs/toy/0001", "--out", "other").err
+
+
+def test_what_was_exported_of_another_generator_is_left_out_and_said(command: Command, trained: Path) -> None:
+    assert command("export", "toy/1", "--onnx").code == 0
+    ended = command("card", "toy/1", "--license", "mit", "--out", "same")
+    assert (ended.code, ended.err) == (0, "")
+    assert Path("same/generator.onnx").is_file()
+    assert '- "onnx"' in Path("same/README.md").read_text()
+    assert command("run", "toy/1", "--resume", "--set", "train.iterations=14").code == 0
+    ended = command("card", "toy/1", "--license", "mit", "--out", "other")
+    assert "generator.onnx is left out: it was made of another generator; export it again" in ended.err
+    assert not Path("other/generator.onnx").exists()
