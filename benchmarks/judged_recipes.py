@@ -14,7 +14,7 @@ SCORES = ("kid", "mind", "fd_lite0", "precision", "recall", "density", "coverage
 """Those that the tables show, in their order."""
 SHORT = ("kid", "recall", "coverage")
 """Those that a recipe says of itself."""
-SETS = {"clothes": "Fashion-MNIST's 70,000", "digits": "10,000 digits"}
+SETS = {"clothes": "Fashion-MNIST's 70,000", "published": "Fashion-MNIST's 70,000", "digits": "10,000 digits"}
 """What is said of the pictures in a recipe."""
 ACROSS = 4
 """Sheets beside each other."""
@@ -88,7 +88,7 @@ def _times(rows: Sequence[Found]) -> Iterator[str]:
 
 def _missing(rows: Sequence[Found], name: str) -> Iterator[str]:
     """Yield which recipes were not trained, where there are any."""
-    (one,) = [one for one in sets(Path(), (0, 0, 0)) if one.name == name]
+    (one,) = [one for one in sets(Path()) if one.name == name]
     there = {row["name"] for row in rows}
     missing = [f"`{row.name}`" for row in one.rows if not row.seed and row.name not in there]
     if missing:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import judged_recipes
+from compared import PICTURES
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -167,7 +168,7 @@ PARTS: dict[str, Callable[[Path], Iterator[str]]] = {
     "cpu": cpu,
     "gpu": gpu,
     "protocol": protocol,
-    **{name: _of_set(name) for name in ("clothes", "digits", "emoji")},
+    **{name: _of_set(name) for name in PICTURES},
 }
 
 

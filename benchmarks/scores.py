@@ -1,7 +1,7 @@
 """What the recipes give: `python benchmarks/scores.py --work DIR` trains each, judges it, and draws a sheet of it.
 
-All recipes of one set of pictures see the same number of them. Of what is given, as in `--emoji DIR`, the sets are
-made; the others are left out. Writes benchmarks/results/scores-<date>.json after each recipe, from which
+All recipes of one set see the same number of pictures. Of what is given, as in `--emoji DIR`, the sets are made; the
+others are left out. Writes benchmarks/results/scores-<date>.json after each recipe, from which
 benchmarks/pages.py makes the tables of docs/results.md, and goes on where it was stopped.
 """
 
@@ -14,13 +14,13 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from compared import Row, Set, sets
+from compared import PICTURES, Row, Set, sets
 from machine import RESULTS, ROOT, describe
 from PIL import Image
 from processes import environment
@@ -35,9 +35,10 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")
 class Results:
     """The file of results, which is whole after each recipe."""
 
-    def __init__(self, file: Path, pictures: str) -> None:
+    def __init__(self, file: Path, pictures: Mapping[str, int]) -> None:
         # Without the places of this machine.
-        command = f"python benchmarks/scores.py --work work --digits digits --emoji emoji --pictures {pictures}"
+        more = [f"--pictures {name}={count}" for name, count in pictures.items() if count != PICTURES[name]]
+        command = " ".join(["python benchmarks/scores.py --work work --digits digits --emoji emoji", *more])
         fresh = {"machine": describe("cpu") | {"command": command, "minutes": 0.0}, "scores": []}
         self._file, self._lock, self._since = file, Lock(), time.perf_counter()
         self._found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else fresh
@@ -61,17 +62,16 @@ def main() -> None:
     """Train and judge what is not in the results yet."""
     chosen = arguments()
     work = prepared(chosen.work, {"digits": chosen.digits, "emoji": chosen.emoji})
-    results = Results(chosen.out, chosen.pictures)
-    pictures = [int(count) for count in chosen.pictures.split(",")]
+    pictures = PICTURES | dict(chosen.pictures)
+    results = Results(chosen.out, pictures)
     found = dict(wanted(sets(chosen.fashion, pictures), chosen.fashion, work))
     names = chosen.only.split(",") if chosen.only else list(found)
 
-    def judge(row: dict[str, Any]) -> None:
-        results.add(row | judged(work, row["name"], sheet=not row["seed"]))
+    def made(one: Set, row: Row) -> None:
+        results.add(trained(work, one, row) | judged(work, row.name, sheet=not row.seed))
 
-    with ThreadPoolExecutor(chosen.judges) as judges:  # which are at work while the next one trains
-        missing = [found[name] for name in names if name not in results.names()]
-        waiting = [judges.submit(judge, trained(work, *one)) for one in missing]
+    with ThreadPoolExecutor(chosen.jobs) as jobs:
+        waiting = [jobs.submit(made, *found[name]) for name in names if name not in results.names()]
         for one in waiting:
             one.result()
     say(f"{chosen.out}: now python benchmarks/pages.py")
@@ -85,17 +85,27 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--fashion", type=Path, default=FASHION, help=f"Fashion-MNIST's four files ({FASHION})")
     parser.add_argument("--digits", type=Path, help="MNIST's files, or those of python scripts/digits")
     parser.add_argument("--emoji", type=Path, help="what python scripts/emoji has laid out")
-    parser.add_argument("--pictures", default="32000,32000,32000", help="how many clothes, digits, emoji a recipe sees")
-    parser.add_argument("--judges", type=int, default=1, help="how many are judged at a time (1)")
+    parser.add_argument(
+        "--pictures", type=counted, action="append", default=[], help="how many a recipe sees, as in emoji=32000"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="how many rows are made at a time, on a thread each (1)")
     parser.add_argument("--only", help="which rows, and in which order, as in hinge,dcgan_mnist")
     parser.add_argument("--out", type=Path, default=today, help="the JSON file to write, or to go on with")
     return parser.parse_args()
 
 
+def counted(text: str) -> tuple[str, int]:
+    """Return a set's name, and how many pictures a recipe of it sees."""
+    name, _, count = text.partition("=")
+    if name not in PICTURES or not count.isdigit():
+        raise argparse.ArgumentTypeError(f"{text} is not one of {', '.join(PICTURES)} with a number, as in emoji=32000")
+    return name, int(count)
+
+
 def wanted(everything: Sequence[Set], fashion: Path, work: Path) -> Iterator[tuple[str, tuple[Set, Row]]]:
     """Yield the rows whose pictures are here, by their names."""
     for one in everything:
-        if (fashion if one.name == "clothes" else work / one.name).exists():
+        if (fashion if one.data == "clothes" else work / one.data).exists():
             yield from ((row.name, (one, row)) for row in one.rows)
 
 

@@ -24,7 +24,7 @@ from ganlab.standard.datasets.image_folder import ImageFolder
 from ganlab.standard.datasets.mnist import MNIST
 
 ROOT = Path(__file__).resolve().parent.parent
-ROWS = [(one, row) for one in compared.sets(Path("clothes"), (3200, 3200, 3200)) for row in one.rows]
+ROWS = [(one, row) for one in compared.sets(Path("clothes")) for row in one.rows]
 
 
 @pytest.fixture
