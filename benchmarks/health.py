@@ -16,7 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from health_cases import ITERATIONS, Case, diseased, healthy, register_plugins, register_sick, write_pictures
+from health_cases import (
+    ITERATIONS,
+    Case,
+    diseased,
+    healthy,
+    register_plugins,
+    register_sick,
+    tick_by_iterations,
+    write_pictures,
+)
 from machine import RESULTS, ROOT, describe
 
 sys.path[:0] = [str(path) for path in sorted((ROOT / "plugins").iterdir())]
@@ -41,6 +50,7 @@ def main() -> None:
         return
     register_plugins()
     register_sick()
+    tick_by_iterations()
     rows = []
     for case in _cases(work, wanted.only):
         if wanted.names and not any(word in case.name for word in wanted.names):
@@ -91,7 +101,6 @@ def _row(case: Case, seed: int, work: Path) -> dict[str, Any]:
         f"seed={seed}",
         "train.device=cpu",
         "train.threads=1",
-        "train.tick_seconds=0.05",
     )
     if isinstance(case.recipe, Path):
         recipe = load_recipe(case.recipe, texts)

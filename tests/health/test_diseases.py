@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from health_cases import PERCEPTRONS, Case, diseased, healthy, register_plugins, register_sick, write_pictures
+from health_cases import (
+    PERCEPTRONS,
+    Case,
+    diseased,
+    healthy,
+    register_plugins,
+    register_sick,
+    tick_by_iterations,
+    write_pictures,
+)
 
 import ganlab
 from ganlab.health.diseases import DISEASES
@@ -16,15 +25,18 @@ from ganlab.recipe.recipe import load_recipe, parse_recipe
 from ganlab.registry import registry
 from ganlab.run.diagnosis import diagnose
 from ganlab.run.directory import RunDirectory
+from ganlab.training.ticks import Stopwatch
 
 DOCS = Path(__file__).parents[2] / "docs" / "health.md"
 CASES = [case for case in diseased(Path("few")) if case.disease]
 RECIPES = list(healthy(Path("500")))
-QUIET = ("observers.terminal=false", "observers.gif=false", "observers.plot=false", "train.tick_seconds=0.05")
+QUIET = ("observers.terminal=false", "observers.gif=false", "observers.plot=false")
 
 
 @pytest.fixture(autouse=True)
-def _sick(request: pytest.FixtureRequest) -> Iterator[None]:
+def _sick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(Stopwatch, "tick_due", Stopwatch.tick_due)  # which is put back
+    tick_by_iterations()
     register_sick()
     yield
     for kind, name in (("model", "perceptrons"), ("loss", "difference"), ("loss", "chamfer")):
