@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganlab.cli.completion import complete_recipes, complete_settings
+from ganlab.cli.completion import complete_recipes
 from ganlab.cli.output import Told, say
+from ganlab.cli.overrides import device_option, set_option, with_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,15 +21,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Measure how fast a recipe trains here, and what limits it.")
 @click.argument("recipe", default="quickstart", shell_complete=complete_recipes)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=complete_settings,
-    help="Change a value, as in train.batch_size=128. Repeatable.",
-)
-@click.option("--device", metavar="NAME", help="Short for --set train.device=NAME: auto, cpu, cuda, cuda:1 or mps.")
+@set_option
+@device_option
 @click.option(
     "--seconds",
     type=click.FloatRange(min=1.0),
@@ -46,9 +40,7 @@ def bench(recipe: str, overrides: tuple[str, ...], device: str | None, seconds: 
     from ganlab.bench.measure import measure
     from ganlab.recipe.recipe import find_recipe, load_recipe
 
-    if device is not None:
-        overrides += (f"train.device={device}",)
-    report = measure(load_recipe(find_recipe(recipe), overrides), seconds, Told())
+    report = measure(load_recipe(find_recipe(recipe), with_device(overrides, device)), seconds, Told())
     if as_json:
         say(json.dumps(report.as_json(), indent=1))
         return

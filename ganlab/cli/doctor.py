@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganlab.cli.completion import complete_recipes, complete_settings
+from ganlab.cli.completion import complete_recipes
 from ganlab.cli.output import Told, say
+from ganlab.cli.overrides import device_option, set_option, with_device
 
 if TYPE_CHECKING:
     from ganlab.bench.checkup import Checkup
@@ -20,15 +21,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Say what looks wrong in a recipe, or in a run.")
 @click.argument("source", metavar="RECIPE|RUN", shell_complete=complete_recipes)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=complete_settings,
-    help="Change a value of the recipe, as in train.batch_size=128. Repeatable.",
-)
-@click.option("--device", metavar="NAME", help="Short for --set train.device=NAME: auto, cpu, cuda, cuda:1 or mps.")
+@set_option
+@device_option
 @click.option(
     "--seconds",
     type=click.FloatRange(min=1.0),
@@ -57,9 +51,7 @@ def doctor(source: str, overrides: tuple[str, ...], device: str | None, seconds:
         return
     from ganlab.bench.checkup import check_up
 
-    if device is not None:
-        overrides += (f"train.device={device}",)
-    _show_recipe(check_up(load_recipe(find_recipe(source), overrides), seconds), as_json)
+    _show_recipe(check_up(load_recipe(find_recipe(source), with_device(overrides, device)), seconds), as_json)
 
 
 def _run(source: str) -> RunDirectory | None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from ganlab.cli.completion import complete_recipes, complete_settings, complete_shipped
+from ganlab.cli.completion import complete_recipes, complete_shipped
 from ganlab.cli.output import say, say_row
+from ganlab.cli.overrides import set_option
 
 
 @click.group(invoke_without_command=True)
@@ -24,19 +25,9 @@ def recipes(context: click.Context) -> None:
         say_row(f"{path.stem:<{width}}", _first_comment(path))
 
 
-_overrides = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=complete_settings,
-    help="Change a value first.",
-)
-
-
 @recipes.command(short_help="Find every mistake in a recipe, and train nothing.")
 @click.argument("recipe", shell_complete=complete_recipes)
-@_overrides
+@set_option
 def check(recipe: str, overrides: tuple[str, ...]) -> None:
     """Find every mistake in RECIPE without training anything, and without importing torch."""
     from ganlab.recipe.recipe import find_recipe, load_recipe
@@ -48,7 +39,7 @@ def check(recipe: str, overrides: tuple[str, ...]) -> None:
 
 @recipes.command()
 @click.argument("recipe", shell_complete=complete_recipes)
-@_overrides
+@set_option
 def show(recipe: str, overrides: tuple[str, ...]) -> None:
     """Print RECIPE with every default written out."""
     from ganlab.recipe.recipe import find_recipe, load_recipe

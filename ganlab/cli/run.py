@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganlab.cli.completion import complete_recipes, complete_settings
+from ganlab.cli.completion import complete_recipes
 from ganlab.cli.output import say
+from ganlab.cli.overrides import device_option, set_option, with_device
 from ganlab.messages import counted, shell_word
 from ganlab.regular import BEST
 from ganlab.run.signals import COMMAND
@@ -29,21 +30,14 @@ if TYPE_CHECKING:
     help="Make DIR the run's directory; the same command again continues the run in it exactly.",
 )
 @click.option("--resume", is_flag=True, help="Continue the newest run of this recipe, or start one; or the run RECIPE.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=complete_settings,
-    help="Change a value, as in train.epochs=5. Repeatable.",
-)
+@set_option
 @click.option(
     "--init",
     type=click.Path(path_type=Path),
     metavar="PATH",
     help="Begin with the weights of PATH, a run or a generator.safetensors. Short for --set train.init_from=PATH.",
 )
-@click.option("--device", metavar="NAME", help="Short for --set train.device=NAME: auto, cpu, cuda, cuda:1 or mps.")
+@device_option
 @click.option(
     "--progress",
     type=click.Choice(["auto", "rich", "plain", "json", "off"]),
@@ -85,8 +79,7 @@ def run(
     if init is not None:
         init = named_run(init)
         overrides += (f"train.init_from={dump_value(str(init))}",)
-    if device is not None:
-        overrides += (f"train.device={device}",)
+    overrides = with_device(overrides, device)
     if progress is not None:
         overrides += (f"observers.terminal.mode={progress}",)
     loaded = load_recipe(find_recipe(recipe), overrides)
