@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.data.inputs import drawn
+from ganlab.data.inputs import draw_into, drawn
 from ganlab.distributed.share import WHOLE, Share
 from ganlab.interfaces import Batch, Input, Labels
 from ganlab.seeds import Stream, stream_seed
@@ -43,20 +43,9 @@ class Draw(NamedTuple):
 
     def copy(self) -> Draw:
         """Return the same in other memory."""
-        pictures, flips, labels = (part if part is None else part.clone() for part in self._choices())
-        assert pictures is not None
-        return Draw(pictures, flips, {name: values.clone() for name, values in self.inputs.items()}, labels)
-
-    def overwrite(self, other: Draw) -> None:
-        """Take over what another one has chosen, in the same memory."""
-        for mine, its in zip(self._choices(), other._choices(), strict=True):
-            if mine is not None and its is not None:
-                mine.copy_(its)
-        for name, values in self.inputs.items():
-            values.copy_(other.inputs[name])
-
-    def _choices(self) -> tuple[Tensor | None, ...]:
-        return self.pictures, self.flips, self.labels
+        flips, labels = (part if part is None else part.clone() for part in (self.flips, self.labels))
+        inputs = {name: values.clone() for name, values in self.inputs.items()}
+        return Draw(self.pictures.clone(), flips, inputs, labels)
 
 
 class Batches(Iterator[Batch]):
@@ -104,19 +93,33 @@ class Batches(Iterator[Batch]):
 
     def draw(self) -> Draw:
         """Choose what the next batch is made of."""
+        pictures, flips, labels = self._chosen()
+        inputs = drawn(self._inputs, self._batch_size, self._seeded())
+        self.drawn += 1
+        # The whole batch's, of which this process takes its share: so they do not depend on how many share it.
+        return Draw(pictures, flips, {name: values[self._local] for name, values in inputs.items()}, labels)
+
+    def draw_into(self, place: Draw) -> None:
+        """Choose what the next batch is made of in the memory of an earlier choice; of a batch that is not shared."""
+        for mine, chosen in zip((place.pictures, place.flips, place.labels), self._chosen(), strict=True):
+            if mine is not None and chosen is not None:
+                mine.copy_(chosen)
+        draw_into(place.inputs, self._inputs, self._seeded())
+        self.drawn += 1
+
+    def _chosen(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return pictures, flips and labels of this process's share of the next batch."""
         epoch, place = divmod(self.drawn, self.per_epoch)
         if epoch != self._epoch:
             self._start_epoch(epoch)
         first = place * self._batch_size
         window = slice(first + self._local.start, first + self._local.stop)
-        draw = Draw(
-            self._pictures.chosen(window),
-            None if self._flips is None else self._flips[window],
-            self._draw_inputs(),
-            None if self._labels is None else self._labels[window],
-        )
-        self.drawn += 1
-        return draw
+        flips, labels = (part if part is None else part[window] for part in (self._flips, self._labels))
+        return self._pictures.chosen(window), flips, labels
+
+    def _seeded(self) -> torch.Generator:
+        """Return what draws the inputs of the next batch."""
+        return self._generator.manual_seed(stream_seed(self._seed, Stream.LATENTS, self.drawn))
 
     def made_of(self, draw: Draw) -> Batch:
         """Gather, mirror and scale the pictures, on the device alone."""
@@ -143,12 +146,6 @@ class Batches(Iterator[Batch]):
             flips = _stream(self._seed, Stream.FLIPS, epoch).integers(0, 2, len(turn)).astype(np.bool_)
             self._flips = _sent(torch.from_numpy(flips), self.device)
         self._epoch = epoch
-
-    def _draw_inputs(self) -> dict[str, Tensor]:
-        self._generator.manual_seed(stream_seed(self._seed, Stream.LATENTS, self.drawn))
-        # The whole batch's, of which this process takes its share: so they do not depend on how many share it.
-        whole = drawn(self._inputs, self._batch_size, self._generator)
-        return {name: values[self._local] for name, values in whole.items()}
 
 
 class Resident:

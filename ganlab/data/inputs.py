@@ -70,18 +70,25 @@ def drawn(inputs: Mapping[str, Input], count: int, generator: torch.Generator) -
     """Draw inputs for `count` pictures on the generator's device, as training does; all but labels, in their order."""
     import torch
 
-    made = {}
+    shapes = {name: (count, *kind.shape) for name, kind in inputs.items() if not isinstance(kind, Labels)}
+    made = {name: torch.empty(shape, device=generator.device) for name, shape in shapes.items()}
+    draw_into(made, inputs, generator)
+    return made
+
+
+def draw_into(places: Mapping[str, Tensor], inputs: Mapping[str, Input], generator: torch.Generator) -> None:
+    """Overwrite what `drawn` has made with what it would draw next."""
+    import torch
+
     for name, kind in inputs.items():
         match kind:
             case Normal():
-                made[name] = torch.empty(count, *kind.shape, device=generator.device).normal_(generator=generator)
+                places[name].normal_(generator=generator)
             case Uniform():
-                values = torch.empty(count, *kind.shape, device=generator.device)
-                made[name] = values.uniform_(-1.0, 1.0, generator=generator)
+                places[name].uniform_(-1.0, 1.0, generator=generator)
             case Categorical():
-                chosen = torch.randint(kind.n, (count, 1), generator=generator, device=generator.device)
-                made[name] = (chosen == torch.arange(kind.n, device=generator.device)).float()
-    return made
+                chosen = torch.randint(kind.n, (len(places[name]), 1), generator=generator, device=generator.device)
+                places[name].copy_(chosen == torch.arange(kind.n, device=generator.device))
 
 
 def of_seeds(

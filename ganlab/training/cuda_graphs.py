@@ -177,7 +177,7 @@ class Captured:
     def _replay(self, recording: _Recording, progress: float) -> Layout:
         self._iteration.begin(progress)
         for place in recording.draws:
-            place.overwrite(self._iteration.batches.draw())
+            self._iteration.batches.draw_into(place)
         recording.graph.replay()
         return recording.layout
 

@@ -67,7 +67,7 @@ class WholeIteration:
         state.schedules.begin(position)
         if state.average is not None:
             state.average.begin(position)
-        self._statistics.begin(state.iteration)
+        self._statistics.begin()
 
     def _position(self, progress: float) -> Position:
         drawn = self.state.drawn

@@ -40,8 +40,10 @@ class _Sums:
 
     def __init__(self, size: int, device: torch.device) -> None:
         # Not in float32, in which a sum may be infinite though its terms are not.
-        self.values = torch.zeros(size, dtype=exact_dtype(device), device=device)
-        self.last_finite = torch.full_like(self.values, -1.0)
+        self.values = torch.zeros(size + 1, dtype=exact_dtype(device), device=device)
+        """The sums, and behind them how many iterations were added: a sum of ones."""
+        self.last_finite = torch.zeros_like(self.values[:-1])
+        """That number when each sum was last finite."""
         self.iterations: list[int] = []
         """The iterations that have been added since the last reading, which the host knows by itself."""
 
@@ -50,7 +52,7 @@ class Report(NamedTuple):
     """The sums since the one before: a tensor for the device to send, and what the host knows of it."""
 
     values: Tensor
-    """Of one dimension: for each layout its sums, then the iterations at which they were last finite."""
+    """Of one dimension: for each layout its sums, their number, and the number at which each was last finite."""
     layouts: tuple[tuple[Layout, tuple[int, ...]], ...]
     """Each layout with the iterations that were added."""
 
@@ -74,7 +76,7 @@ class Report(NamedTuple):
             for scalar, last in zip(layout, last_finite, strict=True):
                 if scalar.what in WATCHED:
                     watched.append(scalar)
-                    firsts.append(next((iteration for iteration in iterations if iteration > last), None))
+                    firsts.append(iterations[int(last)] if last < len(iterations) else None)
         # All ranks watch the same things in the same order, so a place in it and an iteration make one number.
         count = len(watched)
         mine = [first * count + place for place, first in enumerate(firsts) if first is not None]
@@ -87,14 +89,14 @@ class Report(NamedTuple):
     def _parts(self, values: list[float]) -> list[tuple[Layout, tuple[int, ...], list[float], list[float]]]:
         parts, start = [], 0
         for layout, iterations in self.layouts:
-            middle, end = start + len(layout), start + 2 * len(layout)
-            parts.append((layout, iterations, values[start:middle], values[middle:end]))
+            middle, end = start + len(layout), start + 2 * len(layout) + 1
+            parts.append((layout, iterations, values[start:middle], values[middle + 1 : end]))
             start = end
         return parts
 
 
 class Statistics:
-    """Sums of the reported scalars since they were last read, and the last iteration at which each was finite.
+    """Sums of the reported scalars since they were last read, and when each was last finite.
 
     Everything stays on the device, in memory that stays where it is, so that a captured iteration adds to it too:
     `add` and `close` are the device's part, `begin` and `count` the host's.
@@ -102,13 +104,12 @@ class Statistics:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._iteration = torch.zeros((), dtype=exact_dtype(device), device=device)
+        self._one = torch.ones((), device=device)
         self._open: list[tuple[Scalar, Tensor]] = []
         self._sums: dict[Layout, _Sums] = {}
 
-    def begin(self, iteration: int) -> None:
-        """Tell the device which iteration comes next; the first is 0."""
-        self._iteration.fill_(iteration)
+    def begin(self) -> None:
+        """Forget what an iteration that has not come to its end has reported."""
         self._open = []
 
     def add(self, update: Update, gradient_norm: Tensor) -> None:
@@ -128,9 +129,9 @@ class Statistics:
         if layout not in self._sums:
             self._sums[layout] = _Sums(len(layout), self._device)
         sums = self._sums[layout]
-        sums.values.add_(torch.stack(values))
+        sums.values.add_(torch.stack([*values, self._one]))
         # What is once not finite stays so in a sum. Times 0 it is NaN, which fmax passes over.
-        torch.fmax(sums.last_finite, self._iteration + 0.0 * sums.values, out=sums.last_finite)
+        torch.fmax(sums.last_finite, sums.values[-1] + 0.0 * sums.values[:-1], out=sums.last_finite)
         return layout
 
     def count(self, layout: Layout, iteration: int) -> None:
@@ -140,13 +141,14 @@ class Statistics:
 
     def report(self) -> Report:
         """Return the sums, and begin new ones."""
-        parts, layouts = [torch.zeros(0, dtype=self._iteration.dtype, device=self._device)], []
+        parts, layouts = [torch.zeros(0, dtype=exact_dtype(self._device), device=self._device)], []
         for layout, sums in self._sums.items():
             parts += [sums.values, sums.last_finite]
             layouts.append((layout, tuple(sums.iterations)))
         report = Report(torch.cat(parts), tuple(layouts))
         for sums in self._sums.values():
             sums.values.zero_()
+            sums.last_finite.zero_()
             sums.iterations.clear()
         return report
 

@@ -176,7 +176,7 @@ def test_what_was_drawn_is_made_into_the_same_batch_in_other_memory() -> None:
     source = batches(packed(classes=7), conditional=True, flip=True)
     kept = source.draw().copy()  # as a captured graph reads it: always from the same memory
     for _ in range(6):
-        kept.overwrite(source.draw())
+        source.draw_into(kept)
     expected, made = batches(packed(classes=7), conditional=True, flip=True), source.made_of(kept)
     expected.move_to(0, 6)
     batch = next(expected)
@@ -238,10 +238,10 @@ def test_the_shares_of_all_inputs_are_those_of_one_process(ranks: int) -> None:
 
 
 def test_all_inputs_are_kept_in_other_memory() -> None:
-    source = batches(packed(classes=7), inputs=VARIED)
-    first = source.draw()
-    kept, expected = first.copy(), source.draw()
-    kept.overwrite(expected)
+    source, other = (batches(packed(classes=7), inputs=VARIED) for _ in range(2))
+    first, expected = other.draw(), other.draw()
+    kept = source.draw().copy()
+    source.draw_into(kept)
     for name, values in source.made_of(expected).inputs.items():
         assert torch.equal(source.made_of(kept).inputs[name], values)
         assert not torch.equal(source.made_of(first).inputs[name], values)

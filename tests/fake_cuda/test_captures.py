@@ -22,7 +22,7 @@ NODES = {
     "deterministic 32": 219,
 }
 """At most so many nodes has DCGAN's iteration, with 64 channels and 128 pictures a batch."""
-LAUNCHES = {"plain": 6, "demanding": 13, "hidden": 6, "fp32": 6, "deterministic": 6}
+LAUNCHES = {"plain": 4, "demanding": 10, "hidden": 4, "fp32": 4, "deterministic": 4}
 """At most so many kernels and copies does the host start for a replay: numbers it writes to where the graph reads."""
 
 

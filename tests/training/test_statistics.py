@@ -21,7 +21,7 @@ def reported(statistics: Statistics) -> tuple[dict[str, float], NonFinite | None
 
 
 def add(statistics: Statistics, iteration: int, *updates: tuple[Update, float]) -> None:
-    statistics.begin(iteration)
+    statistics.begin()
     for update, norm in updates:
         statistics.add(update, torch.tensor(norm))
     statistics.count(statistics.close(), iteration)
@@ -105,7 +105,7 @@ def test_statistics_that_are_there_are_not_made_again() -> None:
     """A captured iteration would fill what it has made in every replay."""
     statistics = Statistics(CPU)
     add(statistics, 0, (Update("generator", torch.ones(())), 1.0))
-    statistics.begin(1)
+    statistics.begin()
     statistics.add(Update("generator", torch.ones(())), torch.ones(()))
     with Operators(CPU, []) as operators:
         statistics.close()
