@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import platform
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from ganlab.durable import replacing_file
 from ganlab.errors import GanlabError, Interrupted, LostRankError, NonFiniteError, RunError
-from ganlab.events import Finding, Reason, RunInfo, Snapshot, Tick
+from ganlab.events import Finding, Reason, Snapshot, Tick
 from ganlab.hardware.memory import memory_errors
-from ganlab.messages import counted, one_line, printable, setting
+from ganlab.messages import counted, one_line, printable
 from ganlab.recipe.ancestry import descent_of
-from ganlab.registry.entry_points import version
-from ganlab.registry.lookup import registry
+from ganlab.run.description import Description
 from ganlab.run.directory import Held, RunDirectory, enter_in_index
 from ganlab.run.last_words import signal_name
 from ganlab.run.observers import Observers
 from ganlab.run.owed import is_owed, owe, settle
-from ganlab.run.resume import code_of, compare_pictures, notes_of_extension, refuse_changes
+from ganlab.run.resume import compare_pictures, notes_of_extension, refuse_changes
 from ganlab.run.signals import Interruption
 from ganlab.run.standing import begin_session, end_session, forget_score_after, write_score
-from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, Provenance, read_checkpoint
+from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, read_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,8 +34,6 @@ if TYPE_CHECKING:
 
 ROLLBACKS = 3
 """How often a run may go back to a checkpoint before it gives up."""
-REALS = 64
-"""How many pictures of the data `reals.png` shows."""
 
 
 class Session:
@@ -52,7 +46,7 @@ class Session:
         self.trainer, self.observers, self.interruption = trainer, observers, interruption
         self.recipe, self.state, self.plan = trainer.recipe, trainer.state, trainer.plan
         self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
-        self._code = code_of(trainer.recipe)  # now: files that are edited while the run is on do not compute it
+        self._description = Description(trainer)
         self._watch: Watch | None = None
         self._scoring = scoring
         self.out_of_patience = False
@@ -118,22 +112,22 @@ class Session:
                 forget_score_after(directory, self.state.iteration)
                 if checkpoint is None:
                     self._enter_in_index()
-                self._write_description()
+                self._description.write(self.directory)
                 directory.delete_error()  # of an attempt before this one
         from ganlab.data.storage import Verification
 
-        self.info = self._info()
+        self.info = self._description.info(self.directory)
         self._pictures = Verification(self.packed)
         reason: Reason = "failed"
         self.interruption.defer()
         if self.ranks.first:
             self.interruption.words.stopping, self.interruption.words.kept = self.stopping, self.kept
-        self.observers.run_start(self.info, self._reals())
+        self.observers.run_start(self.info, self._description.reals())
         self._begin_watch()
         finished = False
         try:
             if checkpoint is None or self._owed:
-                with memory_errors(self._out_of_memory):
+                with memory_errors(lambda: self._description.out_of_memory(self.directory)):
                     self._snapshot()
             if not self._owed and not self.ranks.any(self._stop_requested()):
                 finished = self._train() and not self._owed
@@ -174,8 +168,8 @@ class Session:
             return
         self._work_in(RunDirectory(now))
         self._enter_in_index()
-        self.info = self._info()
-        self.observers.run_start(self.info, self._reals())
+        self.info = self._description.info(self.directory)
+        self.observers.run_start(self.info, self._description.reals())
         self._warn(f"the run's directory was moved from {before} to {now}; the run goes on there")
 
     def _train(self) -> bool:
@@ -187,7 +181,7 @@ class Session:
         )
         while not self.out_of_patience:
             try:
-                with memory_errors(self._out_of_memory):
+                with memory_errors(lambda: self._description.out_of_memory(self.directory)):
                     return self.trainer.run(callbacks) or self.out_of_patience
             except NonFiniteError as error:
                 if self.recipe.train.on_nonfinite == "stop":
@@ -211,21 +205,6 @@ class Session:
             found = read_checkpoint(path)
         return found
 
-    def _out_of_memory(self) -> str:
-        import torch
-
-        from ganlab.hardware.device import HALF, half
-
-        size, images, precision = self.recipe.train.batch_size, self.packed.spec, self.trainer.precision
-        cuda = self.device.type == "cuda"
-        used = f" ({torch.cuda.max_memory_allocated(self.device) / 1e9:.1f} GB were in use)" if cuda else ""
-        lower = f", or {setting('train.precision', half(self.device))}" if cuda and precision not in HALF else ""
-        return (
-            f"out of memory on {self.device}{used} with train.batch_size = {size}, pictures of {images.channels} x "
-            f"{images.height} x {images.width} and precision {precision}. The run is kept in {self.directory.path}; "
-            f"start a new one with {setting('train.batch_size', max(1, size // 2))}{lower}"
-        )
-
     def _roll_back(self, error: NonFiniteError) -> None:
         rollbacks = self.state.rollbacks + 1
         if rollbacks > ROLLBACKS:
@@ -240,8 +219,8 @@ class Session:
             f"{self.state.iteration} with other random numbers (rollback {rollbacks} of {ROLLBACKS})",
             "warning",
         )
-        self.info = self._info()
-        self.observers.run_start(self.info, self._reals())
+        self.info = self._description.info(self.directory)
+        self.observers.run_start(self.info, self._description.reals())
         self._begin_watch()
 
     def _begin_watch(self) -> None:
@@ -250,7 +229,7 @@ class Session:
             return
         from ganlab.run.watching import take_up, watch_over
 
-        self._watch = watch_over(self.recipe, self.packed, self._reals())
+        self._watch = watch_over(self.recipe, self.packed, self._description.reals())
         if self.state.iteration:
             take_up(self._watch, self.directory.path, self.recipe, self.packed.spec, self.state.iteration)
 
@@ -301,7 +280,7 @@ class Session:
 
         state = self.state
         # The checkpoint comes last: once it is there, everything else of this moment is there too.
-        about = self._metadata(generator)
+        about = self._description.metadata(generator)
         write_generator(self.directory.generator, generator, about)
         if self.plan.keeps_generator(state):
             self.directory.keep_generator(state.iteration)
@@ -379,34 +358,15 @@ class Session:
                 self._write_checkpoint(rows)
 
     def _write_checkpoint(self, rows: Tensor) -> None:
-        self._checkpoints.save(self.state, rows, self._provenance())
+        self._checkpoints.save(self.state, rows, self._description.provenance())
         self._saved = self.state.iteration
-
-    def _provenance(self) -> Provenance:
-        import torch
-
-        return Provenance(
-            self.recipe.table,
-            self.packed.fingerprint,
-            self._versions(),
-            self.ranks.world,
-            torch.get_num_threads(),
-            self.device.type,
-            self._code,
-        )
 
     def _warn(self, text: str) -> None:
         self.observers.note(text, "warning")
 
-    def _versions(self) -> dict[str, str]:
-        """Return the versions of what computes: ganlab, torch, and whoever offers the recipe's components."""
-        providers = [registry.provider(kind, name) for kind, name, _ in self.recipe.decisive()]
-        offered = {provider.distribution: provider.version for provider in providers if provider.version}
-        return {name: version(name) for name in ("ganlab", "torch")} | offered
-
     def _note_differences(self, manifest: Manifest) -> None:
         """Say what keeps a continued run from giving the very bits that an undisturbed one would have given."""
-        there, here = manifest.provenance, self._provenance()
+        there, here = manifest.provenance, self._description.provenance()
         compare_pictures(self.recipe, manifest, self.directory.path, here.data)
         before, now = (
             {**one.versions, "threads": one.threads, "device": one.device, "ranks": one.ranks} for one in (there, here)
@@ -419,76 +379,6 @@ class Session:
                 )
         for extension in notes_of_extension(self.recipe, manifest, self.trainer.batches.per_epoch):
             self._warn(extension)
-
-    def _write_description(self) -> None:
-        with replacing_file(self.directory.recipe) as temporary:
-            temporary.write_text(self.recipe.dump(), encoding="utf-8")
-        with replacing_file(self.directory.environment) as temporary:
-            temporary.write_text(json.dumps(self._environment(), indent=1) + "\n", encoding="utf-8")
-
-    def _environment(self) -> dict[str, Any]:
-        import torch
-
-        from ganlab.hardware.device import processor
-
-        providers = {provider.distribution: provider.version for provider in registry.providers()}
-        train = self.recipe.train
-        began = {} if train.init_from is None else {"from": str(train.init_from), "sha256": train.init_sha256}
-        return {
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "processor": processor(self.device),
-            "device": str(self.device),
-            "precision": self.trainer.precision,
-            "threads": torch.get_num_threads(),
-            "ranks": self.ranks.world,
-            **({"init": began} if began else {}),
-            "packages": {name: version(name) for name in ("torch", "numpy", "safetensors")} | providers,
-        }
-
-    def _info(self) -> RunInfo:
-        from ganlab.training.state import parameter_counts
-
-        counts = parameter_counts(self.state.networks)
-        return RunInfo(
-            name=self.recipe.name,
-            directory=self.directory.path,
-            recipe=self.recipe.table,
-            images=self.packed.spec,
-            dataset_size=len(self.packed.images),
-            # A balance or a running mean that is brought along is no network to whoever watches.
-            parameters={name: count for name, count in counts.items() if count or name not in self.recipe.brought},
-            device=str(self.device),
-            precision=self.trainer.precision,
-            first_iteration=self.state.iteration,
-            class_names=self.packed.class_names,
-        )
-
-    def _reals(self) -> Any:
-        # Spread over the whole: the first ones may all be of one class.
-        count = len(self.packed.images)
-        chosen = [index * count // min(REALS, count) for index in range(min(REALS, count))]
-        return self.packed.images[chosen].transpose(0, 2, 3, 1)
-
-    def _metadata(self, generator: nn.Module) -> Metadata:
-        from ganlab.generator.metadata import DataRecord, RecipeRecord, TrainingRecord
-        from ganlab.generator.network import describe
-
-        return describe(
-            self.recipe.table["model"]["name"],
-            self.recipe.model,
-            self.packed.spec,
-            generator,
-            recipe=RecipeRecord(name=self.recipe.name, sha256=self.recipe.sha256),
-            training=TrainingRecord(
-                iterations=self.state.iteration,
-                images=self.plan.images(self.state),
-                epochs=self.plan.epoch(self.state),
-                init_sha256=self.recipe.train.init_sha256,
-            ),
-            data=DataRecord(fingerprint=self.packed.fingerprint, dataset=self.recipe.table["dataset"]["name"]),
-            class_names=self.packed.class_names,
-        )
 
     def _raise_interrupted(self) -> None:
         # A signal may have reached one rank only; all end with it.

@@ -243,7 +243,8 @@ def test_a_snapshot_that_is_broken_off_twice_is_owed_until_it_is_made() -> None:
 def test_other_pictures_than_the_run_was_begun_with_are_refused() -> None:
     begun(train={"iterations": 1}).run(RUN)
     session = begun(train={"iterations": 2})
-    session.packed = dataclasses.replace(session.packed, fingerprint="0" * 64)
+    session.trainer.packed = dataclasses.replace(session.packed, fingerprint="0" * 64)
+    session = Session(session.trainer, session.observers, session.interruption)
     with pytest.raises(
         GanlabError, match="the pictures have changed since run was begun; put them back, or start a new"
     ):
