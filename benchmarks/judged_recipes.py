@@ -14,7 +14,7 @@ SCORES = ("kid", "mind", "fd_lite0", "precision", "recall", "density", "coverage
 """Those that the tables show, in their order."""
 SHORT = ("kid", "recall", "coverage")
 """Those that a recipe says of itself."""
-SETS = {"clothes": "Fashion-MNIST's 70,000", "published": "Fashion-MNIST's 70,000", "digits": "10,000 digits"}
+SETS = {"clothes": "Fashion-MNIST's 70,000", "costly": "Fashion-MNIST's 70,000", "digits": "10,000 digits"}
 """What is said of the pictures in a recipe."""
 ACROSS = 4
 """Sheets beside each other."""
