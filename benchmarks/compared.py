@@ -61,7 +61,7 @@ FEW = "augmentation.name=diffaugment"
 PUBLISHED = ("dataset.name=image_folder", "dataset.root=emoji", "dataset.resolution=64")
 NARROW = "model.base_channels=16"
 """A quarter of the published width, without which 64 px take a CPU too long."""
-PICTURES = {"clothes": 240_000, "costly": 48_000, "digits": 48_000, "emoji": 64_000}
+PICTURES = {"clothes": 240_000, "costly": 32_000, "digits": 32_000, "emoji": 32_000}
 """How many pictures a recipe of each set sees, which takes a CPU minutes."""
 AGAIN = (1, 2)
 """Seeds of further trainings, which show how far one training lies from the next."""
