@@ -75,8 +75,8 @@ STEEPER = {"from": 1e-3, "to": 0.3, "after": 0.4, "progress": 0.6}
 def diseased(few: Path) -> Iterator[Case]:
     """Yield a run with each disease; `few` is a folder of 20 pictures."""
     pictures = {"name": "image_folder", "root": str(few), "resolution": 8, "channels": 1}
-    beaten = {"optimizer": {"lr": 1e-3, "generator": {"lr": 2e-5}}}
-    yield Case("discriminator 50 times as fast", merged(beaten), (), "discriminator_wins")
+    beaten = {"optimizer": {"lr": 1e-3, "generator": {"lr": 5e-6}}}
+    yield Case("discriminator 200 times as fast", merged(beaten), (), "discriminator_wins")
     yield Case("generator that hears no latent", merged({"model": {"fault": "deaf"}}), (), "generator_collapse")
     circles = {"model": {"fault": "dirac"}, "loss": {"name": "difference"}, "optimizer": {"lr": 0.02}}
     yield Case("game that never settles", merged(circles), (), "oscillation")
@@ -85,7 +85,13 @@ def diseased(few: Path) -> Iterator[Case]:
     yield Case("kernel smaller than its stride", merged(holes), (), "checkerboard")
     judged = {"dataset": {"resolution": 16}, "optimizer": {"lr": STEEPER}, "evaluate": JUDGED}
     yield Case("learning rate that grows", merged(judged), (), "worse_score")
-    copying = {"model": {"hidden": 256}, "loss": {"name": "chamfer"}, "optimizer": {"lr": 3e-3}, "dataset": pictures}
+    copying = {
+        "model": {"hidden": 256},
+        "loss": {"name": "chamfer"},
+        "optimizer": {"lr": 3e-3},
+        "dataset": pictures,
+        "train": {"iterations": 4000},
+    }
     yield Case("copies of 20 pictures", merged(copying), (), "memorisation")
     known = {
         "model": {"hidden": 256},
