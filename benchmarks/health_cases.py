@@ -55,8 +55,8 @@ def _smaller(name: str, few: Path) -> Iterator[str]:
         yield f"dataset.root={few}"
     if name.startswith("r3gan_") and name != "r3gan_fashion_mnist":
         yield from (*CLOTHES, "dataset.resolution=32", *SMALL_R3GAN, "optimizer.lr=1e-3")
-    if name == "tensorboard_fashion_mnist":
-        yield "observers.tensorboard=false"
+    if name in ("mlflow_fashion_mnist", "tensorboard_fashion_mnist"):
+        yield f"observers.{name.partition('_')[0]}=false"
 
 
 PERCEPTRONS: dict[str, Any] = {
