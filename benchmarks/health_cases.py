@@ -123,7 +123,7 @@ def write_pictures(folder: Path, count: int) -> None:
 
 def tick_by_iterations() -> None:
     """Make ticks come after equally many iterations, so that no finding depends on the speed of the machine."""
-    Stopwatch.tick_due = lambda _, iteration: iteration % TICK == 0  # type: ignore[method-assign]
+    Stopwatch.tick_due = lambda _, iteration: iteration % TICK == 0  # type: ignore[method-assign, assignment]
 
 
 def register_sick() -> None:
