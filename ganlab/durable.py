@@ -99,7 +99,7 @@ def replacing_directory(path: Path, needed: int | None = None) -> Iterator[Path]
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add text at the end of a file, which is made where there is none. A link is not followed: `OSError`."""
+    """Add `text` at the end of `path`, which is made where it is not there. A link is not followed: `OSError`."""
     _list_new(path, check_way(path))
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     with open(descriptor, "w", encoding="utf-8", errors="replace") as file:

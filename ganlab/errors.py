@@ -10,6 +10,7 @@ class GanlabError(Exception):
     """A mistake with a known remedy. The command line prints it without a traceback and exits with `exit_code`."""
 
     exit_code: int = 2
+    """1 where something failed, 2 where something was asked for wrongly, 128 and more after a signal."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message, keep="\n\t"))
@@ -83,7 +84,7 @@ class Interrupted(GanlabError):  # noqa: N818  # not an error of anybody's
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return a text in which nothing can steer a terminal or turn its letters around: a stranger's may hold anything.
+    """Return `text` so that nothing in it steers a terminal or turns letters around: a stranger's may hold anything.
 
     Line breaks are escaped, too, for they could pass for another line of ours; `keep` names what stays nevertheless.
     """

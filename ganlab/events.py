@@ -32,12 +32,15 @@ class RunInfo(NamedTuple):
     recipe: Mapping[str, Any]
     """The resolved recipe as nested tables."""
     images: ImageSpec
+    """The shape of the pictures."""
     dataset_size: int
     """Number of pictures."""
     parameters: Mapping[str, int]
     """Number of trainable parameters of each network."""
     device: str
+    """What computes, such as `cpu` or `cuda:0`."""
     precision: str
+    """What it computes in, such as `fp32` or `bf16`."""
     first_iteration: int
     """0, or the iteration that a continued run starts from."""
     class_names: Sequence[str] = ()
@@ -56,6 +59,7 @@ class Tick(NamedTuple):
     progress: float
     """How much of the training is done, 0 to 1."""
     images_per_second: float
+    """Real pictures seen a second since the last tick."""
     seconds: float
     """Time since this process began or continued the training."""
     seconds_left: float
@@ -74,8 +78,11 @@ class Snapshot(NamedTuple):
     """The generator at one iteration; when every observer has been told, a checkpoint of it is saved."""
 
     iteration: int
+    """Iterations done."""
     images: int
+    """Real pictures seen, repetitions counted."""
     epoch: float
+    """Passes over the data done."""
     samples: Pictures
     """Pictures `(N, H, W, C)`, uint8, of the same latents at each snapshot."""
     columns: int
@@ -88,8 +95,11 @@ class Scores(NamedTuple):
     """What `[evaluate]` has found of the generator of a snapshot."""
 
     iteration: int
+    """Iterations done."""
     images: int
+    """Real pictures seen, repetitions counted."""
     epoch: float
+    """Passes over the data done."""
     values: Mapping[str, float]
     """By the names of the scores. One that could not be computed is missing."""
     reference: Mapping[str, float]
@@ -115,7 +125,9 @@ class Finding(NamedTuple):
     iteration: int
     """When it was found."""
     images: int
+    """Real pictures seen by then, repetitions counted."""
     epoch: float
+    """Passes over the data done by then."""
     ended: bool
     """Whether what was found before has ended."""
     since: int
@@ -146,12 +158,12 @@ class Events:
     def phase(self, name: str, done: int, total: int) -> None:
         """A long piece of work beside training has moved on, such as packing; may come before `run_start`.
 
-        `total` is 0 where it is not known; `done == total` when the work has ended.
+        `name` says what is done. `total` is 0 where it is not known; `done == total` when the work has ended.
         """
 
     @hookspec
     def note(self, text: str, level: Literal["info", "warning"]) -> None:
-        """The host has something to say in one sentence."""
+        """The host has something to say in one sentence, `text`; its `level` says how bad that is."""
 
     @hookspec
     def run_start(self, run: RunInfo, reals: Pictures) -> None:

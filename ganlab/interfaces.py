@@ -62,6 +62,7 @@ class Normal:
     shape: tuple[int, ...]
     """Of one picture's: the generator gets float32 `(N, *shape)`."""
     distribution: ClassVar[Literal["normal"]] = "normal"
+    """What a file calls it in its metadata."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Uniform:
     shape: tuple[int, ...]
     """Of one picture's: the generator gets float32 `(N, *shape)`."""
     distribution: ClassVar[Literal["uniform"]] = "uniform"
+    """What a file calls it in its metadata."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Categorical:
     n: int
     """Number of categories; they are called 0 to `n - 1`."""
     distribution: ClassVar[Literal["categorical"]] = "categorical"
+    """What a file calls it in its metadata."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -98,6 +101,7 @@ class Labels:
     """
 
     distribution: ClassVar[Literal["labels"]] = "labels"
+    """What a file calls it in its metadata."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -129,6 +133,7 @@ class Position(NamedTuple):
     epochs: float
     """Passes over the data."""
     iterations: float
+    """Iterations done."""
     progress: float
     """How much of the training is done, 0 to 1."""
 
@@ -225,14 +230,18 @@ class Component(Options, ABC):
     """A class that a recipe can name. Its fields are its options; its docstring's first sentence describes it."""
 
     api: ClassVar[int]
+    """The version of the interfaces that it was written for."""
 
 
 class ImageSpec(NamedTuple):
     """The shape of the pictures, written once, by the data."""
 
     channels: int
+    """1 for greyscale, 3 for RGB."""
     height: int
+    """In pixels."""
     width: int
+    """In pixels."""
     classes: int = 0
     """Number of class labels; 0 where the data has none, or where they are not known yet."""
 
@@ -342,7 +351,8 @@ class Loss(Component):
     ) -> Iterator[Update]:
         """Yield the updates of one iteration in order; the host steps the optimizer between them.
 
-        `batches` never ends: each `next` draws new pictures and latents.
+        `networks` are the model's and what the loss brings, by name. `batches` never ends: each `next` draws new
+        pictures and latents.
         """
 
 
@@ -369,18 +379,20 @@ class Source(ABC):
 
     @abstractmethod
     def image(self, index: int) -> Image.Image | np.ndarray[Any, np.dtype[np.uint8]]:
-        """Return a picture: a PIL image of any mode, or uint8 `(H, W)` or `(H, W, C)`. Raise what reading raises."""
+        """Return picture `index`: a PIL image of any mode, or uint8 `(H, W)` or `(H, W, C)`.
+
+        It raises what reading raises."""
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """Return what a person would call the picture: a path, or `archive.zip/member.jpg`."""
+        """Return what a person would call picture `index`: a path, or `archive.zip/member.jpg`."""
 
     def label(self, index: int) -> int:
-        """Return the picture's class, 0 to `classes - 1`. Called only where `classes` is not 0."""
+        """Return the class of picture `index`, 0 to `classes - 1`. Called only where `classes` is not 0."""
         raise NotImplementedError(f"{type(self).__name__} states {self.classes} classes and must define label()")
 
     def encoded(self, index: int) -> bytes | None:
-        """Return the file of a picture, so that another process can decode it. Raise what reading raises.
+        """Return the file of picture `index`, so that another process can decode it. Raise what reading raises.
 
         `ganlab.open_picture` makes of it what `image` returns. None: the picture is decoded in this process only, whose
         threads keep no more than two cores busy with small ones.
@@ -434,7 +446,7 @@ class Augmentation(Component):
 
     @abstractmethod
     def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
-        """Return changed pictures of the same shape `(N, C, H, W)`, through which gradients flow.
+        """Return `images` `(N, C, H, W)` changed, of the same shape, through which gradients flow.
 
         `state` are the modules that `build` has returned. Random draws come from torch's default generator of the
         pictures' device, which the host seeds.
@@ -466,7 +478,7 @@ class Optimizer(Component):
     def step(
         self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: Sequence[Mapping[str, Tensor]]
     ) -> None:
-        """Move `parameters` and their `states` in place; each has its gradient, and no graph is recorded.
+        """Move `parameters` and their `states` in place along their `gradients`; no graph is recorded.
 
         Here `self.lr` is a scalar tensor on the parameters' device, and so is every other option that has a schedule.
         They are computed with and never read: on CUDA the step is captured in a graph.
@@ -497,14 +509,14 @@ class Exporter(Component):
 
     @abstractmethod
     def run(self, path: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return what the written file makes of `inputs`: of a generator, pictures `(N, C, H, W)` in [-1, 1]."""
+        """Return what the file at `path` makes of `inputs`: of a generator, pictures `(N, C, H, W)` in [-1, 1]."""
 
     @abstractmethod
     def read_metadata(self, path: Path) -> Mapping[str, str]:
-        """Return the metadata that the written file holds, with the keys that `export` was given."""
+        """Return the metadata that the file at `path` holds, with the keys that `export` was given."""
 
     def usage(self, metadata: Mapping[str, str], path: Path) -> str:
-        """Return a line that says how the file at `path` is used, where it is made for a certain program; else none."""
+        """Return how the file at `path`, with its `metadata`, is used, as a line; empty where any program will do."""
         return ""
 
 
@@ -555,6 +567,7 @@ class PublishedWeights(NamedTuple):
     url: str
     """Where it is published."""
     sha256: str
+    """Of its bytes, in hexadecimal."""
     size: int
     """In bytes."""
     about: str
@@ -577,7 +590,7 @@ class Metric(Component):
     """The weights that it needs and ganlab may not or should not carry; `read_published` reads them."""
 
     def network(self, device: str) -> FeatureNetwork:
-        """Return the network of a metric that brings one, computing on a device as torch calls it.
+        """Return the network of a metric that brings one, computing on `device`, as torch calls it.
 
         Raise `GanlabError` with the remedy where something is not installed.
         """

@@ -333,11 +333,33 @@ def test_every_public_name_is_shown_with_its_exact_signature(name: str, value: A
             if getattr(member, "__module__", value.__module__) == value.__module__
         }
         fields = vars(value).get("__annotations__", {})
-        rows = re.findall(r"^\| `(\w+)` \| `", text, re.MULTILINE)
-        assert rows == [field for field in fields if not field.startswith("_")]
+        rows = re.findall(r"^\| `(\w+)` \| <code>.+</code> \| (.*) \|$", text, re.MULTILINE)
+        assert [field for field, _ in rows] == [field for field in fields if not field.startswith("_")]
+        assert all(meaning for _, meaning in rows), "a field without a meaning"
     assert [method for method, _ in shown] == list(expected)
     for method, rest in shown:
         assert heads_of(f"def {method}{rest}: ...") == heads_of(inspect.getsource(expected[method])), method
+
+
+def test_every_parameter_of_a_public_name_is_explained() -> None:
+    """By the docstring, which names it, or by the entry of its type."""
+    entries = {title.rpartition(".")[2] for title in re.findall(r"^### ([\w.]+)$", NAMES.read_text(), re.MULTILINE)}
+    assert len(entries) > 80
+    for name, value in public():
+        functions = {name: value} if inspect.isfunction(value) else methods(value) if inspect.isclass(value) else {}
+        for called, function in functions.items():
+            named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", inspect.getdoc(function) or ""))))
+            for parameter in list(inspect.signature(function).parameters.values())[inspect.isclass(value) :]:
+                of_type = set(re.findall(r"\w+", str(parameter.annotation)))
+                assert parameter.name in named or of_type & entries, f"{name} {called}: {parameter.name}"
+
+
+def test_types_on_the_page_of_names_link_to_their_entries() -> None:
+    (row,) = [row for row in section(NAMES, "ganlab.Recipe").splitlines() if row.startswith("| `optimizer` |")]
+    assert "<code>Mapping[str, [Optimizer](#ganlaboptimizer)]</code>" in row
+    (row,) = [row for row in section(NAMES, "ganlab.Metadata").splitlines() if row.startswith("| `digest` |")]
+    assert "<code>str</code>" in row, "what only a validator reads is left out"
+    assert "[Train](options.md#train)" in section(NAMES, "ganlab.Recipe")
 
 
 @pytest.mark.usefixtures("_workplace")
@@ -407,6 +429,7 @@ def option_exists(table: str, key: str) -> bool:
 
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+IN_HTML = re.compile(r'(?:src|srcset)="([^"]+)"')
 
 
 @pytest.mark.parametrize("page", MARKDOWN, ids=name_of)
@@ -438,8 +461,9 @@ def test_every_page_is_in_the_navigation_once() -> None:
 
 
 def test_every_picture_is_used() -> None:
-    used = {target for page in PAGES for target in LINK.findall(page.read_text())}
-    pictures = {path.relative_to(DOCS).as_posix() for path in (DOCS / "images").rglob("*.png")}
+    texts = [page.read_text() for page in PAGES]
+    used = {target for text in texts for target in [*LINK.findall(text), *IN_HTML.findall(text)]}
+    pictures = {path.relative_to(DOCS).as_posix() for path in (DOCS / "images").rglob("*") if path.is_file()}
     assert pictures <= used
 
 

@@ -44,7 +44,7 @@ def check_film(path: Path, shape: tuple[int, ...], milliseconds: Sequence[int]) 
 
 
 def save_film(path: Path | str, frames: Pictures, milliseconds: Sequence[int]) -> None:
-    """Write frames `(N, H, W, C)`, uint8, as a film that starts anew at its end, each shown so long.
+    """Write `frames` `(N, H, W, C)`, uint8, to `path`: a film that begins anew at its end, each for its `milliseconds`.
 
     One channel is grey, three are RGB, four RGBA, which is laid on white; of any other number the first is shown in
     grey. A GIF has one palette for all frames, so that what stands still does not flicker. Raises `GanlabError` for an

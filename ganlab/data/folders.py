@@ -36,7 +36,7 @@ def walk_folder(
     their index, and caches below `root`: what was drawn is not to be trained on. The paths of runs and caches are added
     to `passed_over`. Where that is given, the sheets of `ganlab sample` are passed over and added, too; they are found
     by a look into every file that may be one. Linked folders are followed, but no folder comes twice. Raises
-    `DataError` for a folder that cannot be read, unless such are to be skipped.
+    `DataError` for a folder that cannot be read, but for `skip_unreadable`.
     """
     seen = set()
     for folder, subfolders, files in os.walk(root, onerror=None if skip_unreadable else _refuse, followlinks=True):
@@ -58,7 +58,7 @@ def walk_folder(
 
 
 def is_listed(name: str) -> bool:
-    """Whether a folder of this name counts: hidden ones do not, nor what macOS adds to archives."""
+    """Whether a folder called `name` counts: hidden ones do not, nor what macOS adds to archives."""
     return not name.startswith(".") and name != UNLISTED
 
 

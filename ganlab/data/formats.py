@@ -40,7 +40,7 @@ PLUGINS = {"HEIF": (HEIC, "HEIC", "pillow-heif"), "AVIF": (AVIF, "AVIF", "pillow
 
 
 def file_kind(start: bytes) -> Literal["picture", "web page"] | None:
-    """Tell what a file is for certain by its first 512 bytes, or fewer, whatever its name.
+    """Tell what a file is for certain by its `start`, 512 bytes or fewer, whatever its name.
 
     A web page is what is saved where a download was refused.
     """
@@ -51,7 +51,7 @@ def file_kind(start: bytes) -> Literal["picture", "web page"] | None:
 
 
 def open_picture(data: bytes) -> Image.Image:
-    """Read the header of a picture file; its pixels are decoded later. Raise `DataError`, or what PIL raises."""
+    """Read the header of a picture file's `data`; pixels are decoded later. Raise `DataError`, or what PIL raises."""
     from PIL import Image, UnidentifiedImageError
 
     if not data:

@@ -29,6 +29,7 @@ LARGEST = 2**26
 """Numbers of one input for one picture at most."""
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+"""What a generator takes, by name: numbers as float32, a category as a row with a single 1, classes as int64."""
 
 
 def declared_inputs(model: Model, images: ImageSpec) -> dict[str, Input]:

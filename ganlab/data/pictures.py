@@ -14,6 +14,7 @@ from ganlab.messages import in_words
 from ganlab.regular import named_path
 
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
+"""Pictures `(N, H, W, C)`, or one `(H, W, C)`: grey, RGB or RGBA, from 0 to 255."""
 
 GAP = 2
 """Pixels between the pictures of a grid."""
@@ -41,7 +42,7 @@ ENCODINGS = {
 
 
 def to_uint8(images: np.ndarray[Any, Any]) -> Pictures:
-    """Turn images `(N, C, H, W)` in [-1, 1] into pixels `(N, H, W, C)`, 0 to 255; what lies outside is clamped."""
+    """Turn `images` `(N, C, H, W)` in [-1, 1] into pixels `(N, H, W, C)`, 0 to 255; what lies outside is clamped."""
     count, channels, height, width = images.shape
     pictures = np.empty((count, height, width, channels), np.uint8)
     # A channel at a time and in place: half the time of the formula on whole arrays, and the same bits.
@@ -95,9 +96,10 @@ def pictures_of_grid(sheet: Pictures, count: int, height: int, width: int) -> Pi
 
 
 def save_png(path: Path | str, picture: Pictures, flush: bool = True) -> None:
-    """Write one picture `(H, W, C)` as PNG: greyscale, RGB or RGBA; of any other channels, the first as greyscale.
+    """Write one picture `(H, W, C)` to `path` as PNG: greyscale, RGB or RGBA; of others, the first channel in grey.
 
-    Raises `GanlabError` for a path that does not end in `.png`, `RunError` where the disk refuses.
+    `flush` waits for the disk. Raises `GanlabError` for a path that does not end in `.png`, `RunError` where the disk
+    refuses.
     """
     if named_path(path).suffix.lower() != ".png":
         raise GanlabError(f"{path}: a PNG file has a name that ends in .png")

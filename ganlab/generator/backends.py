@@ -15,6 +15,7 @@ from ganlab.hardware.onnx_session import open_session
 from ganlab.messages import one_line
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
+"""What a network makes: pictures `(N, C, H, W)` in [-1, 1], where it is the generator."""
 Compute = Callable[[Mapping[str, np.ndarray[Any, Any]]], Floats]
 """From a network's inputs by name, in the order of its arguments, to what it makes: a generator, images."""
 

@@ -33,7 +33,7 @@ _END_MARK, _LARGE_MARK = b"PK\5\6", b"PK\6\7"
 
 
 def write_bundle(folder: Path, metadata: Mapping[str, str], path: Path) -> None:
-    """Write the files below `folder` and the metadata of `Exporter.export` into the one file `path`, sealed.
+    """Write the files below `folder` and the `metadata` of `Exporter.export` into the one file `path`, sealed.
 
     The same files give the same bytes. The files themselves must not hold the metadata. Raises `RunError` where it is
     too long, or the files are too large.
@@ -54,7 +54,7 @@ def write_bundle(folder: Path, metadata: Mapping[str, str], path: Path) -> None:
 
 
 def bundle_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of a file that `write_bundle` has written. Raise `ArtefactError` where it is none."""
+    """Return the metadata of `path`, which `write_bundle` has written. Raise `ArtefactError` where it is none."""
     with _opened(path) as bundle:
         table = parse_object(bundle.comment, f"{path}: its metadata")
     if not all(isinstance(value, str) for value in table.values()):
@@ -64,7 +64,7 @@ def bundle_metadata(path: Path) -> dict[str, str]:
 
 @contextmanager
 def unpacked_bundle(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder with the files that `write_bundle` has packed.
+    """Yield a temporary folder with the files that `write_bundle` has packed into `path`.
 
     Nothing is written outside it, and no more than the file has bytes. Raises `ArtefactError` for a damaged bundle.
     """

@@ -66,7 +66,7 @@ class Artefact(NamedTuple):
 
 
 def write_generator(path: Path | str, generator: nn.Module, metadata: Metadata) -> None:
-    """Write the generator's weights and buffers with `metadata` inside: the same bytes for the same weights.
+    """Write the weights and buffers of `generator` to `path` with `metadata` inside: equal weights, equal bytes.
 
     Networks that are shipped with it are written too, their tensors' names behind their own: `encoder/first.weight`.
     Tensors that are tied are stored once. Raises `RunError` for weights that are not finite, and where the disk

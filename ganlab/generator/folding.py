@@ -22,7 +22,7 @@ class _Step(NamedTuple):
 
 
 def fold_batchnorm(network: nn.Module) -> nn.Module:
-    """Return a copy in eval mode whose BatchNorm layers are folded into the linear or convolution layer before them.
+    """Return a copy of `network` in eval mode, BatchNorm layers folded into the linear or convolution ones before them.
 
     Folded are neighbours in an `nn.Sequential`, nested ones included, also with an `nn.Unflatten` between a linear
     layer and BatchNorm over its channels. What is tied, hooked or parametrized stays as it is, and so does a layer of a

@@ -93,7 +93,7 @@ class Generator:
         return self._metadata
 
     def __call__(self, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
-        """Return the images `(N, C, H, W)`, float32 in [-1, 1], of inputs such as `draw` returns, by name.
+        """Return the images `(N, C, H, W)`, float32 in [-1, 1], of `inputs` such as `draw` returns, by name.
 
         Float `(N, *shape)` for normal, uniform and categorical ones, the last one-hot; integers `(N,)` for labels.
         Raises `ArtefactError` for inputs that do not fit.
@@ -115,7 +115,8 @@ class Generator:
     ) -> Arrays:
         """Return what `sample` makes its pictures of, by name, to be changed and given to the generator.
 
-        The same for every file and device: seeds are numbers from 0 to 2**32 - 1, or a count, as in `sample`.
+        The same for every file and device: `seeds` are numbers from 0 to 2**32 - 1, or a count. `label`, `inputs` and
+        `truncation` are those of `sample`.
         """
         return self._arguments.drawn(list(self._seeds(seeds)), self._arguments.wishes(label, inputs, truncation))
 
@@ -127,13 +128,14 @@ class Generator:
         inputs: Mapping[str, Choice] = NOTHING,
         truncation: float = 1.0,
     ) -> Pictures:
-        """Return one picture a seed, `(N, H, W, C)` uint8; `sample(5)` are five pictures, of the seeds 0 to 4.
+        """Return a picture for each of `seeds`, `(N, H, W, C)` uint8; `sample(5)` are five, of the seeds 0 to 4.
 
         A conditional generator draws the class `label`, its name or its number; a text that is the name of one class
         and the number of another is taken for the name. Without one the seed decides: its remainder by the number of
         classes. `inputs` chooses others by name: a category, or several that the pictures take in turns, and of a
         normal or uniform one a number for all of it, or all of its numbers. `truncation` scales normal inputs: below
         1, pictures are more alike and less often failed (Brock et al. 2019, section 3.1, who draw anew instead).
+        `batch_size` pictures are computed at once; they are the same for any.
         """
         chosen, images = list(self._seeds(seeds)), self._metadata.images
         pictures = np.empty((len(chosen), images.height, images.width, images.channels), np.uint8)
@@ -151,7 +153,10 @@ class Generator:
         inputs: Mapping[str, Choice] = NOTHING,
         truncation: float = 1.0,
     ) -> Iterator[Pictures]:
-        """Return the pictures of `sample` a batch at a time: for more of them than fit into memory."""
+        """Return the pictures of `sample` a batch at a time: for more of them than fit into memory.
+
+        `seeds`, `label`, `inputs` and `truncation` are as there; each batch has `batch_size`, the last one the rest.
+        """
         if not _is_whole(batch_size) or batch_size < 1:
             raise ArtefactError(f"{self._name}: batch_size must be a whole number from 1, not {shown(batch_size)}")
         return self._batches(self._seeds(seeds), batch_size, self._arguments.wishes(label, inputs, truncation))
@@ -308,7 +313,7 @@ def artefact_of(generator: Generator) -> Artefact:
 
 
 def run_file(path: os.PathLike[str] | str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Floats:
-    """Return what the network in a file makes of `inputs`, on the CPU: for exporters, of what they have written.
+    """Return what the network in `path` makes of `inputs`, on the CPU: for exporters, of what they have written.
 
     Of a file that holds several networks, it is the generator. Raises `ArtefactError` as `load_generator` does.
     """

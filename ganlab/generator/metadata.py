@@ -59,16 +59,22 @@ class ModelRecord(_Record):
     """The component that builds the generator, with all its options."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
+    """As a recipe names it."""
     options: dict[str, JsonValue]
+    """All of them, with their values."""
     distribution: Text
+    """The installed distribution that it comes from."""
     version: Text
+    """That of the distribution."""
 
 
 class InputRecord(_Record):
     """What one input of the generator is."""
 
     name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    """What it is called, as in `Model.inputs`."""
     distribution: Literal["normal", "uniform", "categorical", "labels"]
+    """What it is drawn from."""
     shape: Annotated[tuple[Size, ...], Field(max_length=8), BeforeValidator(_as_tuple)]
     """Of one picture's; that of a categorical input is its number of categories, that of labels is empty."""
 
@@ -103,7 +109,9 @@ class NetworkRecord(_Record):
     """A network that is shipped with the generator: what it takes and makes."""
 
     name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    """What it is called, as in `Model.shipped`."""
     output: Annotated[str, Field(pattern=f"^{NAME}$")]
+    """What that is called which it makes."""
     shape: Annotated[tuple[Size, ...], Field(max_length=8), BeforeValidator(_as_tuple)]
     """Of what it makes of one picture."""
     labels: bool = False
@@ -141,15 +149,20 @@ class RecipeRecord(_Record):
     """The resolved recipe."""
 
     name: Annotated[Text, BeforeValidator(_one_line)]
+    """The name of the recipe's file, without its ending."""
     sha256: Sha256
+    """Of the resolved recipe."""
 
 
 class TrainingRecord(_Record):
     """How long the generator was trained, and from which weights on."""
 
     iterations: Count
+    """Iterations done."""
     images: Count
+    """Real pictures seen, repetitions counted."""
     epochs: Annotated[float, Field(ge=0)]
+    """Passes over the data done."""
     init_sha256: Sha256 | None = None
     """Of the file that the training began with; None where the weights were fresh."""
 
@@ -158,6 +171,7 @@ class DataRecord(_Record):
     """What it was trained on."""
 
     fingerprint: Text
+    """A digest of the packed pictures: equal for equal pictures."""
     dataset: Text = ""
     """The name of the data set. Files of an older ganlab do not say it."""
 
@@ -166,8 +180,11 @@ class ScoreRecord(_Record):
     """By which score a generator is the best of its run."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+    """The score, such as `kid`."""
     value: float
+    """What the generator had."""
     better: Literal["lower", "higher"]
+    """Which numbers are the better ones."""
     protocol: dict[str, JsonValue]
     """What it was computed from, as `ganlab evaluate --json` says it: that of another one is not comparable."""
 
@@ -176,7 +193,9 @@ class VersionsRecord(_Record):
     """What it was trained with."""
 
     ganlab: Text
+    """The version of ganlab."""
     torch: Text
+    """The version of torch."""
 
 
 def _checked(images: ImageSpec) -> ImageSpec:
@@ -206,8 +225,11 @@ class Metadata(_Record):
     """Everything needed to use a generator, and where it comes from. No paths, no times: equal weights, equal bytes."""
 
     format: Literal[2] = FORMAT
+    """Of the metadata themselves."""
     model: ModelRecord
+    """What builds the generator."""
     images: Annotated[ImageSpec, AfterValidator(_checked), PlainSerializer(_table)]
+    """The pictures that it makes."""
     class_names: Annotated[tuple[ClassName, ...], BeforeValidator(_as_tuple)] = ()
     """What the classes are called, in the order of their numbers; empty where that is not known."""
     inputs: Annotated[tuple[InputRecord, ...], Field(min_length=1, max_length=MOST), BeforeValidator(_as_tuple)]
@@ -217,9 +239,13 @@ class Metadata(_Record):
     network: Annotated[str, Field(pattern=f"^{NAME}$")] = "generator"
     """Which network a file holds that has one alone, as an ONNX file does."""
     recipe: RecipeRecord
+    """What it was trained by."""
     training: TrainingRecord
+    """How long it was trained."""
     data: DataRecord
+    """What it was trained on."""
     versions: VersionsRecord
+    """What it was trained with."""
     score: ScoreRecord | None = None
     """Of the best generator of a run. Other files do not have the key."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
@@ -238,20 +264,20 @@ class Metadata(_Record):
         return ("generator", *(record.name for record in self.shipped))
 
     def takes(self, network: str) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of what a network takes of one picture, by name, in order; `()` are classes."""
+        """Return the shapes of what the network called `network` takes of one picture, in order; `()` are classes."""
         if network == "generator":
             return {name: kind.shape for name, kind in self.kinds.items()}
         labels: dict[str, tuple[int, ...]] = {"labels": ()} if self.record(network).labels else {}
         return {"images": self.images[:3], **labels}
 
     def makes(self, network: str) -> tuple[str, tuple[int, ...]]:
-        """Return the name and the shape of what a network makes of one picture."""
+        """Return the name and the shape of what the network called `network` makes of one picture."""
         if network == "generator":
             return "images", self.images[:3]
         return self.record(network).output, self.record(network).shape
 
     def record(self, network: str) -> NetworkRecord:
-        """Return the record of a network that is shipped with the generator."""
+        """Return the record of `network`, which is shipped with the generator."""
         return next(record for record in self.shipped if record.name == network)
 
     @model_validator(mode="after")
@@ -278,7 +304,7 @@ class Metadata(_Record):
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> Metadata:
-        """Read what `to_json` wrote. Raise `ArtefactError` naming `origin` and every key that is not right."""
+        """Read `text` of `to_json`. Raise `ArtefactError` naming `origin` and every key that is not right."""
         table = parse_object(text, f"{origin}: its metadata")
         if type(table.get("format")) is int and table["format"] > FORMAT:
             raise ArtefactError(

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def onnx_graph(
     generator: nn.Module, inputs: Mapping[str, Tensor], opset: int, output: str = "images"
 ) -> onnx.ModelProto:
-    """Return the network's graph in float32, BatchNorm folded, its batch size free, checked to be what was asked for.
+    """Return the graph of `generator` in float32, BatchNorm folded, its batch size free, checked to be what was meant.
 
-    `inputs` are example inputs by name, in the order of its arguments. Raises `PluginError` with the remedy where the
-    network cannot be expressed in ONNX.
+    `inputs` are example inputs by name, in the order of its arguments; `output` names what it makes, and `opset` is the
+    version of ONNX's operators. Raises `PluginError` with the remedy where the network cannot be expressed in them.
     """
     model = _translate(fold_batchnorm(generator), inputs, opset, output)
     _check(model, [*inputs, output], opset)
@@ -37,7 +37,7 @@ def onnx_graph(
 
 
 def write_onnx(model: onnx.ModelProto, metadata: Mapping[str, str], path: Path) -> None:
-    """Write a graph, sealed, that holds `metadata` and nothing else about where it comes from. Changes `model`.
+    """Write a graph to `path`, sealed, that holds `metadata` and nothing else about its origin. Changes `model`.
 
     `metadata` is that of `Exporter.export`, as it was given. Raises `RunError` where the file would be too large.
     """

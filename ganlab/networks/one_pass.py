@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def apart(
     network: nn.Module, batches: Sequence[Tensor], condition: tuple[Tensor, ...], iteration: Iteration
 ) -> tuple[Tensor, ...]:
-    """Return what a network makes of each batch of pictures by itself: `network(batch, *condition)` for each.
+    """Return what a network makes of each of `batches` by itself: `network(batch, *condition)`.
 
     Where the host lets them (`Iteration.one_pass`), batches of one size go through it together, which takes half the
     launches of two passes: each is still normalised by its own statistics, and moves the running ones in its turn.

@@ -70,14 +70,18 @@ class Recipe:
     name: str
     """The file's name without its ending."""
     seed: int
+    """What every random draw of the run follows from."""
     components: Mapping[Kind, Component]
     """What decides the result, by kind; an optional kind only where the recipe has its table. The optimizer is that of
     the networks which name none of their own."""
     optimizer: Mapping[str, Optimizer]
     """That of each network: of the model's, and of what the loss and the augmentation bring along."""
     train: Train
+    """How long it trains, on what, and how fast."""
     moving_average: MovingAverage
+    """The averaged weights that are sampled and shipped."""
     snapshot: Snapshots
+    """When samples and checkpoints are written."""
     observers: Mapping[str, Observer] = field(compare=False)  # they hold state; `table` has their options
     """What watches the run, by name."""
     table: Mapping[str, Any]
@@ -130,7 +134,7 @@ class Recipe:
         return dumps(self.table, inline=is_schedule)
 
     def with_init(self, place: str | None = None, sha256: str | None = None) -> Recipe:
-        """Return the recipe with another `train.init_from`, or with its `train.init_sha256`; None leaves either."""
+        """Return the recipe with `place` as its `train.init_from`, and `sha256` as that file's; None leaves either."""
         given = {"init_from": None if place is None else Path(place), "init_sha256": sha256}
         train = self.train.model_copy(update={key: value for key, value in given.items() if value is not None})
         texts = self.overrides if place is None else (*self.overrides, f"train.init_from={dump_value(place)}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Generator:
-    """Load a generator from a run or its directory, a `.safetensors` or an `.onnx` file; its bytes tell which it is.
+    """Load a generator from `path`: a run or its directory, a `.safetensors` or an `.onnx` file; its bytes tell which.
 
     `hf://user/name` and `hf://user/name@revision` are a generator on the Hugging Face hub, where `ganlab push` puts it.
     `RUN@best` is the best one of a run, `RUN@468` that of its iteration 468, if it was kept or a checkpoint has it; a
@@ -39,7 +39,7 @@ def load_generator(path: os.PathLike[str] | str, device: str = "auto") -> Genera
 
 
 def read_metadata(path: os.PathLike[str] | str) -> Metadata:
-    """Return what a generator file, or a run's, says about itself, once its checksum has been compared.
+    """Return what the generator at `path`, a file or a run, says about itself, once its checksum has been compared.
 
     Needs no torch, and for safetensors and ONNX the same little memory for a file of any size. A file in a plugin's
     format is read by the exporter whose ending fits. Of a checkpoint, named by its directory or as `RUN@468`, the

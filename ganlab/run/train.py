@@ -39,9 +39,11 @@ class Run(NamedTuple):
     """A run that has reached its end. It can be given wherever a path is wanted: it stands for its directory."""
 
     directory: Path
+    """Where everything that it wrote lies."""
     generator: Path
     """The artefact: the trained generator as safetensors with its metadata."""
     iterations: int
+    """Iterations done, also those of earlier calls."""
     images: int
     """Real pictures seen, repetitions counted."""
     seconds: float

@@ -36,8 +36,11 @@ class Subject(Generic[C]):
     """One component class with one set of options, and what it is tried with."""
 
     kind: Kind
+    """What kind of component it is."""
     cls: type[C]
+    """The class."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    """The options that it is made with, as a recipe has them."""
     images: tuple[ImageSpec, ...] = ()
     """Pictures that the model must accept; of those that the suite knows where this is empty."""
     loss: Loss | None = None
@@ -54,6 +57,7 @@ class Check(NamedTuple):
     """One rule of the contract."""
 
     name: str
+    """What `expected_failures` calls it."""
     proves: str
     """What holds where the check passes, as a sentence."""
     function: Callable[[Subject[Any]], str | None]

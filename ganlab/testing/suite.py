@@ -27,6 +27,7 @@ class Result(NamedTuple):
     """What came of a check."""
 
     name: str
+    """The name of the check."""
     verdict: Literal["passed", "failed", "not run"]
     """"not run": another one that it needs did not pass, or there is nothing that it could find out."""
     advice: str = ""
@@ -124,7 +125,7 @@ def run_checks(
     model: Model | type[Model] | None = None,
     expected_failures: Mapping[str, str] = NOTHING,
 ) -> list[Result]:
-    """Run all checks of a component; the arguments are those of `contract`."""
+    """Run all checks of a component; the arguments, from `options` to `expected_failures`, are those of `contract`."""
     return list(Suite(subjects(component_class, options, images, loss, model), expected_failures).results())
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import zip_longest
-from pathlib import Path
 from types import FunctionType, UnionType
 
+from annotations import EXPLAINED, check, linked, module_of
 from text import cell, prose
 
 import ganlab
 import ganlab.testing
 
-SOURCE = Path(ganlab.__file__).parent.parent
 WIDTH = 88
 """Columns of a code block that a page shows without a scroll bar."""
 
@@ -91,39 +89,74 @@ def page() -> Iterator[str]:
     for name, value in sorted(vars(ganlab.testing).items()):
         if isinstance(value, type | FunctionType):
             yield from _definition(f"ganlab.testing.{name}", value.__module__, name)
+    text = "What the names above take and return, where it has no public name itself: such objects are got, not made."
+    yield from ("", "## Types", "", text)
+    for name, module in EXPLAINED.items():
+        yield from _definition(f"{module}.{name}", module, name)
 
 
 def _definition(title: str, module: str, name: str) -> Iterator[str]:
-    node = next(node for node in ast.walk(_module(module)) if getattr(node, "name", None) == name)
+    node = _found(module, name)
     yield from ("", f"### {title}", "")
     if isinstance(node, ast.FunctionDef):
-        yield from _function(node)
+        yield from _function(node, module)
+        return
+    if isinstance(node, ast.Assign):
+        yield from (f"{linked(node.value, module)}: {_below(module_of(module).body, node)}",)
         return
     assert isinstance(node, ast.ClassDef)
     yield prose(ast.get_docstring(node))
-    fields = list(_fields(node))
+    fields = list(_fields(node, module))
     if fields:
         yield from ("", "| field | type | meaning |", "|---|---|---|", *fields)
     for method in node.body:
         if isinstance(method, ast.FunctionDef) and (method.name in CALLED or not method.name.startswith("_")):
             yield ""
-            yield from _function(method)
+            yield from _function(method, module)
 
 
-def _function(node: ast.FunctionDef) -> Iterator[str]:
+def _found(module: str, name: str) -> ast.stmt:
+    """Return the statement that gives a name its meaning."""
+    tree = module_of(module)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return node
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return node
+    raise ValueError(f"{module} has no {name}")
+
+
+def _function(node: ast.FunctionDef, module: str) -> Iterator[str]:
+    arguments = node.args
+    for argument in (*arguments.args, *arguments.kwonlyargs, arguments.vararg):
+        if argument is not None and argument.annotation is not None:
+            check(argument.annotation, module)
+    if node.returns is not None:
+        check(node.returns, module)
     marks = [f"@{ast.unparse(mark)}" for mark in node.decorator_list if _tells_something(mark)]
     yield from ("```python", *marks, _signature(node), "```", "", prose(ast.get_docstring(node)))
 
 
-def _fields(node: ast.ClassDef) -> Iterator[str]:
+def _fields(node: ast.ClassDef, module: str) -> Iterator[str]:
     """Yield a row for each field, with the string under it."""
-    for field, after in zip_longest(node.body, node.body[1:]):
+    for field in node.body:
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            below = after.value if isinstance(after, ast.Expr) else None
-            doc = str(below.value) if isinstance(below, ast.Constant) else ""
-            default = f" = {ast.unparse(field.value)}" if field.value is not None else ""
-            kind = cell(f"`{ast.unparse(field.annotation)}{default}`")
-            yield f"| `{field.target.id}` | {kind} | {cell(doc)} |"
+            default = f" = {ast.unparse(field.value)}" if field.value is not None and _is_shown(field.value) else ""
+            kind = linked(field.annotation, module, default).replace("|", "\\|")
+            yield f"| `{field.target.id}` | {kind} | {cell(_below(node.body, field))} |"
+
+
+def _is_shown(default: ast.expr) -> bool:
+    """Whether a default tells a reader something: neither how pydantic makes it, nor a constant by its name."""
+    return not isinstance(default, ast.Call | ast.Name)
+
+
+def _below(body: list[ast.stmt], node: ast.stmt) -> str:
+    """Return the string under a statement."""
+    after = dict(zip_longest(body, body[1:])).get(node)
+    below = after.value if isinstance(after, ast.Expr) else None
+    return str(below.value) if isinstance(below, ast.Constant) else ""
 
 
 def _tells_something(mark: ast.expr) -> bool:
@@ -155,8 +188,3 @@ def _parameters(arguments: ast.arguments) -> Iterator[str]:
 
 def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
     return ast.unparse(argument) + (f" = {ast.unparse(default)}" if default is not None else "")
-
-
-@lru_cache
-def _module(name: str) -> ast.Module:
-    return ast.parse(SOURCE.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
