@@ -136,7 +136,7 @@ def test_every_verb_with_its_options_is_documented(path: str, verb: click.Comman
     for parameter in verb.params:
         if isinstance(parameter, click.Option):
             for flag in parameter.opts:
-                assert re.search(rf"^\| `{flag}\b", text, re.MULTILINE), f"{path} {flag}"
+                assert re.search(rf"^\| (?:`|<code>){flag}\b", text, re.MULTILINE), f"{path} {flag}"
         else:
             assert parameter.human_readable_name.upper() in text or isinstance(parameter.type, click.Choice)
 
@@ -368,11 +368,11 @@ def test_the_figures_of_the_dry_run_are_right(tmp_path: Path) -> None:
     (recipe,) = [block for block, _ in recipe_blocks(page)]
     (shown,) = [block for block in blocks(page) if "network     generator" in block.text]
     loaded = parse_recipe(recipe.text)
-    for name, network in loaded.model.build(ImageSpec(1, 32, 32)).items():
+    for name, network in loaded.model.build(ImageSpec(1, 28, 28)).items():
         count = sum(parameter.numel() for parameter in network.parameters())
         assert f"network     {name}: {count:,} parameters\n" in shown.text
     # The same pictures in another form, so that the sizes are those of the tutorial.
-    overrides = ["dataset.name=fashion_mnist", "dataset.split=shipped", "dataset.resolution=32", "train.device=cpu"]
+    overrides = ["dataset.name=fashion_mnist", "dataset.split=shipped", "train.device=cpu"]
     Path("clothes.toml").write_text(recipe.text)
     words = [word for override in overrides for word in ("--set", override)]
     assert shown.text in command(["ganlab", "run", "clothes.toml", "--dry-run", *words]).out

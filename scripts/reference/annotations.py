@@ -95,7 +95,7 @@ def _link(found: re.Match[str]) -> str:
 @cache
 def targets() -> dict[str, str]:
     """Return where each type is explained, as seen from the page of names."""
-    here = {name: f"#{anchor(f'{module}.{name}')}" for name, module in EXPLAINED.items()}
+    here = {name: f"#{anchor(name)}" for name in EXPLAINED}
     testing = {
         name: f"#{anchor(f'ganlab.testing.{name}')}"
         for name, value in vars(ganlab.testing).items()

@@ -92,7 +92,7 @@ def page() -> Iterator[str]:
     text = "What the names above take and return, where it has no public name itself: such objects are got, not made."
     yield from ("", "## Types", "", text)
     for name, module in EXPLAINED.items():
-        yield from _definition(f"{module}.{name}", module, name)
+        yield from _definition(name, module, name)
 
 
 def _definition(title: str, module: str, name: str) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _fields(node: ast.ClassDef, module: str) -> Iterator[str]:
     for field in node.body:
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             default = f" = {ast.unparse(field.value)}" if field.value is not None and _is_shown(field.value) else ""
-            kind = linked(field.annotation, module, default).replace("|", "\\|")
+            kind = linked(field.annotation, module, default).replace("|", "&#124;")
             yield f"| `{field.target.id}` | {kind} | {cell(_below(node.body, field))} |"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 
@@ -12,8 +13,11 @@ def prose(text: str | None) -> str:
 
 
 def cell(text: str) -> str:
-    """Return text as it can stand in a table."""
-    return safe(" ".join(text.split())).replace("|", "\\|")
+    """Return text as it can stand in a table. Code with a bar in it is HTML: no sign for it fits all readers there."""
+    one_line = safe(" ".join(text.split()))
+    return re.sub(r"`([^`]*\|[^`]*)`", lambda code: f"<code>{html.escape(code[1])}</code>", one_line).replace(
+        "|", "&#124;"
+    )
 
 
 def safe(text: str) -> str:
