@@ -38,12 +38,21 @@ def _record(trainings: Trainings, picture: Path) -> None:
     picture.write_text(drawing.drawn(seen, TITLE), encoding="utf-8")
 
 
+def _last_screen(trainings: Trainings, picture: Path) -> None:
+    seen = list(screens.screens(trainings.recorded()))
+    picture.write_text(drawing.drawn(seen[-1:], TITLE), encoding="utf-8")
+
+
 def _film(trainings: Trainings, picture: Path) -> None:
     films.progress(trainings.quickstart(), picture)
 
 
 def _walk(trainings: Trainings, picture: Path) -> None:
     trainings.run("ganlab", "interpolate", str(trainings.quickstart()), *WALK, "--overwrite", "--out", str(picture))
+
+
+def _ends_of_the_walk(trainings: Trainings, picture: Path) -> None:
+    trainings.run("ganlab", "sample", str(trainings.quickstart()), *WALK[:2], "--overwrite", "--out", str(picture))
 
 
 def _report(trainings: Trainings, picture: Path) -> None:
@@ -63,8 +72,10 @@ CONDITIONAL = "ganlab run plugins/conditional/recipes/conditional_fashion_mnist.
 MADE = {
     "docs/images/quickstart.png": Made(f"{TYPED[0]}: the last grid in samples/", copied(Trainings.quickstart, GRIDS)),
     "docs/images/terminal.svg": Made(f"{' && '.join(TYPED)}: what the terminal shows", _record),
+    "docs/images/terminal-still.svg": Made("the last screen of docs/images/terminal.svg", _last_screen),
     "docs/images/progress.webp": Made(f"{TYPED[0]}: the grids in samples/, one after the other", _film),
     "docs/images/walk.webp": Made(f"ganlab interpolate {' '.join(WALK)} --out walk.webp", _walk),
+    "docs/images/walk-still.png": Made(f"ganlab sample {' '.join(WALK[:2])} --out walk.png", _ends_of_the_walk),
     "docs/images/report.png": Made("ganlab report quickstart/1: the page in Chromium", _report),
     "docs/demo/clothes.safetensors": Made(
         f"{TYPED[0]}: the generator", copied(Trainings.quickstart, "generator.safetensors")
