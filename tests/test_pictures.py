@@ -18,7 +18,7 @@ from pictures.catalogue import LARGEST_BYTES, LONGER, MADE
 from pictures.films import progress
 from pictures.recording import COLUMNS, ROWS, Recording, keep, kept, record
 from pictures.screens import Cell, Screen, screens
-from PIL import Image
+from PIL import Image, ImageSequence
 
 ROOT = Path(__file__).parents[1]
 PICTURES = sorted(
@@ -139,10 +139,9 @@ def test_the_film_of_a_run_has_its_grids_in_order_and_stays_at_the_last(tmp_path
     progress(tmp_path, tmp_path / "film.webp")
     film = Image.open(tmp_path / "film.webp")
     values, milliseconds = [], []
-    for frame in range(film.n_frames):
-        film.seek(frame)
-        film.load()
-        values.append(np.asarray(film.convert("L"))[0, 0])
-        milliseconds.append(film.info["duration"])
+    for frame in ImageSequence.Iterator(film):
+        frame.load()
+        values.append(np.asarray(frame.convert("L"))[0, 0])
+        milliseconds.append(frame.info["duration"])
     assert np.abs(np.array(values, int) - [0, 128, 255]).max() <= 5
     assert milliseconds[-1] > milliseconds[0]

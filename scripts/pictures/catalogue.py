@@ -68,7 +68,7 @@ def _page(trainings: Trainings, picture: Path) -> None:
 
 
 TUTORIAL = "ganlab run clothes.toml --out clothes-run (the tutorial's)"
-CONDITIONAL = "ganlab run plugins/conditional/recipes/conditional_fashion_mnist.toml --set train.threads=1"
+CONDITIONAL = "ganlab run plugins/conditional/recipes/conditional_fashion_mnist.toml"
 MADE = {
     "docs/images/quickstart.png": Made(f"{TYPED[0]}: the last grid in samples/", copied(Trainings.quickstart, GRIDS)),
     "docs/images/terminal.svg": Made(f"{' && '.join(TYPED)}: what the terminal shows", _record),
@@ -88,9 +88,8 @@ MADE = {
         )
         for epoch in (1, 5, 30)
     },
-    "plugins/page/page.png": Made(f"{CONDITIONAL} && ganlab export --page: the page in Chromium", _page),
-    "plugins/conditional/conditional.png": Made(
-        f"{CONDITIONAL}: the last grid in samples/", copied(Trainings.conditional, GRIDS)
+    "plugins/page/page.png": Made(
+        f"{CONDITIONAL} --set train.epochs=4 && ganlab export --page: the page in Chromium", _page
     ),
 }
 """What `python scripts/pictures` makes, by its path in the repository."""
@@ -99,6 +98,7 @@ LONGER = {
     "docs/images/results/*.png": "python benchmarks/scores.py",
     "plugins/ada/ada.png": "the ganlab run of plugins/ada/README.md, with three augmentations: the last grids",
     "plugins/began/began.png": "ganlab run plugins/began/recipes/began_fashion_mnist.toml: the last grid, enlarged",
+    "plugins/conditional/conditional.png": f"{CONDITIONAL} --set train.threads=1: the last grid",
     "plugins/diffaugment/diffaugment.png": "ganlab run plugins/diffaugment/recipes/diffaugment_fashion_mnist.toml: "
     "reals.png, the same augmented, the last grid",
     "plugins/flow/flow.png": "ganlab run plugins/flow/recipes/flow_fashion_mnist.toml: the last grid",
