@@ -33,8 +33,8 @@ def shoot(page: Path, picture: Path, size: tuple[int, int], prepare: Callable[[P
 def generated(tab: Page) -> None:
     """Wait for a generator's page until its first picture and its gallery are drawn."""
     tab.wait_for("document.documentElement.dataset.firstPicture")
-    full = "one => [...one.getContext('2d').getImageData(0, 0, one.width, one.height).data].some(value => value)"
-    tab.wait_for(f"[...document.querySelectorAll('canvas')].slice(0, 30).every({full})")
+    full = "one => one.getContext('2d').getImageData(0, 0, 1, 1).data[3] === 255"
+    tab.wait_for(f"[...document.querySelectorAll('#seeds canvas')].every({full})")
 
 
 def charted(tab: Page) -> None:
