@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ganlab.health import balance, cycles, looks, progress
-from ganlab.health.signs import LONG
+from ganlab.health.signs import BLOCK, LONG
 
 _IN_SNAPSHOTS = f"in {looks.SNAPSHOTS} snapshots in succession, from iteration {LONG:,} on: "
 
@@ -30,7 +30,8 @@ DISEASES: Mapping[str, Disease] = {
     "generator_collapse": Disease(
         "the generator draws one picture, or a few, whatever its latent",
         f"{_IN_SNAPSHOTS}samples that differ by less than {looks.LEAST_SPREAD:.0%} of what the data's do, or are "
-        f"nearer to each other than {looks.LEAST_APART:.0%} of what the data's are",
+        f"nearer to each other than {looks.LEAST_APART:.0%} of what the data's are; in ganlab doctor RUN, pictures of "
+        f"the generator, from iteration {BLOCK} on",
     ),
     "oscillation": Disease(
         "generator and discriminator go round in circles",

@@ -39,7 +39,7 @@ class Looks:
         """`reals` `(N, H, W, C)` are some pictures of the data, `images` `(N, C, H, W)` all of them, where they are few
         enough to look for copies of them."""
         self._reals = reals = reals[:LOOKED_AT]
-        self._spread, self._extremes, self._grid = spread(reals), extremes(reals), grid_pattern(reals)
+        self._extremes, self._grid = extremes(reals), grid_pattern(reals)
         self._images = None if images is None or len(images) < ENOUGH else images
         self._copies: Copies | None = None  # made when it is wanted: it takes some time
         self._copies_of_reals: float | None = None
@@ -52,7 +52,7 @@ class Looks:
         if iteration < LONG or len(samples) < 2 or samples.shape[1:] != self._reals.shape[1:]:
             return {}
         signs = {
-            "generator_collapse": self._collapse(iteration, samples),
+            "generator_collapse": sign_of_collapse(iteration, samples, self._reals, "samples"),
             "saturation": self._saturation(iteration, samples),
             "checkerboard": self._checkerboard(iteration, samples),
             "memorisation": self._memorisation(iteration, samples),
@@ -66,26 +66,6 @@ class Looks:
             since, times = sign.since, 0
         self._seen[name] = (sign.present, since, times + 1)
         return sign._replace(since=since) if times + 1 >= SNAPSHOTS else None
-
-    def _collapse(self, iteration: int, samples: Pictures) -> Sign | None:
-        if self._spread == 0.0:
-            return None
-        share = spread(samples) / self._spread
-        numbers = {"spread": share}
-        if share < LEAST_SPREAD:
-            words = f"all but the same picture; they differ among each other by {share:.1%} of what the data's do"
-            return Sign(True, iteration, f"the samples of iteration {iteration:,} are {words}", numbers)
-        count = min(len(samples), len(self._reals))
-        if count >= ENOUGH and (usual := apartness(self._reals[:count])) > 0.0:
-            numbers["apart"] = apart = apartness(samples[:count]) / usual
-            if apart < LEAST_APART:
-                words = (
-                    f"copies of a few: half of them are nearer to another one than {apart:.1%} of what pictures of the "
-                    "data are"
-                )
-                return Sign(True, iteration, f"the samples of iteration {iteration:,} are {words}", numbers)
-        words = f"the samples of iteration {iteration:,} differ by {share:.0%} of what the data's do"
-        return Sign(False, iteration, words, numbers)
 
     def _saturation(self, iteration: int, samples: Pictures) -> Sign | None:
         halftones = 1.0 - self._extremes
@@ -114,6 +94,29 @@ class Looks:
             self._copies = Copies(self._images)
             self._copies_of_reals = self._copies.share_among_reals(LOOKED_AT)
         return sign_of_copies(iteration, self._copies.share(samples), self._copies_of_reals, "samples")
+
+
+def sign_of_collapse(iteration: int, samples: Pictures, reals: Pictures, what: str) -> Sign | None:
+    """Return what samples say, beside pictures of the data, both `(N, H, W, C)`; nothing where the data are alike."""
+    usual = spread(reals)
+    if usual == 0.0:
+        return None
+    share = spread(samples) / usual
+    numbers = {"spread": share}
+    if share < LEAST_SPREAD:
+        words = f"all but the same picture; they differ among each other by {share:.1%} of what the data's do"
+        return Sign(True, iteration, f"the {what} of iteration {iteration:,} are {words}", numbers)
+    count = min(len(samples), len(reals))
+    if count >= ENOUGH and (usual := apartness(reals[:count])) > 0.0:
+        numbers["apart"] = apart = apartness(samples[:count]) / usual
+        if apart < LEAST_APART:
+            words = (
+                f"copies of a few: half of them are nearer to another one than {apart:.1%} of what pictures of the "
+                "data are"
+            )
+            return Sign(True, iteration, f"the {what} of iteration {iteration:,} are {words}", numbers)
+    words = f"the {what} of iteration {iteration:,} differ by {share:.0%} of what the data's do"
+    return Sign(False, iteration, words, numbers)
 
 
 def sign_of_copies(iteration: int, share: float, of_reals: float, what: str) -> Sign:

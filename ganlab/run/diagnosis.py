@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from ganlab.errors import GanlabError
 from ganlab.events import Finding, Tick
 from ganlab.health.history import REALS, Sheets, read_sheet, retell
 from ganlab.health.record import findings_of
+from ganlab.health.signs import BLOCK, Sign
 from ganlab.health.watch import Data, Watch, finding_of
 from ganlab.recipe.recipe import load_recipe
 from ganlab.run.resume import with_pictures_found
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from ganlab.run.directory import RunDirectory
 
 DRAWN = 256
-"""So many pictures are drawn to look for copies of the data."""
+"""So many pictures are drawn, to look for copies of the data and whether they are all alike."""
 
 MOST_BYTES = 1 << 33
 """Pictures that take more are not looked through: it would take minutes."""
@@ -54,7 +57,7 @@ def diagnose(run: RunDirectory, report: Report) -> Diagnosis:
     if packed is not None and packed.images.nbytes > MOST_BYTES:
         notes.append(f"the pictures take more than {MOST_BYTES / 2**30:.0f} GiB, so copies of them were not looked for")
     elif packed is not None and generator is not None:
-        found = _with_copies(found, recipe, packed, generator, report)
+        found = _with_pictures(found, recipe, packed, generator, report)
     return Diagnosis(found, notes)
 
 
@@ -98,22 +101,33 @@ def _found_anew(
     return retell(Watch(options_of(recipe), Data(count, reals, None)), run.path, sheets, float("inf"))
 
 
-def _with_copies(
+def _with_pictures(
     found: list[Finding], recipe: Recipe, packed: Packed, generator: Generator, report: Report
 ) -> list[Finding]:
-    """Add whether the generator draws copies, of all pictures, or that it does so no more."""
-    from ganlab.health.looks import sign_of_copies
+    """Add what pictures of the generator show, or show no more: that it draws copies, or one picture."""
+    signs = _signs_of(packed, generator, report)
+    known = {finding.name: not finding.ended for finding in found}
+    training = generator.metadata.training
+    at = Tick(training.iterations, training.images, training.epochs, 0.0, 0.0, 0.0, 0.0, {})
+    new = (name for name, sign in signs.items() if sign.present != known.get(name, False))
+    return [*found, *(finding_of(name, signs[name], at, options_of(recipe)) for name in new)]
+
+
+def _signs_of(packed: Packed, generator: Generator, report: Report) -> dict[str, Sign]:
+    from ganlab.health.looks import LOOKED_AT, sign_of_collapse, sign_of_copies
     from ganlab.health.pictures import Copies
 
+    iteration, what = generator.metadata.training.iterations, f"{DRAWN} pictures"
+    drawn, signs = generator.sample(range(DRAWN)), {}
+    if iteration >= BLOCK:  # before, it has hardly begun
+        places = np.linspace(0, len(packed.images) - 1, min(LOOKED_AT, len(packed.images))).astype(int)
+        reals = packed.images[places].transpose(0, 2, 3, 1)
+        if (collapse := sign_of_collapse(iteration, drawn[:LOOKED_AT], reals, what)) is not None:
+            signs["generator_collapse"] = collapse
     work = f"looking for copies among {len(packed.images):,} pictures"
     report(work, 0, 0)
-    training = generator.metadata.training
     copies, count = Copies(packed.images), min(DRAWN, len(packed.images))
-    share, of_reals = copies.share(generator.sample(range(DRAWN))), copies.share_among_reals(count)
+    share, of_reals = copies.share(drawn), copies.share_among_reals(count)
     report(work, 1, 1)
-    sign = sign_of_copies(training.iterations, share, of_reals, f"{DRAWN} pictures")
-    known = {finding.name: not finding.ended for finding in found}
-    if sign.present == known.get("memorisation", False):
-        return found
-    at = Tick(training.iterations, training.images, training.epochs, 0.0, 0.0, 0.0, 0.0, {})
-    return [*found, finding_of("memorisation", sign, at, options_of(recipe))]
+    signs["memorisation"] = sign_of_copies(iteration, share, of_reals, what)
+    return signs

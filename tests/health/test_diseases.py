@@ -75,6 +75,20 @@ def test_a_run_with_a_disease_is_diagnosed(case: Case) -> None:
     assert case.disease in {finding.name for finding in diagnose(run, silent).findings}
 
 
+@pytest.mark.parametrize(("iterations", "told"), [(99, []), (150, ["generator_collapse"])])
+def test_a_run_too_short_to_be_told_is_diagnosed_by_what_its_generator_draws(iterations: int, told: list[str]) -> None:
+    (case,) = (case for case in CASES if case.disease == "generator_collapse")
+    assert isinstance(case.recipe, dict)
+    run = trained(case.recipe | {"train": {"batch_size": 32, "iterations": iterations}})
+    assert findings_of(run.path) == []
+    found = diagnose(run, silent).findings
+    assert [finding.name for finding in found] == told
+    for finding in found:
+        words = "the 256 pictures of iteration 150 are all but the same picture; they differ among each other by 0.0%"
+        assert finding.evidence.startswith(words)
+        assert finding.advice
+
+
 def test_a_healthy_run_has_no_finding() -> None:
     run = trained(PERCEPTRONS)
     assert findings_of(run.path) == []
