@@ -12,6 +12,8 @@ from ganlab.recipe.toml import dump_value
 AUGMENTATION, ITS_DISTRIBUTION = "diffaugment", "ganlab-diffaugment"
 SMOOTH = 0.9
 """Salimans et al. 2016, section 3.4: one-sided label smoothing."""
+FASTER = 5
+"""How many times as fast a generator learns that is beaten: docs/results-own-pictures.md."""
 PATIENCE = 5
 """Evaluations without a better score after which a training may as well end."""
 LEAST_CHANNELS = 8
@@ -39,6 +41,7 @@ def advice(finding: str, options: Options) -> tuple[Advice, ...]:
 
 def _against_a_win(options: Options) -> Iterator[Advice]:
     yield from _slower(options, "discriminator")
+    yield from _faster_generator(options)
     yield from _smoothed(options)
     model, loss = options.recipe["model"], options.recipe["loss"]
     if model.get("discriminator_batchnorm") is False and loss.get("r1") == 0.0:
@@ -116,6 +119,16 @@ def _slower(options: Options, network: str = "") -> Iterator[Advice]:
     elif is_schedule(rate):
         halved = {**rate, "from": rate["from"] / 2, "to": rate["to"] / 2}
         yield Advice(f"half of {whose}", f"{key} = {dump_value(halved)}")
+
+
+def _faster_generator(options: Options) -> Iterator[Advice]:
+    """Yield a larger learning rate of the generator where it is not larger than the discriminator's already."""
+    optimizer = options.recipe["optimizer"]
+    rates = [optimizer.get(network, {}).get("lr", optimizer.get("lr")) for network in ("generator", "discriminator")]
+    numbers = all(isinstance(rate, float | int) for rate in rates)
+    if "generator" in options.networks and numbers and rates[0] <= rates[1]:
+        faster = dump_value(float(f"{FASTER * rates[0]:.3g}"))
+        yield Advice("a generator that learns faster", f"optimizer.generator.lr = {faster}")
 
 
 def _smoothed(options: Options) -> Iterator[Advice]:

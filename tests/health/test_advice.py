@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toys import tiny
@@ -52,6 +53,17 @@ def test_the_networks_own_rate_is_halved_where_it_has_one() -> None:
     recipe = parse_recipe(tiny(optimizer={"lr": 1e-3, "discriminator": {"lr": 4e-3}}))
     assert settings("discriminator_wins", recipe)[0] == "optimizer.discriminator.lr = 0.002"
     assert settings("generator_collapse", recipe)[0] == "optimizer.lr = 0.0005"
+
+
+def test_a_generator_that_is_beaten_learns_five_times_as_fast_where_it_is_not_the_faster_one() -> None:
+    def rates(optimizer: dict[str, Any]) -> list[str]:
+        found = settings("discriminator_wins", parse_recipe(tiny(optimizer=optimizer)))
+        return [one for one in found if one.startswith("optimizer.generator")]
+
+    assert rates({"lr": 2e-4}) == ["optimizer.generator.lr = 0.001"]
+    assert rates({"lr": 1e-3, "generator": {"lr": 3e-5}}) == ["optimizer.generator.lr = 0.00015"]
+    assert rates({"lr": 2e-4, "generator": {"lr": 1e-3}}) == []
+    assert rates({"lr": {"from": 1e-3, "to": 0.0, "progress": 1.0}}) == [], "halved for the discriminator, no more"
 
 
 def test_no_option_is_advised_that_the_loss_lacks_or_that_says_so_already() -> None:
