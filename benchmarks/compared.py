@@ -57,8 +57,9 @@ COSTLY = (
     plugin("infogan", "infogan"),
 )
 OWN = "benchmarks/recipes/emoji.toml"
+OWN_ROOT = "dataset.root=emoji"
 FEW = "augmentation.name=diffaugment"
-PUBLISHED = ("dataset.name=image_folder", "dataset.root=emoji", "dataset.resolution=64")
+PUBLISHED = ("dataset.name=image_folder", OWN_ROOT, "dataset.resolution=64")
 NARROW = "model.base_channels=16"
 """A quarter of the published width, without which 64 px take a CPU too long."""
 PICTURES = {"clothes": 240_000, "costly": 32_000, "digits": 32_000, "emoji": 32_000}
@@ -73,7 +74,8 @@ def sets(fashion: Path, pictures: Mapping[str, int] = PICTURES) -> tuple[Set, ..
     others = (Row("dcgan_mnist_generator_first", "dcgan_mnist_generator_first"), Row("dcgan_mnist", "dcgan_mnist"))
     emoji = (
         Row("emoji", OWN, (NARROW,)),
-        Row("emoji_diffaugment", OWN, (NARROW, FEW)),
+        Row("emoji_own_pictures_64", "own_pictures_64", (OWN_ROOT, NARROW)),
+        Row("emoji_diffaugment", "own_pictures_64", (OWN_ROOT, NARROW, FEW)),
         Row("emoji_dcgan_celeba", "dcgan_celeba", (*PUBLISHED, NARROW)),
     )
     packaged = (f"dataset.root={fashion}", "dataset.split=all", "dataset.download=false")

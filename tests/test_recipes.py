@@ -31,6 +31,7 @@ def test_the_recipes_that_the_documentation_promises_are_there() -> None:
     assert {
         "quickstart",
         "own_pictures",
+        "own_pictures_64",
         "dcgan_celeba",
         "dcgan_celeba_28",
         "dcgan_mnist_28",
