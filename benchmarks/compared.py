@@ -75,7 +75,7 @@ def sets(fashion: Path, pictures: Mapping[str, int] = PICTURES) -> tuple[Set, ..
     emoji = (
         Row("emoji", OWN, (NARROW,)),
         Row("emoji_own_pictures_64", "own_pictures_64", (OWN_ROOT, NARROW)),
-        Row("emoji_diffaugment", "own_pictures_64", (OWN_ROOT, NARROW, FEW)),
+        Row("emoji_diffaugment", OWN, (NARROW, FEW)),
         Row("emoji_dcgan_celeba", "dcgan_celeba", (*PUBLISHED, NARROW)),
     )
     packaged = (f"dataset.root={fashion}", "dataset.split=all", "dataset.download=false")

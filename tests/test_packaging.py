@@ -41,9 +41,12 @@ def test_the_wheel_holds_what_a_user_needs_and_nothing_of_ours(installed: Path) 
         "ganlab/standard/datasets/fashion_mnist/LICENSE",
         "ganlab_dcgan/__init__.py",
         "ganlab_dcgan/py.typed",
+        "ganlab_diffaugment/__init__.py",
+        "ganlab_diffaugment/py.typed",
     ):
         assert (installed / path).is_file(), path
-    assert {path.name for path in installed.iterdir()} == {"ganlab", "ganlab_dcgan", "ganlab-0.1.0.dist-info"}
+    packages = {"ganlab", "ganlab_dcgan", "ganlab_diffaugment"}
+    assert {path.name for path in installed.iterdir()} == packages | {"ganlab-0.1.0.dist-info"}
     for recipe in (ROOT / "recipes").glob("*.toml"):
         assert (installed / "ganlab" / "recipes" / recipe.name).read_bytes() == recipe.read_bytes()
 

@@ -9,7 +9,8 @@ from ganlab.events import Advice
 from ganlab.recipe.schedules import is_schedule
 from ganlab.recipe.toml import dump_value
 
-AUGMENTATION, ITS_DISTRIBUTION = "diffaugment", "ganlab-diffaugment"
+AUGMENTATION = "diffaugment"
+"""The one that comes with ganlab."""
 SMOOTH = 0.9
 """Salimans et al. 2016, section 3.4: one-sided label smoothing."""
 FASTER = 5
@@ -27,8 +28,6 @@ class Options(NamedTuple):
     """The resolved recipe as nested tables."""
     networks: Collection[str]
     """The names of those that are trained."""
-    augmentations: Collection[str]
-    """Those that are installed."""
 
 
 def advice(finding: str, options: Options) -> tuple[Advice, ...]:
@@ -143,9 +142,5 @@ def _averaged(options: Options) -> Iterator[Advice]:
 
 
 def _augmented(options: Options) -> Iterator[Advice]:
-    if "augmentation" in options.recipe or "discriminator" not in options.networks:
-        return
-    if AUGMENTATION in options.augmentations:
+    if "augmentation" not in options.recipe and "discriminator" in options.networks:
         yield Advice("let the discriminator see each picture changed", f'augmentation.name = "{AUGMENTATION}"')
-    else:
-        yield Advice(f"let the discriminator see each picture changed: install {ITS_DISTRIBUTION}")

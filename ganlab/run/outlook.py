@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ganlab.health.advice import AUGMENTATION, ITS_DISTRIBUTION
+from ganlab.health.advice import AUGMENTATION
 from ganlab.health.balance import FEW_PICTURES
 from ganlab.messages import counted, setting
 from ganlab.recipe.schedules import schedules_of
-from ganlab.registry.checkout import how_to_install
-from ganlab.registry.lookup import registry
 
 if TYPE_CHECKING:
     from ganlab.interfaces import ImageSpec
@@ -90,14 +88,9 @@ def warnings(recipe: Recipe, pictures: int, ahead: Outlook) -> Iterator[str]:
         )
     yield from _rates_that_end(recipe, ahead)
     if pictures < FEW_PICTURES and recipe.augmentation is None and "discriminator" in recipe.model.networks:
-        how = how_to_install("augmentation", AUGMENTATION)
-        install = f"install {ITS_DISTRIBUTION}{f' ({how})' if how else ''} and "
-        if AUGMENTATION in registry.names("augmentation"):
-            install = ""
         yield (
-            f"{counted(pictures, 'picture is', 'pictures are')} few: a discriminator soon knows them by "
-            f"heart, unless it sees each of them changed; {install}"
-            f'write [augmentation] with name = "{AUGMENTATION}" into the recipe'
+            f"{counted(pictures, 'picture is', 'pictures are')} few: a discriminator soon knows them by heart, unless "
+            f'it sees each of them changed; write [augmentation] with name = "{AUGMENTATION}" into the recipe'
         )
 
 

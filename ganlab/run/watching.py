@@ -10,7 +10,6 @@ from ganlab.health.balance import FEW_PICTURES
 from ganlab.health.history import Sheets, retell
 from ganlab.health.record import findings_of
 from ganlab.health.watch import Data, Watch
-from ganlab.registry.lookup import registry
 
 if TYPE_CHECKING:
     from ganlab.data.packing import Packed
@@ -39,7 +38,7 @@ def take_up(watch: Watch, run: Path, recipe: Recipe, images: ImageSpec, iteratio
 
 def options_of(recipe: Recipe) -> Options:
     """Return what can be changed in the training of a recipe."""
-    return Options(recipe.table, tuple(recipe.optimizer), registry.names("augmentation"))
+    return Options(recipe.table, tuple(recipe.optimizer))
 
 
 def sheets_of(recipe: Recipe, images: ImageSpec) -> Sheets:
