@@ -96,7 +96,7 @@ MADE = {
 
 LONGER = {
     "docs/images/results/*.png": "python benchmarks/scores.py",
-    "docs/images/own-pictures-64.png": "the two runs of docs/results-own-pictures.md at 96,000 pictures: 30 samples each",
+    "docs/images/own-pictures-64.png": "the runs of 96,000 pictures of docs/results-own-pictures.md: 30 samples each",
     "plugins/ada/ada.png": "the ganlab run of plugins/ada/README.md, with three augmentations: the last grids",
     "plugins/began/began.png": "ganlab run plugins/began/recipes/began_fashion_mnist.toml: the last grid, enlarged",
     "plugins/conditional/conditional.png": f"{CONDITIONAL} --set train.threads=1: the last grid",
