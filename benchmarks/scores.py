@@ -175,7 +175,9 @@ def judged(work: Path, name: str, *, sheet: bool) -> dict[str, Any]:
 def draw(work: Path, run: str, name: str) -> None:
     """Draw 64 pictures, large ones at half their size, into the documentation."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    timed(work, ["ganlab", "sample", run, "--count", "64", "--columns", "8", "--out", f"sheets/{name}.png"])
+    timed(
+        work, ["ganlab", "sample", run, "--count", "64", "--columns", "8", "--out", f"sheets/{name}.png", "--overwrite"]
+    )
     with Image.open(work / "sheets" / f"{name}.png") as drawn:
         half = (drawn.width // 2, drawn.height // 2)
         small = drawn if drawn.width < 400 else drawn.resize(half, Image.Resampling.BOX)
