@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ganlab_dcgan import DCGAN
+from ganlab_diffaugment import DiffAugment
 from inception_stand_in import publish, write_weights
 from stand_ins import make
 
@@ -72,6 +73,7 @@ test_bce = contract(
     BCE,
     options=[{}, {"generator_loss": "minimax"}, {"discriminator_steps": 2, "generator_first": True, "real_label": 0.9}],
 )
+test_diffaugment = contract(DiffAugment, options=[{}, {"policy": ["translation"]}, {"policy": ["color"]}])
 test_adam = contract(Adam, options=[{}, {"betas": [0.0, 0.99], "eps": 1e-4}])
 test_mnist = contract(MNIST, options=[{"root": DATA / "mnist"}, {"root": DATA / "mnist", "split": "all"}])
 test_fashion_mnist = contract(FashionMNIST, options=[{"split": "shipped"}, {"root": DATA / "fashion_mnist"}])
@@ -105,7 +107,7 @@ test_sliced_wasserstein = contract(SlicedWasserstein)
 def test_no_component_of_ours_is_left_out() -> None:
     ours = {provider.target for provider in registry.providers() if provider.distribution == "ganlab"}
     checked = {
-        *(DCGAN, BCE, Adam, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder),
+        *(DCGAN, BCE, Adam, DiffAugment, MNIST, FashionMNIST, CIFAR10, CelebA, ImageFolder),
         *(Fidelity, ONNX, HalfONNX, Int8ONNX, Safetensors),
         *(Terminal, Metrics, Log, Samples, Plot, GIF, Health, Report),
         *(FID, Frechet, InceptionScore, KID, MIND, MSSSIM, Neighbours, PRDC, SlicedWasserstein),

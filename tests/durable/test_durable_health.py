@@ -174,7 +174,7 @@ def pictures(spread: float, count: int = 16) -> Any:
 
 
 def watch(spread: float = 60) -> Watch:
-    options = Options(parse_recipe(tiny()).table, ("generator", "discriminator"), ())
+    options = Options(parse_recipe(tiny()).table, ("generator", "discriminator"))
     return Watch(options, Data(10_000, pictures(spread), None))
 
 

@@ -22,7 +22,7 @@ import ganlab
 from ganlab import RecipeError
 from ganlab.generator.export import export
 from ganlab.recipe.recipe import load_recipe, parse_recipe
-from ganlab.testing import contract, isolated, tiny_recipe
+from ganlab.testing import isolated, tiny_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 ALL = DiffAugment()
@@ -269,8 +269,6 @@ def test_other_policies_are_refused(policy: Any, sentence: str) -> None:
 
 
 # In the host
-
-test_contract = contract(DiffAugment, options=[{}, {"policy": ["translation"]}, {"policy": ["color"]}])
 
 
 def test_a_run_that_was_continued_ends_with_the_same_bits_and_is_exported() -> None:
