@@ -46,6 +46,13 @@ class Packed:
     class_names: tuple[str, ...] = ()
     """What the classes are called, in the order of their numbers: `spec.classes` names."""
 
+    def some(self, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Return at most `count` pictures `(N, H, W, C)`, from all parts of the data: the first may be of one class."""
+        there = len(self.images)
+        chosen = [index * there // min(count, there) for index in range(min(count, there))]
+        some: np.ndarray[Any, np.dtype[np.uint8]] = self.images[chosen].transpose(0, 2, 3, 1)
+        return some
+
 
 class UnusableError(Exception):
     """A packed file that cannot be used, and why; it is packed again."""

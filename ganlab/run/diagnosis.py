@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from ganlab.errors import GanlabError
 from ganlab.events import Finding, Tick
 from ganlab.health.history import REALS, Sheets, read_sheet, retell
@@ -114,15 +112,14 @@ def _with_pictures(
 
 
 def _signs_of(packed: Packed, generator: Generator, report: Report) -> dict[str, Sign]:
-    from ganlab.health.looks import LOOKED_AT, sign_of_collapse, sign_of_copies
+    from ganlab.health.looks import sign_of_collapse, sign_of_copies
     from ganlab.health.pictures import Copies
 
     iteration, what = generator.metadata.training.iterations, f"{DRAWN} pictures"
     drawn, signs = generator.sample(range(DRAWN)), {}
     if iteration >= BLOCK:  # before, it has hardly begun
-        places = np.linspace(0, len(packed.images) - 1, min(LOOKED_AT, len(packed.images))).astype(int)
-        reals = packed.images[places].transpose(0, 2, 3, 1)
-        if (collapse := sign_of_collapse(iteration, drawn[:LOOKED_AT], reals, what)) is not None:
+        collapse = sign_of_collapse(iteration, drawn, packed.some(DRAWN), what)
+        if collapse is not None:
             signs["generator_collapse"] = collapse
     work = f"looking for copies among {len(packed.images):,} pictures"
     report(work, 0, 0)
