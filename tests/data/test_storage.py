@@ -233,3 +233,11 @@ def test_remarks_are_kept_and_an_older_file_without_is_read(tmp_path: Path) -> N
         file.write_bytes(struct.pack("<Q", 4088) + text + bytes(4) + old)
         found = read(file, ImageSpec(1, 2, 2), "state")
         assert (found.skipped, found.remarks, found.warnings) == ((("a.png", "is empty"),), (), ())
+
+
+@pytest.mark.parametrize(("there", "count", "chosen"), [(10, 5, [0, 2, 4, 6, 8]), (3, 5, [0, 1, 2]), (7, 3, [0, 2, 4])])
+def test_some_pictures_are_of_all_parts_of_the_data(there: int, count: int, chosen: list[int]) -> None:
+    images = np.arange(there, dtype=np.uint8).reshape(there, 1, 1, 1).repeat(2, axis=3)
+    some = Packed(images, None, ImageSpec(1, 1, 2, 0), (), "").some(count)
+    assert some.shape == (len(chosen), 1, 2, 1)
+    assert some[:, 0, 0, 0].tolist() == chosen
