@@ -1,7 +1,7 @@
 """How often the watch over a training is right: healthy runs of every recipe, and runs with one disease each.
 
 `python benchmarks/health.py` trains them with several seeds and prints both rates; `--write` keeps them in
-`benchmarks/results/`.
+`benchmarks/results/`, after each run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -43,30 +45,45 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="where the runs are kept, and continued")
     parser.add_argument("--cost", type=int, metavar="PAIRS", help="measure what the watch costs instead")
     parser.add_argument("--write", action="store_true", help="keep the results in benchmarks/results")
+    parser.add_argument("--device", default="cpu", help="where they are trained, as in cuda (cpu)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that train at a time, on a thread each (1)")
     wanted = parser.parse_args()
     work = wanted.work or Path(tempfile.mkdtemp(prefix="ganlab-health-"))
     if wanted.cost:
         print(cost(wanted.cost, work))
         return
+    machine = describe(wanted.device)
+    path = RESULTS / f"health-{machine['date'][:10]}.json"
+    rows = []
+    with ProcessPoolExecutor(wanted.jobs, get_context("spawn"), prepare) as processes:
+        cases = [case for case in _cases(work, wanted.only) if _is_wanted(case, wanted.names)]
+        waiting = [
+            processes.submit(_row, case, seed, work, wanted.device) for seed in range(wanted.seeds) for case in cases
+        ]
+        for done in as_completed(waiting):
+            row = done.result()
+            rows.append(row)
+            told = ", ".join(row["found"]) or "-"
+            print(f"{row['name']:<36}{row['seed']}  {row['seconds']:6.1f} s  {told}", flush=True)
+            if wanted.write:
+                found = {"machine": machine, "runs": sorted(rows, key=_order), **rates(rows)}
+                path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print("\n".join(lines({"runs": rows, **rates(rows)})))
+
+
+def prepare() -> None:
+    """Make a process ready to train all cases."""
     register_plugins()
     register_sick()
     tick_by_iterations()
-    rows = []
-    for case in _cases(work, wanted.only):
-        if wanted.names and not any(word in case.name for word in wanted.names):
-            continue
-        for seed in range(wanted.seeds):
-            rows.append(_row(case, seed, work))
-            print(
-                f"{case.name:<36}{seed}  {rows[-1]['seconds']:6.1f} s  {', '.join(rows[-1]['found']) or '-'}",
-                flush=True,
-            )
-    found = {"runs": rows, **rates(rows)}
-    print("\n".join(lines(found)))
-    if wanted.write:
-        machine = describe("cpu")
-        path = RESULTS / f"health-{machine['date'][:10]}.json"
-        path.write_text(json.dumps({"machine": machine, **found}, indent=1) + "\n", encoding="utf-8")
+
+
+def _is_wanted(case: Case, words: list[str] | None) -> bool:
+    return not words or any(word in case.name for word in words)
+
+
+def _order(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["disease"] or "", row["name"], row["seed"]
 
 
 def _cases(work: Path, only: str | None) -> Iterator[Case]:
@@ -87,7 +104,7 @@ def dict_of_perceptrons() -> dict[str, Any]:
     return PERCEPTRONS
 
 
-def _row(case: Case, seed: int, work: Path) -> dict[str, Any]:
+def _row(case: Case, seed: int, work: Path, device: str) -> dict[str, Any]:
     """Train a case, and return the names of what was found, in the order in which it was."""
     import ganlab
     from ganlab.health.record import findings_of
@@ -99,7 +116,7 @@ def _row(case: Case, seed: int, work: Path) -> dict[str, Any]:
         *own,
         *QUIET,
         f"seed={seed}",
-        "train.device=cpu",
+        f"train.device={device}",
         "train.threads=1",
     )
     if isinstance(case.recipe, Path):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from compared import sets
+from compared import recipe_of, sets
+
+from ganlab.judging.report import Score
 
 SCORES = ("kid", "mind", "fd_lite0", "precision", "recall", "density", "coverage", "ms_ssim", "copies", "nearness")
 """Those that the tables show, in their order."""
 SHORT = ("kid", "recall", "coverage")
 """Those that a recipe says of itself."""
-SETS = {"clothes": "Fashion-MNIST's 70,000", "costly": "Fashion-MNIST's 70,000", "digits": "10,000 digits"}
+SETS = {"clothes": "Fashion-MNIST's 70,000", "digits": "10,000 digits"}
 """What is said of the pictures in a recipe."""
 ACROSS = 4
 """Sheets beside each other."""
@@ -23,98 +26,111 @@ MEASURED = re.compile(r"^# Measured: .*\n(?:#   .*\n)*", re.MULTILINE)
 Found = Mapping[str, Any]
 
 
+class Recipe(NamedTuple):
+    """The trainings of one recipe, which differ by their seeds."""
+
+    name: str
+    trainings: tuple[Found, ...]
+
+    @property
+    def first(self) -> Found:
+        """Return one that stands for all in what they have in common."""
+        return self.trainings[0]
+
+    def score(self, name: str) -> Score | None:
+        """Return the means of all trainings; of a single one those of its blocks of pictures."""
+        found = [row["scores"]["generators"][0]["scores"].get(name) for row in self.trainings]
+        if None in found:
+            return None
+        return Score(tuple(score["mean"] for score in found) if len(found) > 1 else tuple(found[0]["values"]))
+
+
+def by_recipe(rows: Sequence[Found]) -> list[Recipe]:
+    """Return the recipes that were trained."""
+    found: dict[str, list[Found]] = {}
+    for row in sorted(rows, key=lambda row: int(row["seed"])):
+        found.setdefault(recipe_of(row["name"], row["seed"]), []).append(row)
+    return [Recipe(name, tuple(trainings)) for name, trainings in found.items()]
+
+
 def section(rows: Sequence[Found], name: str) -> Iterator[str]:
     """Yield the lines about one set of pictures."""
-    here = [row for row in rows if row["set"] == name]
-    if not here:
+    recipes = by_recipe([row for row in rows if row["set"] == name])
+    if not recipes:
         yield "Not measured yet: run `python benchmarks/scores.py`."
         return
-    first = [row for row in here if not row["seed"]]
-    for side in sorted({_side(row) for row in first}, reverse=True):
-        yield from _scores([row for row in first if _side(row) == side], side)
-    yield from _missing(here, name)
-    yield from _times(first)
-    yield from _trainings(here)
-    yield from _sheets(first)
-    yield from ("", "### Commands", "", "```text", *(row["command"] for row in first), "```")
+    for side in sorted({_side(recipe) for recipe in recipes}, reverse=True):
+        yield from _scores([recipe for recipe in recipes if _side(recipe) == side], side)
+    yield from _missing(recipes, name)
+    yield from _times(recipes)
+    yield from _sheets([recipe.name for recipe in recipes])
+    yield from ("", "### Commands", "", "```text", *(recipe.first["command"] for recipe in recipes), "```")
 
 
-def with_measured(text: str, row: Found) -> str:
+def with_measured(text: str, recipe: Recipe) -> str:
     """Return a recipe whose header says what was measured of it."""
-    scores = row["scores"]["generators"][0]["scores"]
-    said = ", ".join(f"{name} {_score(scores[name], '+-')}" for name in SHORT)
+    row = recipe.first
+    said = ", ".join(f"{name} {_text(recipe.score(name), '+-')}" for name in SHORT)
+    count = len(recipe.trainings)
     line = (
-        f"# Measured: {row['images']:,} pictures, {_share(row)} of its length, of {SETS[row['set']]} took "
-        f"{row['cpu_seconds']:,.0f} s of one CPU core.\n#   {said}: docs/results.md.\n"
+        f"# Measured: {row['images']:,} pictures, {_share(row)} of its length, of {SETS[row['set']]}, in {count} "
+        f"training{'s' if count > 1 else ''}:\n#   {said}: docs/results.md.\n"
     )
     head, blank, rest = MEASURED.sub("", text).partition("\n\n")
     return f"{head}\n{line}\n{rest}" if blank else text
 
 
-def _side(row: Found) -> int:
-    return int(row["scores"]["protocol"]["pictures"][1])
+def _side(recipe: Recipe) -> int:
+    return int(recipe.first["scores"]["protocol"]["pictures"][1])
 
 
-def _scores(rows: Sequence[Found], side: int) -> Iterator[str]:
+def _scores(recipes: Sequence[Recipe], side: int) -> Iterator[str]:
     """Yield the scores at one resolution, the best KID first, real pictures last."""
-    names = [name for name in SCORES if name in rows[0]["scores"]["better"]]
-    better = rows[0]["scores"]["better"]
+    judged = recipes[0].first["scores"]
+    better = judged["better"]
+    names = [name for name in SCORES if name in better]
     arrows = {"lower": " ↓", "higher": " ↑", "neither": ""}
     lines = [
-        (f"`{row['name']}`", *(_score(row["scores"]["generators"][0]["scores"].get(name)) for name in names))
-        for row in sorted(rows, key=_kid)
+        (f"`{recipe.name}`", len(recipe.trainings), *(_text(recipe.score(name)) for name in names))
+        for recipe in sorted(recipes, key=_kid)
     ]
-    real = rows[0]["scores"]["reference"]["scores"]
-    lines.append(("*real against real*", *(_score(real.get(name)) for name in names)))
-    yield from _table(f"At {side} px", ("recipe", *(name + arrows[better[name]] for name in names)), lines)
+    real = judged["reference"]["scores"]
+    lines.append(("*real against real*", "", *(f"{real[name]['mean']:.4g}" for name in names)))
+    head = ("recipe", "trainings", *(name + arrows[better[name]] for name in names))
+    yield from _table(f"At {side} px", head, lines)
 
 
-def _times(rows: Sequence[Found]) -> Iterator[str]:
+def _times(recipes: Sequence[Recipe]) -> Iterator[str]:
     lines = [
         (
-            f"`{row['name']}`",
-            f"{row['images']:,}",
-            _share(row),
-            f"{row['cpu_seconds']:,.0f}",
-            f"{row['seconds']:,.0f}",
-            f"{row['cpu_seconds'] / row['images'] * row['full'] / 60:,.0f}",
-            row["date"],
+            f"`{recipe.name}`",
+            f"{recipe.first['images']:,}",
+            _share(recipe.first),
+            f"{statistics.median(row['seconds'] for row in recipe.trainings):,.0f}",
+            f"{statistics.median(row['cpu_seconds'] for row in recipe.trainings):,.0f}",
+            recipe.first["date"],
         )
-        for row in sorted(rows, key=lambda row: float(row["cpu_seconds"]))
+        for recipe in sorted(recipes, key=lambda recipe: float(recipe.first["seconds"]))
     ]
-    head = ("recipe", "pictures seen", "of its length", "CPU s", "s", "CPU minutes for all of it, at that rate", "date")
-    yield from _table("What it took", head, lines)
+    yield from _table("What it took", ("recipe", "pictures seen", "of its length", "s", "CPU s", "date"), lines)
 
 
-def _missing(rows: Sequence[Found], name: str) -> Iterator[str]:
-    """Yield which recipes were not trained, where there are any."""
+def _missing(recipes: Sequence[Recipe], name: str) -> Iterator[str]:
+    """Yield which trainings are not there, if there are any."""
     (one,) = [one for one in sets(Path()) if one.name == name]
-    there = {row["name"] for row in rows}
-    missing = [f"`{row.name}`" for row in one.rows if not row.seed and row.name not in there]
-    if missing:
+    there = {row["name"] for recipe in recipes for row in recipe.trainings}
+    if missing := [f"`{row.name}`" for row in one.rows if row.name not in there]:
         yield from ("", f"Not trained yet, for want of time: {', '.join(missing)}.")
 
 
-def _trainings(rows: Sequence[Found]) -> Iterator[str]:
-    """Yield how far trainings of one recipe with other seeds lie apart, where there are several."""
-    lines = []
-    for recipe in dict.fromkeys(row["recipe"] for row in rows if row["seed"]):
-        for row in sorted((row for row in rows if row["recipe"] == recipe), key=lambda row: int(row["seed"])):
-            scores = row["scores"]["generators"][0]["scores"]
-            lines.append((f"`{recipe}`", row["seed"], *(_score(scores[name]) for name in ("kid", *SHORT[1:]))))
-    if lines:
-        yield from _table("Several trainings", ("recipe", "seed", "kid", *SHORT[1:]), lines)
-
-
-def _sheets(rows: Sequence[Found]) -> Iterator[str]:
+def _sheets(names: Sequence[str]) -> Iterator[str]:
     yield from ("", "### Pictures", "", f"|{' |' * ACROSS}", f"|{'---|' * ACROSS}")
-    for start in range(0, len(rows), ACROSS):
-        some = rows[start : start + ACROSS]
+    for start in range(0, len(names), ACROSS):
+        some = names[start : start + ACROSS]
         filler = [""] * (ACROSS - len(some))
-        names = [f"`{row['name']}`" for row in some]
-        sheets = [f"![64 pictures of {row['name']}](images/results/{row['name']}.png)" for row in some]
+        sheets = [f"![64 pictures of {name}](images/results/{name}.png)" for name in some]
         yield f"| {' | '.join([*sheets, *filler])} |"
-        yield f"| {' | '.join([*names, *filler])} |"
+        yield f"| {' | '.join([*(f'`{name}`' for name in some), *filler])} |"
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
@@ -122,8 +138,9 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) ->
     yield from (f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
-def _kid(row: Found) -> float:
-    return float(row["scores"]["generators"][0]["scores"].get("kid", {"mean": math.inf})["mean"])
+def _kid(recipe: Recipe) -> float:
+    score = recipe.score("kid")
+    return math.inf if score is None else score.mean
 
 
 def _share(row: Found) -> str:
@@ -131,11 +148,11 @@ def _share(row: Found) -> str:
     return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
 
 
-def _score(score: Found | None, sign: str = "±") -> str:
+def _text(score: Score | None, sign: str = "±") -> str:
     """Return a mean with its spread, and as many digits as two of that are."""
     if score is None:
         return "-"
-    if not score["spread"]:
-        return f"{score['mean']:.4g}"
-    digits = max(0, 1 - math.floor(math.log10(score["spread"])))
-    return f"{score['mean']:.{digits}f} {sign} {score['spread']:.{digits}f}"
+    if not score.spread:
+        return f"{score.mean:.4g}"
+    digits = max(0, 1 - math.floor(math.log10(score.spread)))
+    return f"{score.mean:.{digits}f} {sign} {score.spread:.{digits}f}"

@@ -39,12 +39,11 @@ def shown(results: Path) -> Iterator[tuple[Path, str]]:
     """Yield all files that show results, with what they should say."""
     for page in PAGES:
         yield page, filled(page.read_text(encoding="utf-8"), results)
-    for row in judged(results):
-        if not row["seed"] and row["set"] != "emoji":  # whose recipes are of other pictures
-            path = (
-                ROOT / row["recipe"] if row["recipe"].endswith(".toml") else ROOT / "recipes" / f"{row['recipe']}.toml"
-            )
-            yield path, judged_recipes.with_measured(path.read_text(encoding="utf-8"), row)
+    for recipe in judged_recipes.by_recipe(judged(results)):
+        if recipe.first["set"] != "emoji":  # whose recipes are of other pictures
+            name = recipe.first["recipe"]
+            path = ROOT / name if name.endswith(".toml") else ROOT / "recipes" / f"{name}.toml"
+            yield path, judged_recipes.with_measured(path.read_text(encoding="utf-8"), recipe)
 
 
 def filled(text: str, results: Path) -> str:

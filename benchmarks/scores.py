@@ -1,8 +1,8 @@
-"""What the recipes give: `python benchmarks/scores.py --work DIR` trains each, judges it, and draws a sheet of it.
+"""What the recipes give: `python benchmarks/scores.py --work DIR` trains them, judges them, and draws sheets of them.
 
-All recipes of one set see the same number of pictures. Of what is given, as in `--emoji DIR`, the sets are made; the
-others are left out. Writes benchmarks/results/scores-<date>.json after each recipe, from which
-benchmarks/pages.py makes the tables of docs/results.md, and goes on where it was stopped.
+Each is trained with three seeds, and all recipes of one set see the same number of pictures. Of what is given, as in
+`--emoji DIR`, the sets are made; the others are left out. Writes benchmarks/results/scores-<date>.json after each
+training, from which benchmarks/pages.py makes the tables of docs/results.md, and goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")
 class Results:
     """The file of results, which is whole after each recipe."""
 
-    def __init__(self, file: Path, pictures: Mapping[str, int]) -> None:
+    def __init__(self, file: Path, pictures: Mapping[str, int], device: str, jobs: int) -> None:
         # Without the places of this machine.
         more = [f"--pictures {name}={count}" for name, count in pictures.items() if count != PICTURES[name]]
-        command = " ".join(["python benchmarks/scores.py --work work --digits digits --emoji emoji", *more])
-        fresh = {"machine": describe("cpu") | {"command": command, "minutes": 0.0}, "scores": []}
+        start = f"python benchmarks/scores.py --work work --digits digits --emoji emoji --device {device} --jobs {jobs}"
+        about = describe(device) | {"command": " ".join([start, *more]), "minutes": 0.0}
+        fresh = {"machine": about, "scores": []}
         self._file, self._lock, self._since = file, Lock(), time.perf_counter()
         self._found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else fresh
 
@@ -63,12 +64,12 @@ def main() -> None:
     chosen = arguments()
     work = prepared(chosen.work, {"digits": chosen.digits, "emoji": chosen.emoji})
     pictures = PICTURES | dict(chosen.pictures)
-    results = Results(chosen.out, pictures)
+    results = Results(chosen.out, pictures, chosen.device, chosen.jobs)
     found = dict(wanted(sets(chosen.fashion, pictures), chosen.fashion, work))
     names = chosen.only.split(",") if chosen.only else list(found)
 
     def made(one: Set, row: Row) -> None:
-        results.add(trained(work, one, row) | judged(work, row.name, sheet=not row.seed))
+        results.add(trained(work, one, row, chosen.device) | judged(work, row.name, sheet=not row.seed))
 
     with ThreadPoolExecutor(chosen.jobs) as jobs:
         waiting = [jobs.submit(made, *found[name]) for name in names if name not in results.names()]
@@ -88,6 +89,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pictures", type=counted, action="append", default=[], help="how many a recipe sees, as in emoji=32000"
     )
+    parser.add_argument("--device", default="cpu", help="where the recipes are trained, as in cuda (cpu)")
     parser.add_argument("--jobs", type=int, default=1, help="how many rows are made at a time, on a thread each (1)")
     parser.add_argument("--only", help="which rows, and in which order, as in hinge,dcgan_mnist")
     parser.add_argument("--out", type=Path, default=today, help="the JSON file to write, or to go on with")
@@ -105,7 +107,7 @@ def counted(text: str) -> tuple[str, int]:
 def wanted(everything: Sequence[Set], fashion: Path, work: Path) -> Iterator[tuple[str, tuple[Set, Row]]]:
     """Yield the rows whose pictures are here, by their names."""
     for one in everything:
-        if (fashion if one.data == "clothes" else work / one.data).exists():
+        if (fashion if one.name == "clothes" else work / one.name).exists():
             yield from ((row.name, (one, row)) for row in one.rows)
 
 
@@ -118,13 +120,13 @@ def prepared(work: Path, given: dict[str, Path | None]) -> Path:
     return work
 
 
-def trained(work: Path, one: Set, row: Row) -> dict[str, Any]:
+def trained(work: Path, one: Set, row: Row, device: str) -> dict[str, Any]:
     """Train a recipe for the pictures of its set; a run that is there already is not made again."""
     settings = [*row.settings, *one.settings]
     path = ROOT / row.recipe if row.recipe.endswith(".toml") else find_recipe(row.recipe)
     recipe = load_recipe(path, settings)
     drawn = recipe.train.batch_size * recipe.loss.model_dump().get("discriminator_steps", 1)
-    settings += [f"train.iterations={one.pictures // drawn}", "train.threads=1"]
+    settings += [f"train.iterations={one.pictures // drawn}", f"train.device={device}", "train.threads=1"]
     settings += [f"seed={row.seed}"] if row.seed else []
     words = ["ganlab", "run", row.recipe, *(word for setting in settings for word in ("--set", setting))]
     say(f"{row.name}: {shlex.join(words)}")
