@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,25 +100,29 @@ def _scores(recipes: Sequence[Recipe], side: int) -> Iterator[str]:
 
 
 def _times(recipes: Sequence[Recipe]) -> Iterator[str]:
+    """Yield what the first trainings took: others may have been trained elsewhere."""
     lines = [
         (
             f"`{recipe.name}`",
             f"{recipe.first['images']:,}",
             _share(recipe.first),
-            f"{statistics.median(row['seconds'] for row in recipe.trainings):,.0f}",
-            f"{statistics.median(row['cpu_seconds'] for row in recipe.trainings):,.0f}",
+            recipe.first["processor"],
+            f"{recipe.first['seconds']:,.0f}",
+            f"{recipe.first['cpu_seconds']:,.0f}",
             recipe.first["date"],
         )
         for recipe in sorted(recipes, key=lambda recipe: float(recipe.first["seconds"]))
     ]
-    yield from _table("What it took", ("recipe", "pictures seen", "of its length", "s", "CPU s", "date"), lines)
+    head = ("recipe", "pictures seen", "of its length", "on", "s", "CPU s", "date")
+    yield from _table("What the first training took", head, lines)
 
 
 def _missing(recipes: Sequence[Recipe], name: str) -> Iterator[str]:
-    """Yield which trainings are not there, if there are any."""
+    """Yield which recipes were not trained at all, where there are any."""
     (one,) = [one for one in sets(Path()) if one.name == name]
-    there = {row["name"] for recipe in recipes for row in recipe.trainings}
-    if missing := [f"`{row.name}`" for row in one.rows if row.name not in there]:
+    there = {recipe.name for recipe in recipes}
+    names = dict.fromkeys(recipe_of(row.name, row.seed) for row in one.rows)
+    if missing := [f"`{name}`" for name in names if name not in there]:
         yield from ("", f"Not trained yet, for want of time: {', '.join(missing)}.")
 
 

@@ -42,6 +42,7 @@ class Results:
         about = describe(device) | {"command": " ".join([start, *more]), "minutes": 0.0}
         fresh = {"machine": about, "scores": []}
         self._file, self._lock, self._since = file, Lock(), time.perf_counter()
+        self._processor = about["processor"]
         self._found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else fresh
 
     def names(self) -> set[str]:
@@ -54,7 +55,7 @@ class Results:
             now = time.perf_counter()
             self._found["machine"]["minutes"] += (now - self._since) / 60
             self._since = now
-            self._found["scores"].append(row)
+            self._found["scores"].append(row | {"processor": self._processor})
             self._file.parent.mkdir(exist_ok=True)
             self._file.write_text(json.dumps(self._found, indent=1) + "\n")
 

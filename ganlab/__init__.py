@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from ganlab.interfaces import Loss as Loss
     from ganlab.interfaces import Metric as Metric
     from ganlab.interfaces import Model as Model
+    from ganlab.interfaces import Moments as Moments
     from ganlab.interfaces import Normal as Normal
     from ganlab.interfaces import Observer as Observer
     from ganlab.interfaces import Optimizer as Optimizer
@@ -103,6 +104,7 @@ _HOMES = {
             "Loss",
             "Metric",
             "Model",
+            "Moments",
             "Normal",
             "Observer",
             "Optimizer",

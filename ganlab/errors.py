@@ -88,4 +88,6 @@ def printable(text: str, keep: str = "") -> str:
 
     Line breaks are escaped, too, for they could pass for another line of ours; `keep` names what stays nevertheless.
     """
+    if text.isprintable():  # a report's pictures are megabytes of text
+        return text
     return "".join(letter if letter.isprintable() or letter in keep else ascii(letter)[1:-1] for letter in text)

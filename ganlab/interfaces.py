@@ -527,6 +527,17 @@ class Observer(Component):
     """
 
 
+class Moments(NamedTuple):
+    """What is known of features by the normal distribution that fits them best, in float64."""
+
+    pictures: int
+    """How many they are of."""
+    mean: np.ndarray[Any, np.dtype[np.float64]]
+    """`(D,)`."""
+    covariance: np.ndarray[Any, np.dtype[np.float64]]
+    """`(D, D)`, unbiased: a sum over the pictures, divided by their number less one."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Real pictures and generated ones, which a metric compares. It reads them and never writes into them."""
@@ -542,6 +553,9 @@ class Comparison:
     features: Callable[[], tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]]
     """Returns the features of the real pictures `(N, D)` and of the generated ones `(M, D)`, float64, computed once for
     all metrics. Raises `ValueError` without a network."""
+    moments: Callable[[], tuple[Moments, Moments]]
+    """Returns the moments of both features, computed once for all metrics and for real pictures once for all
+    generators. They take no copy of the features, which of many pictures is gigabytes. Raises as `features` does."""
 
 
 class FeatureNetwork(NamedTuple):

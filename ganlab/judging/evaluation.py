@@ -14,8 +14,9 @@ import numpy as np
 from ganlab.data.inputs import SEEDS
 from ganlab.data.pictures import Pictures
 from ganlab.errors import GanlabError, PluginError
-from ganlab.interfaces import Better, Comparison, Metric, better_of, locations
-from ganlab.judging.features import Network
+from ganlab.interfaces import Better, Comparison, Metric, Moments, better_of, locations
+from ganlab.judging.features import Array, Network
+from ganlab.judging.moments import moments_of
 from ganlab.judging.networks import OwnNetwork, described
 from ganlab.judging.reals import Reals, features_of_reals
 from ganlab.judging.report import REFERENCE, Column, Evaluation, Origin, Protocol, Score
@@ -181,31 +182,43 @@ class _Judge:
                 del self.metrics[name]
                 self.left_out[name] = why
 
-    def _compute_features_of_reals(self, network: Network) -> tuple[Rows, Rows]:
+    def _compute_features_of_reals(self, network: Network) -> tuple[_Features, _Features]:
         total = 2 * len(self._reals.first)
         work = f"features of {total:,} real pictures in {network.name}"
         self._report(work, 0, total)
         first, second = features_of_reals(self._reals, network, lambda done: self._report(work, done, total))
-        return _constant(first), _constant(second)
+        return _Features(first), _Features(second)
 
-    def _features(self, what: str, pictures: Pictures, network: Network) -> Rows:
+    def _features(self, what: str, pictures: Pictures, network: Network) -> _Features:
         work, total = f"features of {what} in {network.name}", len(pictures)
         self._report(work, 0, total)
-        return _constant(network.features(pictures, lambda done: self._report(work, done, total)))
+        return _Features(network.features(pictures, lambda done: self._report(work, done, total)))
 
-    def _comparison(self, name: str, block: int, fake: Pictures, features: Callable[[Network], Rows]) -> Comparison:
+    def _comparison(
+        self, name: str, block: int, fake: Pictures, features: Callable[[Network], _Features]
+    ) -> Comparison:
         """Return what a metric compares: with its own network, or else with that of all others."""
         own = self._own.get(name)
         network, columns = own or (self._network, slice(None))
 
-        def both() -> tuple[Rows, Rows]:
+        def both() -> tuple[_Features, _Features]:
             if network is None:
                 raise ValueError("no network makes features; name one")
-            return _part(self._features_of_reals(network)[0], columns), _part(features(network), columns)
+            return self._features_of_reals(network)[0], features(network)
 
-        return Comparison(self._reals.first, fake, block, network.name if network else "", both)
+        def rows() -> tuple[Rows, Rows]:
+            real, made = both()
+            return real.exact(columns), made.exact(columns)
 
-    def _numbers(self, name: str, block: int, fake: Pictures, features: Callable[[Network], Rows]) -> dict[str, float]:
+        def moments() -> tuple[Moments, Moments]:
+            real, made = both()
+            return real.moments(columns), made.moments(columns)
+
+        return Comparison(self._reals.first, fake, block, network.name if network else "", rows, moments)
+
+    def _numbers(
+        self, name: str, block: int, fake: Pictures, features: Callable[[Network], _Features]
+    ) -> dict[str, float]:
         """Return what all metrics say of some pictures."""
         numbers: dict[str, float] = {}
         work, total = f"comparing {name}, block {block + 1}", len(self.metrics)
@@ -260,16 +273,28 @@ def _finite(provider: Provider, key: object, value: object) -> float:
     return float(value)
 
 
-def _constant(rows: np.ndarray[Any, Any]) -> Rows:
-    """Return features in float64, which nobody can write into."""
-    exact = rows.astype(np.float64)
-    exact.flags.writeable = False
-    return exact
+class _Features:
+    """Features of some pictures as a network made them, float32, and what metrics are given of them."""
 
+    def __init__(self, rows: Array) -> None:
+        self._rows = rows
+        self._exact: Rows | None = None
+        self._moments: dict[str, Moments] = {}
 
-def _part(rows: Rows, columns: slice) -> Rows:
-    """Return some columns, and all of them as they are: metrics are given the same array."""
-    return rows if columns == slice(None) else rows[:, columns]
+    def exact(self, columns: slice) -> Rows:
+        """Return columns in float64, the same array for all metrics, which nobody can write into."""
+        if self._exact is None:
+            self._exact = self._rows.astype(np.float64)
+            self._exact.flags.writeable = False
+        return self._exact if columns == slice(None) else self._exact[:, columns]
+
+    def moments(self, columns: slice) -> Moments:
+        """Return the moments of columns."""
+        if (key := str(columns)) not in self._moments:  # before Python 3.12 a slice is no key
+            found = moments_of(self._rows[:, columns])
+            found.mean.flags.writeable = found.covariance.flags.writeable = False
+            self._moments[key] = found
+        return self._moments[key]
 
 
 def _size(images: Sequence[int]) -> str:

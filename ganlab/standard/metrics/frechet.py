@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ganlab import Comparison, Metric
+from ganlab import Comparison, Metric, Moments
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -30,8 +30,8 @@ class Frechet(Metric):
 
 def distance_of(comparison: Comparison) -> float:
     """Return the Fréchet distance of the features. Raise `ValueError` where there are not more pictures than those."""
-    real, fake = comparison.features()
-    dimensions, count = real.shape[1], min(len(real), len(fake))
+    real, fake = comparison.moments()
+    dimensions, count = len(real.mean), min(real.pictures, fake.pictures)
     if count <= dimensions:
         raise ValueError(
             f"{count:,} pictures are too few for the {dimensions:,} features of {comparison.network}: take more "
@@ -40,16 +40,21 @@ def distance_of(comparison: Comparison) -> float:
     return frechet_distance(real, fake)
 
 
-def frechet_distance(first: Floats, second: Floats) -> float:
-    """Return the squared Fréchet distance of rows `(N, D)` and `(M, D)` (Dowson and Landau 1982).
+def frechet_distance(first: Moments, second: Moments) -> float:
+    """Return the squared Fréchet distance of two normal distributions (Dowson and Landau 1982).
 
     The trace of the root of A B is the sum of the roots of the eigenvalues of A^1/2 B A^1/2, which is symmetric: no
     root of a matrix that has none, and no complex numbers.
     """
-    A, B = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
-    A, B = np.atleast_2d(A), np.atleast_2d(B)
+    A, B = first.covariance, second.covariance
     values, vectors = np.linalg.eigh(A)
-    root = (vectors * np.sqrt(values.clip(0.0))) @ vectors.T
-    shared = np.sqrt(np.linalg.eigvalsh(root @ B @ root).clip(0.0)).sum()
-    means = first.mean(0) - second.mean(0)
+    root = (vectors * _roots(values)) @ vectors.T
+    shared = _roots(np.linalg.eigvalsh(root @ B @ root)).sum()
+    means = first.mean - second.mean
     return float(means @ means + np.trace(A) + np.trace(B) - 2.0 * shared)
+
+
+def _roots(values: Floats) -> Floats:
+    """Return the roots of eigenvalues. Those that rounding alone may have left are 0: their roots would be large."""
+    noise = len(values) * np.finfo(np.float64).eps * values.max(initial=0.0)
+    return np.sqrt(np.where(values > noise, values, 0.0))

@@ -13,6 +13,7 @@ import numpy as np
 
 from ganlab.errors import GanlabError, PluginError
 from ganlab.interfaces import Comparison, FeatureNetwork, ImageSpec, Metric, PublishedWeights, better_of
+from ganlab.judging.moments import moments_of
 from ganlab.testing.subject import Check, ContractError, NotRunError, Subject
 from ganlab.testing.surroundings import moved, random_states
 
@@ -220,9 +221,12 @@ def _comparison(images: ImageSpec, fake: str, shuffled: bool = False) -> Compari
         order = np.random.default_rng(1).permutation(COUNT)
         real, made = real[order], made[order[::-1]]
     features = _features(real), _features(made)
+    moments = moments_of(features[0]), moments_of(features[1])
+    for one in moments:
+        one.mean.flags.writeable = one.covariance.flags.writeable = False
     for array in (real, made, *features):
         array.flags.writeable = False
-    return Comparison(real, made, 0, "contract", lambda: features)
+    return Comparison(real, made, 0, "contract", lambda: features, lambda: moments)
 
 
 def _pictures(images: ImageSpec, numbers: range) -> Pictures:

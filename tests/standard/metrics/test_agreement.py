@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch_fidelity
+from comparisons import of_features
 from inception_stand_in import publish, write_weights
 from judged import spots, write_features
 from PIL import Image
@@ -62,7 +63,7 @@ def by_ours(network: Network, **wanted: Any) -> dict[str, Any]:
 
 def compared(network: Network, real: np.ndarray, fake: np.ndarray) -> Comparison:
     features = tuple(network.features(pictures, lambda done: None).astype(np.float64) for pictures in (real, fake))
-    return Comparison(real, fake, 0, "net", lambda: (features[0], features[1]))
+    return of_features(features[0], features[1], pictures=(real, fake))
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def of_inception(weights: Path, columns: slice, real: np.ndarray, fake: np.ndarr
     network = Network(brought.name, brought.digest, None, brought.compute, brought.resizer)
     comparison = compared(network, real, fake)
     features = tuple(rows[:, brought.columns] for rows in comparison.features())
-    return Comparison(real, fake, 0, brought.name, lambda: (features[0], features[1]))
+    return of_features(features[0], features[1], pictures=(real, fake), network=brought.name)
 
 
 def test_inception_score(weights: Path, pictures: tuple[np.ndarray, np.ndarray]) -> None:
@@ -146,6 +147,6 @@ def test_fid(weights: Path, pictures: tuple[np.ndarray, np.ndarray]) -> None:
     """Of fewer pictures than the metric takes, whose distance torch-fidelity computes all the same."""
     real, fake = pictures[0][:24], pictures[1][:24]
     found = theirs(real, fake, fid=True, feature_extractor_weights_path=str(weights))
-    ours = frechet_distance(*of_inception(weights, FEATURES, real, fake).features())
+    ours = frechet_distance(*of_inception(weights, FEATURES, real, fake).moments())
     assert ours == pytest.approx(found["frechet_inception_distance"], rel=1e-3)
     assert ours > 0.1

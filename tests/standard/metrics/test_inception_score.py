@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from comparisons import normal
+from comparisons import normal, of_features
 
 from ganlab import Comparison
 from ganlab.standard.metrics.inception_score import InceptionScore
@@ -15,7 +15,7 @@ from ganlab.standard.metrics.inception_score import InceptionScore
 def of_logits(logits: np.ndarray) -> Comparison:
     """Return a comparison of generated pictures with these logits; each picture is its number."""
     pictures = np.arange(len(logits), dtype=np.uint8).reshape(-1, 1, 1, 1)
-    return Comparison(pictures, pictures, 0, "net", lambda: (logits, logits))
+    return of_features(logits, logits, pictures=(pictures, pictures))
 
 
 def score(logits: np.ndarray, splits: int = 1) -> float:
@@ -43,7 +43,7 @@ def test_each_part_has_a_score_and_the_order_decides_nothing() -> None:
     assert found["is_std"] > 0
     order = np.random.default_rng(0).permutation(23)
     comparison = of_logits(logits)
-    turned = Comparison(comparison.real, comparison.fake[order], 0, "net", lambda: (logits, logits[order]))
+    turned = of_features(logits, logits[order], pictures=(comparison.real, comparison.fake[order]))
     assert InceptionScore(splits=4).compute(turned) == found
     each = [score(logits[i : i + 1]) for i in range(23)]
     assert each == pytest.approx([1.0] * 23)  # a part of one picture has the score 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -102,7 +103,7 @@ class First(Good):
     api = 1
 
     def gap(self, comparison: Comparison) -> float:
-        part = Comparison(comparison.real, comparison.fake[:20], 0, "", comparison.features)
+        part = replace(comparison, fake=comparison.fake[:20])
         return super().gap(part)
 
 
