@@ -21,7 +21,8 @@ from ganlab.run.owed import is_owed, owe, settle
 from ganlab.run.resume import compare_pictures, notes_of_extension, refuse_changes
 from ganlab.run.signals import Interruption
 from ganlab.run.standing import begin_session, end_session, forget_score_after, write_score
-from ganlab.training.checkpoint import Checkpoint, Checkpoints, Manifest, read_checkpoint
+from ganlab.training.checkpoint import Checkpoint, Manifest, read_checkpoint
+from ganlab.training.saver import Saver
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -51,7 +52,6 @@ class Session:
         self._scoring = scoring
         self.out_of_patience = False
         """Whether no generator has been better for so long that the training ends."""
-        self._saved: int | None = None
         self._owed = False
         """Whether the snapshot of this iteration is still to be made, because a signal has broken it off."""
         self._at: Literal["iteration", "snapshot", "evaluation", "end"] = "iteration"
@@ -79,13 +79,15 @@ class Session:
         """Return what of the run is there where its process ends at once, and how to go on."""
         directory = self.directory.path
         place = printable(str(directory))
-        saved = "no checkpoint is" if self._saved is None else f"the checkpoint of iteration {self._saved:,} is"
+        iteration = self._saver.saved
+        saved = "no checkpoint is" if iteration is None else f"the checkpoint of iteration {iteration:,} is"
         return f"{saved} in {place}\ngo on with: {self.interruption.words.go_on(directory)}"
 
     def run(self, directory: RunDirectory, held: Held | None = None) -> bool:
         """Train to the end in `directory`, which is followed where it is `held`; return whether anything was left."""
-        self._held = held
-        self._work_in(directory)
+        self.directory, self._held = directory, held
+        behind = self.device.type == "cuda" and self.ranks.alone  # several ranks end together, so none may end later
+        self._saver = Saver(directory.checkpoints, self.recipe.snapshot.keep, self._warn, behind)
         self.observers.excused = lambda: held is not None and held.is_gone(self.directory.path)
         with self.ranks.work_of_first() as mine:
             if mine:
@@ -96,12 +98,12 @@ class Session:
             self._note_differences(checkpoint.manifest)
             checkpoint.restore(self.state, self.ranks)
             self._owed = self.ranks.any(self.ranks.first and is_owed(directory, self.state.iteration))
-            self._saved = self.state.iteration
+            self._saver.saved = self.state.iteration
             self._take_up_scores()
             if (self.plan.done(self.state) or self.out_of_patience) and not self._owed:
                 with self.ranks.work_of_first() as mine:
                     if mine:  # the run may have been killed when the last checkpoint was there and the old ones, too
-                        self._checkpoints.delete_old()
+                        self._saver.delete_old()
                         self._note_end("finished")
                 return False
         with self.ranks.work_of_first() as mine:
@@ -136,9 +138,11 @@ class Session:
                 self._save()
             with self.ranks.work_of_first() as mine:
                 if mine:
+                    self._saver.wait()
                     self._follow()
             reason = "finished" if finished else "interrupted"
         finally:
+            self._saver.close()
             self._at = "end"
             self.observers.run_end(self.info, reason)
             # A second Ctrl-C is no failure: it leaves what a kill leaves.
@@ -147,10 +151,6 @@ class Session:
         if not finished:
             self._raise_interrupted()
         return True
-
-    def _work_in(self, directory: RunDirectory) -> None:
-        self.directory = directory
-        self._checkpoints = Checkpoints(directory.checkpoints, self.recipe.snapshot.keep, self._warn)
 
     def _enter_in_index(self) -> None:
         recipe = self.recipe
@@ -166,7 +166,8 @@ class Session:
         before = self.directory.path
         if self._held is None or (now := self._held.moved_from(before)) is None:
             return
-        self._work_in(RunDirectory(now))
+        self.directory = RunDirectory(now)
+        self._saver.move_to(self.directory.checkpoints)
         self._enter_in_index()
         self.info = self._description.info(self.directory)
         self.observers.run_start(self.info, self._description.reals())
@@ -196,7 +197,7 @@ class Session:
         found = None
         with self.ranks.work_of_first() as mine:
             if mine:
-                found = self._checkpoints.newest()
+                found = self._saver.newest()
         place = self.ranks.text_of_first(str(found.path) if found is not None else "")
         if found is None and place:
             path = Path(place)
@@ -238,6 +239,7 @@ class Session:
             self.observers.finding(self.info, finding)
 
     def _tick(self, tick: Tick) -> None:
+        self._saver.look()
         self._follow()
         self.observers.tick(self.info, tick)
         if self._watch is not None:
@@ -358,8 +360,7 @@ class Session:
                 self._write_checkpoint(rows)
 
     def _write_checkpoint(self, rows: Tensor) -> None:
-        self._checkpoints.save(self.state, rows, self._description.provenance())
-        self._saved = self.state.iteration
+        self._saver.save(self.state, rows, self._description.provenance())
 
     def _warn(self, text: str) -> None:
         self.observers.note(text, "warning")

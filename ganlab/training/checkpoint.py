@@ -113,6 +113,27 @@ class Manifest:
         return json.dumps(table, indent=1, sort_keys=True) + "\n"
 
 
+class Content(NamedTuple):
+    """What a checkpoint is written from."""
+
+    tensors: Mapping[str, Tensor]
+    iteration: int
+    drawn: int
+    rollbacks: int
+    provenance: Provenance
+
+    @classmethod
+    def of(cls, state: State, buffers: Tensor, provenance: Provenance) -> Content:
+        """Return the state as it is now, on the CPU; `buffers` are those of all ranks, a row each.
+
+        What the CPU trains is not copied: it is to be written before it changes.
+        """
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in state.tensors()}
+        if len(buffers) > 1:
+            tensors[RANK_BUFFERS] = buffers
+        return cls(tensors, state.iteration, state.drawn, state.rollbacks, provenance)
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint on the disk whose files have been compared with their checksums."""
@@ -201,15 +222,14 @@ class Checkpoints:
             raise ArtefactError(f"{found}. Start anew in another directory, {option('out')}")
         return None
 
-    def save(self, state: State, buffers: Tensor, provenance: Provenance) -> Path:
-        """Write the state; `buffers` are those of all ranks, a row each.
+    def save(self, content: Content) -> Path:
+        """Write a checkpoint, which appears complete or not at all; then all but the newest are deleted.
 
-        The checkpoint appears complete or not at all; then all but the newest are deleted. Raises `RunError` where
-        the disk refuses.
+        Raises `RunError` where the disk refuses.
         """
         from safetensors.torch import save
 
-        path = self._place(state.iteration)
+        path = self._place(content.iteration)
         if path.exists() and (problem := self._problem(path)) is not None:
             try:
                 self._delete(path)
@@ -217,18 +237,15 @@ class Checkpoints:
                 raise RunError(
                     f"cannot replace the checkpoint {path}, which {problem}: {error.strerror or error}"
                 ) from error
-            path = self._place(state.iteration)
+            path = self._place(content.iteration)
         if not path.exists():
-            tensors = {name: tensor.contiguous() for name, tensor in state.tensors()}
-            if len(buffers) > 1:
-                tensors[RANK_BUFFERS] = buffers
             # Not the library's save_file: its file calls are out of sight, and its errors do not say which one failed.
-            data = save(tensors)
+            data = save(dict(content.tensors))
             manifest = Manifest(
-                provenance,
-                iteration=state.iteration,
-                drawn=state.drawn,
-                rollbacks=state.rollbacks,
+                content.provenance,
+                iteration=content.iteration,
+                drawn=content.drawn,
+                rollbacks=content.rollbacks,
                 sha256=hashlib.sha256(data).hexdigest(),
                 bytes=len(data),
             )

@@ -11,39 +11,20 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from small_state import ALONE, BEGUN, CPU, small_state
 
 from ganlab.distributed.ranks import Place, Ranks
 from ganlab.errors import ArtefactError
-from ganlab.recipe.settings import MovingAverage as AverageOptions
-from ganlab.standard.optimizers.adam import Adam
-from ganlab.training.average import MovingAverage
 from ganlab.training.checkpoint import (
     MANIFEST,
     STATE,
     Checkpoints,
+    Content,
     Provenance,
     begun_with,
     read_checkpoint,
 )
-from ganlab.training.optimizer import Optimized
 from ganlab.training.state import State, buffer_rows
-
-CPU = torch.device("cpu")
-ALONE = Ranks(Place(0, 1, 0), CPU)
-BEGUN = Provenance({"seed": 0}, data="0" * 64, versions={"ganlab": "0.1.0"}, ranks=1, threads=1, device="cpu")
-
-
-def small_state(seed: int = 0) -> State:
-    torch.manual_seed(seed)
-    generator = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).to(memory_format=torch.channels_last)
-    adam = Optimized(list(generator.parameters()), Adam(), CPU)
-    average = MovingAverage(generator, AverageOptions(), 8)
-    state = State({"generator": generator}, {"generator": adam}, average, {"generator": generator})
-    with torch.no_grad():
-        for number, (_, tensor) in enumerate(state.tensors()):
-            tensor.copy_(torch.randn(tensor.shape).mul(10) + 100 * number)
-    return state
 
 
 @pytest.fixture
@@ -56,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 def save(checkpoints: Checkpoints, state: State, iteration: int) -> Path:
     state.iteration = iteration
-    return checkpoints.save(state, buffer_rows(state, ALONE), BEGUN)
+    return checkpoints.save(Content.of(state, buffer_rows(state, ALONE), BEGUN))
 
 
 def names(directory: Path) -> list[str]:
@@ -83,7 +64,7 @@ def test_each_rank_gets_its_own_buffers_back_and_another_number_their_mean(folde
     rows = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0], [3.0, 2.0, 1.0, 8.0, 7.0, 6.0, 14.0]]).double()
     state.iteration = 1
     two = Provenance(**{**vars(BEGUN), "ranks": 2})
-    Checkpoints(folder, 2, pytest.fail).save(state, rows, two)
+    Checkpoints(folder, 2, pytest.fail).save(Content.of(state, rows, two))
     for place, expected in ((Place(1, 2, 1), rows[1]), (Place(0, 1, 0), rows.mean(0))):
         read_checkpoint(folder / "00000001").restore(state, Ranks(place, CPU))
         assert torch.equal(buffer_rows(state, ALONE)[0], expected)
