@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ganlab.messages import one_line, told
 from ganlab.training.compiled import Compiled, uncompiled
+from ganlab.training.iteration import PROGRESS
 from ganlab.training.operators import Operators, Work, difference
 from ganlab.training.statistics import Layout
 
@@ -91,6 +92,8 @@ class _Recording(NamedTuple):
     graph: Graph
     draws: list[Draw]
     layout: Layout
+    tell_progress: bool
+    """Whether anything in it reads how much of the training is done."""
 
 
 class Captured:
@@ -132,7 +135,7 @@ class Captured:
             return iteration.run(progress) if self._compiled is None else self._compile(self._compiled, progress)
         works = self._works[phase]
         iteration.begin(progress)
-        watched = Operators(iteration.device, iteration.tensors().items())
+        watched = Operators(iteration.device, (iteration.tensors() | iteration.told()).items())
         with uncompiled() if self._compiled else nullcontext(), watched as operators:
             layout = iteration.compute(operators.batches(iteration.batches))
         works.append(operators.work(layout))
@@ -171,11 +174,11 @@ class Captured:
             first_line = str(error).partition("\n")[0]
             self._give_up(f"an iteration cannot be captured ({one_line(first_line) or type(error).__name__})")
             return
-        self._recordings[phase] = _Recording(graph, draws, work.layout)
+        self._recordings[phase] = _Recording(graph, draws, work.layout, work.uses(PROGRESS))
         self._proofs[phase] = 0
 
     def _replay(self, recording: _Recording, progress: float) -> Layout:
-        self._iteration.begin(progress)
+        self._iteration.begin(progress, tell_progress=recording.tell_progress)
         for place in recording.draws:
             self._iteration.batches.draw_into(place)
         recording.graph.replay()

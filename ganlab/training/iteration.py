@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ganlab.recipe.recipe import Recipe
 
 
+PROGRESS = "progress"
+"""What the tensor is called that says how much of the training is done."""
 _END: Any = object()
 """What comes after the last update; a loss may yield anything else by mistake, None too."""
 
@@ -57,12 +59,16 @@ class WholeIteration:
         self.begin(progress)
         return self.compute(self.batches)
 
-    def begin(self, progress: float) -> None:
-        """Write what differs from iteration to iteration to where the device reads it."""
+    def begin(self, progress: float, *, tell_progress: bool = True) -> None:
+        """Write what differs from iteration to iteration to where the device reads it.
+
+        Without `tell_progress` all but the progress, which is left where nothing reads it: it is a launch.
+        """
         state, recipe = self.state, self.recipe
         # What layers draw depends on the iteration alone, so a run continues as if it had never stopped.
         _seed_layers(state.seed(recipe.seed), state.iteration, self._ranks.rank, self.device)
-        self._progress.fill_(progress)
+        if tell_progress:
+            self._progress.fill_(progress)
         position = self._position(progress)
         state.schedules.begin(position)
         if state.average is not None:
@@ -90,6 +96,10 @@ class WholeIteration:
         """Forget the gradients of an iteration that has not come to its end."""
         for optimizer in self.state.optimizers.values():
             optimizer.forget_gradients()
+
+    def told(self) -> dict[str, Tensor]:
+        """Return what `begin` writes and a loss may read, by name."""
+        return {PROGRESS: self._progress}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that an iteration changes, by name."""

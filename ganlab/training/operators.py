@@ -40,6 +40,11 @@ class Work(NamedTuple):
     layout: Layout
     """Scalars reported."""
 
+    def uses(self, name: str) -> bool:
+        """Tell whether an operator has worked on the lasting tensor of this name."""
+        arguments = (argument for call in self.calls for argument in call.arguments)
+        return any(isinstance(argument, tuple) and argument[0] == name for argument in arguments)
+
 
 class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]  # so in torch
     """Records the operators that run within it, backward passes included."""

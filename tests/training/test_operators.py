@@ -27,6 +27,21 @@ def work(does: Callable[[], object], draws: int = 0) -> Work:
     return operators.work()._replace(draws=draws)
 
 
+@pytest.mark.parametrize(
+    ("does", "uses"),
+    [
+        (lambda first: first + 1, True),
+        (lambda first: first.detach().reshape(3, 1), True),
+        (lambda first: torch.stack([torch.ones(3), first]), True),
+        (lambda first: torch.ones(3) + 1, False),
+        (lambda first: first.shape, False),
+    ],
+)
+def test_what_an_iteration_works_on_is_known(does: Callable[[Tensor], object], uses: bool) -> None:
+    made = work(lambda: does(WEIGHTS["first"]))
+    assert (made.uses("first"), made.uses("second")) == (uses, False)
+
+
 def test_other_numbers_of_the_device_are_the_same_work() -> None:
     def iterate(values: Tensor) -> None:
         loss = (values * 2.0).square().sum()

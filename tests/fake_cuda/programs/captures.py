@@ -69,6 +69,7 @@ def _case(recipe: Recipe, packed: Packed) -> Case:
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
+    "steady": {"moving_average": {"warm_up": False}},
     "demanding": {
         "model": {"generator_dropout": 0.3, "discriminator_dropout": 0.2},
         "dataset": {"flip": True},
