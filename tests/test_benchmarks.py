@@ -13,6 +13,7 @@ from typing import Any
 import arithmetic
 import faces
 import gate
+import kernels
 import ours
 import pages
 import processes
@@ -163,3 +164,17 @@ def test_each_part_is_the_newest_with_the_machine_of_its_own(tmp_path: Path) -> 
         "scaling": ["kept"],
         "machines": {"gate": {"date": "2026-01-02"}, "scaling": {"date": "2026-01-01"}},
     }
+
+
+def test_kernels_are_told_apart_by_their_names() -> None:
+    names = {
+        "void at::native::batch_norm_collect_statistics_channels_last_kernel<at::native::Var>": "BatchNorm",
+        "sm90_xmma_dgrad_implicit_gemm_indexed_bf16bf16_bf16f32_f32_nhwckrsc_nhwc_tilesize256x64x64": "convolutions",
+        "void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_bf16_128x64_64x3_nn_align2>": "matrix products",
+        "void at::native::vectorized_elementwise_kernel<8, at::native::leaky_relu_kernel(at::Tensor)>": "activations",
+        "Memcpy DtoD (Device -> Device)": "casts and copies",
+        "void at::native::vectorized_elementwise_kernel<4, at::native::sigmoid_kernel_cuda>": kernels.REST,
+    }
+    assert {name: kernels.kind_of(name) for name in names} == names
+    one, other = kernels.Kernel("batch_norm", 0.0, 3.0), kernels.Kernel("gemm", 3.0, 10.0)
+    assert kernels.table([one, other, one], 2) == {"matrix products": (3.5, 0.5), "BatchNorm": (3.0, 1.0)}
