@@ -239,8 +239,8 @@ class Session:
             self.observers.finding(self.info, finding)
 
     def _tick(self, tick: Tick) -> None:
-        self._saver.look()
         self._follow()
+        self._saver.look()
         self.observers.tick(self.info, tick)
         if self._watch is not None:
             self._tell(self._watch.tick(tick))
