@@ -90,31 +90,31 @@ def _scores(recipes: Sequence[Recipe], side: int) -> Iterator[str]:
     names = [name for name in SCORES if name in better]
     arrows = {"lower": " ↓", "higher": " ↑", "neither": ""}
     lines = [
-        (f"`{recipe.name}`", len(recipe.trainings), *(_text(recipe.score(name)) for name in names))
-        for recipe in sorted(recipes, key=_kid)
+        (f"`{recipe.name}`", *(_text(recipe.score(name)) for name in names)) for recipe in sorted(recipes, key=_kid)
     ]
     real = judged["reference"]["scores"]
-    lines.append(("*real against real*", "", *(f"{real[name]['mean']:.4g}" for name in names)))
-    head = ("recipe", "trainings", *(name + arrows[better[name]] for name in names))
+    lines.append(("*real against real*", *(f"{real[name]['mean']:.4g}" for name in names)))
+    head = ("recipe", *(name + arrows[better[name]] for name in names))
     yield from _table(f"At {side} px", head, lines)
 
 
 def _times(recipes: Sequence[Recipe]) -> Iterator[str]:
-    """Yield what the first trainings took: others may have been trained elsewhere."""
+    """Yield how many trainings there are, and what the first took: others may have been trained elsewhere."""
     lines = [
         (
             f"`{recipe.name}`",
+            len(recipe.trainings),
             f"{recipe.first['images']:,}",
             _share(recipe.first),
             recipe.first["processor"],
             f"{recipe.first['seconds']:,.0f}",
             f"{recipe.first['cpu_seconds']:,.0f}",
-            recipe.first["date"],
+            recipe.first["date"].partition(" ")[0],
         )
         for recipe in sorted(recipes, key=lambda recipe: float(recipe.first["seconds"]))
     ]
-    head = ("recipe", "pictures seen", "of its length", "on", "s", "CPU s", "date")
-    yield from _table("What the first training took", head, lines)
+    head = ("recipe", "trainings", "pictures seen", "of its length", "first one on", "s", "CPU s", "date")
+    yield from _table("What it took", head, lines)
 
 
 def _missing(recipes: Sequence[Recipe], name: str) -> Iterator[str]:
