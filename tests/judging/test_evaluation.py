@@ -196,6 +196,7 @@ def test_what_refuses_is_left_out_unless_it_was_asked_for(
     [
         (failing, 'metric "made" (this process) cannot compare pictures: ZeroDivisionError: division by zero'),
         (lambda comparison: comparison.features(), "no network makes features; name one"),
+        (lambda comparison: comparison.moments(), "no network makes features; name one"),
     ],
 )
 def test_a_broken_metric_harms_only_who_names_it(
@@ -254,6 +255,30 @@ def test_features_are_computed_once_for_all_metrics(
     metrics: dict[str, Metric] = {"made": Made(), "prdc": registry.get("metric", "prdc")()}
     evaluate([candidate], reals, ("spots", {}), metrics, network._replace(compute=counted), 2, quiet, asked=True)
     assert sum(fed) == 2 * COUNT + 2 * COUNT
+    assert len({real for real, _ in seen}) == 1
+
+
+@pytest.mark.usefixtures("_made")
+def test_moments_are_those_of_the_features_and_of_real_pictures_computed_once(
+    reals: Reals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def noting(comparison: Comparison) -> Mapping[str, float]:
+        moments = comparison.moments()
+        seen.append((id(moments[0]), id(moments[1])))
+        for rows, known in zip(comparison.features(), moments, strict=True):
+            assert known.pictures == len(rows)
+            np.testing.assert_allclose(known.mean, rows.mean(0))
+            np.testing.assert_allclose(known.covariance, np.cov(rows, rowvar=False), atol=1e-9)
+            assert not known.mean.flags.writeable
+            assert not known.covariance.flags.writeable
+        return {"n": 0.0}
+
+    monkeypatch.setattr(Made, "numbers", noting)
+    paths = [generator_of(tmp_path / f"{name}.onnx", spots(range(1000, 1400))) for name in ("one", "two")]
+    made(reals, *paths, names="made", folder=tmp_path)
+    assert len(seen) == 1 + 2 * 2
     assert len({real for real, _ in seen}) == 1
 
 
