@@ -98,7 +98,6 @@ class Session:
             self._note_differences(checkpoint.manifest)
             checkpoint.restore(self.state, self.ranks)
             self._owed = self.ranks.any(self.ranks.first and is_owed(directory, self.state.iteration))
-            self._saver.saved = self.state.iteration
             self._take_up_scores()
             if (self.plan.done(self.state) or self.out_of_patience) and not self._owed:
                 with self.ranks.work_of_first() as mine:

@@ -39,7 +39,9 @@ class Saver:
         """Return the newest checkpoint that is intact; raises as `Checkpoints.newest` does."""
         self.wait()
         with self._reporting():
-            return self._checkpoints.newest()
+            found = self._checkpoints.newest()
+        self.saved = None if found is None else found.manifest.iteration
+        return found
 
     def save(self, state: State, buffers: Tensor, provenance: Provenance) -> None:
         """Save the state as it is now; `buffers` are those of all ranks, a row each. Raises `RunError`."""

@@ -73,6 +73,9 @@ def test_what_is_asked_for_next_waits_for_what_is_being_written(
     found = saver.newest()
     assert found is not None
     assert found.manifest.iteration == 7
+    after = Saver(place, 2, pytest.fail, behind=True)
+    after.newest()
+    assert after.saved == 7
     for iteration in (8, 9, 10):
         saved_at(saver, state, iteration)
     saver.delete_old()
