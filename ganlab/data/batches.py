@@ -126,7 +126,8 @@ class Batches(Iterator[Batch]):
         pixels = self._pictures.gathered(draw.pictures)
         if draw.flips is not None:
             pixels = torch.where(draw.flips[:, None, None, None], pixels.flip(-1), pixels)
-        real = pixels.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1.0)
+        real = torch.empty_like(pixels, dtype=torch.float32, memory_format=torch.channels_last)
+        torch.div(pixels, 127.5, out=real).sub_(1.0)
         inputs: dict[str, Tensor] = {}
         for name, kind in self._inputs.items():
             if not isinstance(kind, Labels):

@@ -10,8 +10,8 @@ from fake_cuda.programs import captures
 from fake_cuda.programs.captures import Case, Plugins
 
 NODES = {
-    "plain 64": 291,
-    "steady 64": 291,
+    "plain 64": 269,
+    "steady 64": 269,
     "plain 32": 236,
     "steady 32": 236,
     "demanding 64": 511,

@@ -64,24 +64,28 @@ def train(state: State, loss: Loss, iterations: int) -> list[Update]:
 
 
 def by_hand(networks: dict[str, nn.Module], iterations: int, fused: bool, k: int, generator_first: bool) -> list[float]:
-    """The textbook loop: two backward passes through everything, optimizers of torch's own making."""
+    """The textbook loop: two backward passes through everything, optimizers of torch's own making.
+
+    The cross-entropies are written out, -label log s(l) - (1 - label) log(1 - s(l)), s the logistic function.
+    """
     G, D = networks["generator"], networks["discriminator"]
     adam_g = torch.optim.Adam(G.parameters(), lr=1e-3, betas=(0.5, 0.999), fused=fused)
     adam_d = torch.optim.Adam(D.parameters(), lr=1e-3, betas=(0.5, 0.999), fused=fused)
-    ones, zeros, losses = torch.ones(8), torch.zeros(8), []
+    losses = []
     source = batches()
 
     def step_d(real: Tensor, fake: Tensor) -> None:
         D.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(D(real), 0.9 * ones)
-        loss = loss + F.binary_cross_entropy_with_logits(D(fake.detach()), zeros)
+        logits = D(real)
+        loss = (F.softplus(-logits) + (1 - 0.9) * logits).mean()
+        loss = loss + F.softplus(D(fake.detach())).mean()
         loss.backward()
         adam_d.step()
         losses.append(loss.item())
 
     def step_g(fake: Tensor) -> None:
         G.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(D(fake), ones)
+        loss = F.softplus(-D(fake)).mean()
         loss.backward()
         adam_g.step()
         losses.append(loss.item())

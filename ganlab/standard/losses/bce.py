@@ -68,18 +68,20 @@ class BCE(Loss):
             yield self._generator_update(D, batch, fake)
 
     def _discriminator_update(self, D: nn.Module, batch: Batch, fake: Tensor, iteration: Iteration) -> Update:
+        # In float32 under any autocast: bf16 has 8 significant bits, too few for logits that differ by little.
         # Apart: each batch is normalised by its own BatchNorm statistics.
-        real_logits, fake_logits = apart(D, [batch.real, fake], batch.condition, iteration)
+        logits = apart(D, [batch.real, fake], batch.condition, iteration)
+        real_logits, fake_logits = (one.float() for one in logits)
         loss = _cross_entropy(real_logits, self.real_label) + _cross_entropy(fake_logits, self.fake_label)
         stats = {
             "D(x)": _probability(real_logits),
             "D(G(z))": _probability(fake_logits),
-            "sign(D(x))": real_logits.detach().float().sign().mean(),  # r_t of Karras et al. 2020, equation 1
+            "sign(D(x))": real_logits.detach().sign().mean(),  # r_t of Karras et al. 2020, equation 1
         }
         return Update("discriminator", loss, stats)
 
     def _generator_update(self, D: nn.Module, batch: Batch, fake: Tensor) -> Update:
-        logits = D(fake, *batch.condition)
+        logits = D(fake, *batch.condition).float()
         # Never smoothed: smoothing regularises the discriminator (Salimans et al. 2016, section 3.4).
         if self.generator_loss == "non_saturating":
             return Update("generator", _cross_entropy(logits, 1.0))
@@ -92,18 +94,27 @@ def _ends(label: object) -> tuple[float, ...]:
 
 
 def _cross_entropy(logits: Tensor, label: float | Tensor) -> Tensor:
-    """Return the mean of -label log s(l) - (1 - label) log(1 - s(l)) over logits `(N,)`, s the logistic function."""
-    import torch
+    """Return the mean of -label log s(l) - (1 - label) log(1 - s(l)) over logits `(N,)`, s the logistic function.
+
+    -log s(l) is softplus(-l), and -log(1 - s(l)) is softplus(l), which is l + softplus(-l).
+    """
+    if isinstance(label, float) and label == 0.0:
+        return _softplus(logits).mean()
+    surprise = _softplus(-logits)
+    if isinstance(label, float) and label == 1.0:
+        return surprise.mean()
+    return (surprise + (1.0 - label) * logits).mean()
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """Return log(1 + exp(x)): x itself where that rounds to it in float64, too."""
     from torch.nn import functional
 
-    # In float32 under any autocast: bf16 has 8 significant bits, too few for logits that differ by little.
-    logits = logits.float()
-    labels = label.expand_as(logits) if isinstance(label, torch.Tensor) else torch.full_like(logits, label)
-    return functional.binary_cross_entropy_with_logits(logits, labels)
+    return functional.softplus(x, threshold=40.0)
 
 
 def _probability(logits: Tensor) -> Tensor:
-    return logits.detach().float().sigmoid().mean()
+    return logits.detach().sigmoid().mean()
 
 
 def _without_graph(G: nn.Module, batch: Batch) -> Tensor:

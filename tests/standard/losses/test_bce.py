@@ -12,9 +12,10 @@ import torch
 from pydantic import ValidationError
 from synchronisations import Synchronisations
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ganlab import Batch, Iteration, Update
-from ganlab.standard.losses.bce import BCE
+from ganlab.standard.losses.bce import BCE, _cross_entropy
 
 START = Iteration(0, torch.tensor(0.0))
 
@@ -149,22 +150,38 @@ def train(pair: dict[str, nn.Module], loss: BCE, iterations: int) -> None:
             optimizers[update.networks].step()
 
 
+@pytest.mark.parametrize("label", [0.0, 0.1, 0.9, 1.0, torch.tensor(0.7, dtype=torch.float64), torch.tensor(1.0)])
+@pytest.mark.parametrize("logit", [-200.0, -45.0, -25.0, -3.0, -1e-3, 0.0, 2.0, 19.0, 21.0, 39.0, 41.0, 200.0])
+def test_the_cross_entropy_is_that_of_torch_however_sure_the_discriminator_is(
+    logit: float, label: float | Tensor
+) -> None:
+    def of_torch(logits: Tensor, label: float | Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(label)))
+
+    found = []
+    for cross_entropy in (_cross_entropy, of_torch):
+        logits = torch.tensor([logit], dtype=torch.float64, requires_grad=True)
+        loss = cross_entropy(logits, label)
+        found.append((loss.item(), torch.autograd.grad(loss, logits)[0].item()))
+    # Torch's is a difference of two numbers as large as the logit, so the tail behind them is lost there.
+    assert found[0] == pytest.approx(found[1], rel=1e-12, abs=1e-14)
+
+
 def train_by_hand(pair: dict[str, nn.Module], iterations: int, steps: int, generator_first: bool) -> None:
-    """Train as the common DCGAN scripts do, with 1 for real, 0 for fake."""
+    """Train as the common DCGAN scripts do, with 1 for real, 0 for fake; the cross-entropies are written out."""
     G, D = pair["generator"], pair["discriminator"]
     optimizer_G = torch.optim.Adam(G.parameters(), lr=0.01)
     optimizer_D = torch.optim.Adam(D.parameters(), lr=0.01)
-    criterion = nn.BCEWithLogitsLoss()
     stream = batches()
 
     def teach_discriminator(real: Tensor, fake: Tensor) -> None:
         optimizer_D.zero_grad()
-        (criterion(D(real), torch.ones(6)) + criterion(D(fake.detach()), torch.zeros(6))).backward()
+        (functional.softplus(-D(real)).mean() + functional.softplus(D(fake.detach())).mean()).backward()
         optimizer_D.step()
 
     def teach_generator(fake: Tensor) -> None:
         optimizer_G.zero_grad()
-        criterion(D(fake), torch.ones(6)).backward()
+        functional.softplus(-D(fake)).mean().backward()
         optimizer_G.step()
 
     for _ in range(iterations):
