@@ -139,7 +139,7 @@ def inference(wanted: dict[str, Any]) -> dict[str, Any]:
 
     generator = load_generator(wanted["file"], wanted["device"])
     z = generator.draw(range(wanted["batch_size"]))
-    return _timed(lambda: generator(z), wanted)
+    return timed(lambda: generator(z), wanted["warm_up"], wanted["iterations"])
 
 
 def torch_inference(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -159,14 +159,15 @@ def torch_inference(wanted: dict[str, Any]) -> dict[str, Any]:
         with torch.inference_mode():
             generator(z)
 
-    return _timed(compute, wanted)
+    return timed(compute, wanted["warm_up"], wanted["iterations"])
 
 
-def _timed(compute: Callable[[], object], wanted: dict[str, Any]) -> dict[str, Any]:
-    for _ in range(wanted["warm_up"]):
+def timed(compute: Callable[[], object], warm_up: int, iterations: int) -> dict[str, float]:
+    """Return the seconds of a call, after some that are not counted: the median, and the least."""
+    for _ in range(warm_up):
         compute()
     times = []
-    for _ in range(wanted["iterations"]):
+    for _ in range(iterations):
         start = time.perf_counter()
         compute()
         times.append(time.perf_counter() - start)

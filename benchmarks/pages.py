@@ -148,13 +148,13 @@ def gpu(results: Path) -> Iterator[str]:
             for one in found["runs"]
         ],
     )
-    whole = found["celeba"]
-    yield from (
-        "",
-        f"`ganlab run dcgan_celeba`, the recipe of CelebA whole, on {whole['faces']:,} made-up faces of CelebA's size: "
-        f"{whole['images']:,} images in {_n(whole['process_seconds'])} s, packing, snapshots and start included; "
-        f"{_n(whole['images_per_second'])} images/s once it trained.",
-    )
+    if whole := found.get("celeba"):
+        yield from (
+            "",
+            f"`ganlab run dcgan_celeba`, the recipe of CelebA whole, on {whole['faces']:,} made-up faces of CelebA's "
+            f"size: {whole['images']:,} images in {_n(whole['process_seconds'])} s, packing, snapshots and start "
+            f"included; {_n(whole['images_per_second'])} images/s once it trained.",
+        )
     if inference := found.get("inference"):
         yield from _inference(inference)
 

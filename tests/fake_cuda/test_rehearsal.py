@@ -20,10 +20,10 @@ def test_the_benchmark_of_a_gpu_comes_to_its_end(fake_gpus: FakeGPUs) -> None:
         "device",
         "comparisons",
         "runs",
-        "celeba",
         "inference",
         "curves",
         "batch_size",
+        "celeba",
     ]
     assert found.gates == 5
     variants = {"G-exact", "G-fp32", "G-eager", "G-fast", "G-compiled"}
