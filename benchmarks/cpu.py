@@ -19,13 +19,18 @@ from typing import Any, NamedTuple
 import faces
 import scaling
 import startup
+import torch
 from arithmetic import flops
 from gate import NARROW, gate
 from machine import RESULTS, describe
 from ours import Setting
 from processes import DISTURBED, crowd, environment, leg, ratios, rounds
 
+from ganlab.hardware.device import lower_precision
+
 MEMORY, FILES = ("R-mem", "G-exact", "G-fast"), ("R-e2e", "G-e2e")
+if lower_precision(torch.device("cpu"), "fp32") == "bf16":
+    MEMORY = (*MEMORY, "G-bf16")
 
 
 class Comparison(NamedTuple):

@@ -1,7 +1,7 @@
 """One leg of the benchmark in a process of its own: `python benchmarks/legs.py '{"leg": "R-mem", ...}'` prints JSON.
 
 R is the textbook, G is ganlab; mem has its pictures in memory, e2e reads them from JPEG files, which ganlab has packed
-before. G-exact does the textbook's mathematics, G-fast is ganlab with no option set.
+before. G-exact does the textbook's mathematics, G-fast is ganlab with no option set, G-bf16 in bfloat16.
 """
 
 from __future__ import annotations
@@ -188,6 +188,7 @@ LEGS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "R-e2e": textbook_from_files,
     "G-exact": ganlab_in_memory({"moving_average": {"enabled": False}, "train": {"precision": "exact"}}),
     "G-fast": ganlab_in_memory({}),
+    "G-bf16": ganlab_in_memory({"train": {"precision": "bf16"}}),
     "G-e2e": ganlab_from_files,
     "inference": inference,
     "torch-inference": torch_inference,

@@ -221,7 +221,7 @@ def _comparison(comparison: Mapping[str, Any]) -> Iterator[str]:
                 name,
                 f"{_median(legs, 'images_per_second'):.1f}",
                 _n(1e3 * seconds),
-                f"{comparison['floor_seconds'] / seconds:.0%}",
+                "" if name == "G-bf16" else f"{comparison['floor_seconds'] / seconds:.0%}",
                 _n(_median(legs, "minor_faults")),
                 *_ratio(ratios.get(name)),
             )

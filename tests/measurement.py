@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ganlab.bench.peak import Peak
-from ganlab.bench.report import Report, Startup, spread
+from ganlab.bench.report import Lower, Report, Startup, spread
 
 REPORT = Report(
     recipe="faces",
@@ -23,6 +23,7 @@ REPORT = Report(
     data_share=0.05,
     host_seconds=0.1,
     memory_bytes=900_000_000,
+    lower=Lower("bf16", 1.75),
     crowded=None,
     notes=("iterations are computed eagerly",),
     startup=Startup(2.0, 0.1, 0.2, 1.5),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from ganlab.bench.clock import Block, Clock
 from ganlab.bench.peak import measure_peak
-from ganlab.bench.report import Report, Startup, spread
+from ganlab.bench.report import Lower, Report, Startup, spread
 from ganlab.errors import GanlabError
 from ganlab.hardware.load import Load, yielding_threads
 from ganlab.hardware.memory import memory_errors
@@ -56,7 +56,14 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
 
             from ganlab.data.packing import pack
             from ganlab.distributed.ranks import place
-            from ganlab.hardware.device import arithmetic, choose_device, choose_precision, memory_held, processor
+            from ganlab.hardware.device import (
+                arithmetic,
+                choose_device,
+                choose_precision,
+                lower_precision,
+                memory_held,
+                processor,
+            )
 
         imported = time.perf_counter()
         if place().world > 1:
@@ -77,6 +84,11 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
             peak = measure_peak(device, precision, 0.05 * seconds)
             progress("measuring the peak", 1, 1)
             threads = torch.get_num_threads()
+        lower = None
+        if half := lower_precision(device, precision):
+            progress(f"measuring {half}", 0, 0)
+            lower = _lower(recipe, packed, device, half, 0.15 * seconds, mine)
+            progress(f"measuring {half}", 1, 1)
         crowded = load.crowded(threads) if device.type == "cpu" else None
     images = bench.batches_per_iteration * recipe.train.batch_size
     return Report(
@@ -97,6 +109,7 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
         data_share=max(0.0, 1.0 - _typical(fixed) / _typical(mine)),
         host_seconds=host,
         memory_bytes=memory,
+        lower=lower,
         crowded=crowded,
         notes=(*notes, *bench.notes),
         startup=Startup(imported - started, found - imported, built - found, first),
@@ -148,6 +161,10 @@ class _Bench:
         progress("measuring", 4, 4)
         self.enqueue_seconds = statistics.median(enqueued) if enqueued else None
         return blocks[id(batches)], blocks[id(fixed)]
+
+    def alone(self, seconds: float) -> list[Block]:
+        """Return the blocks of training on the data."""
+        return self._leg(self._trainer, self._trainer.batches, seconds).blocks
 
     def fixed_cost(self, seconds: float, whole: Sequence[Block]) -> float | None:
         """Return what an iteration takes whatever its batch: the line through two batch sizes, at no pictures."""
@@ -235,6 +252,20 @@ class _Fixed(Iterator[Batch]):
 def _typical(blocks: Sequence[Block]) -> float:
     """Return the median seconds of an iteration."""
     return statistics.median(block.each for block in blocks)
+
+
+def _lower(
+    recipe: Recipe, packed: Packed, device: torch.device, precision: Precision, seconds: float, mine: Sequence[Block]
+) -> Lower | None:
+    """Measure a lower precision than that of `mine`; return None where the recipe does not train in it."""
+    from ganlab.hardware.device import arithmetic
+
+    try:
+        with arithmetic(device, precision, recipe.train.deterministic, recipe.train.threads):
+            blocks = _Bench(endless(recipe), packed, device, precision, seconds / BLOCKS).alone(seconds)
+    except (RuntimeError, MemoryError, GanlabError):  # an operator that lacks it, memory for two, NaN
+        return None
+    return Lower(precision, _typical(mine) / _typical(blocks))
 
 
 def endless(recipe: Recipe) -> Recipe:

@@ -36,6 +36,13 @@ class Startup(NamedTuple):
     iteration: float
 
 
+class Lower(NamedTuple):
+    """A precision of fewer bits than the one that was measured, for which the device has arithmetic."""
+
+    precision: str
+    times_as_fast: float
+
+
 @dataclass(frozen=True)
 class Report:
     """What was measured of a recipe."""
@@ -62,6 +69,8 @@ class Report:
     host_seconds: float | None
     """On the CPU, what an iteration costs whatever the batch; elsewhere, what the host needs to give it out."""
     memory_bytes: int
+    lower: Lower | None
+    """None too where the recipe does not train in it."""
     crowded: str | None
     """What other processes took of the cores, where that was too much to tell anything else from."""
     notes: tuple[str, ...]
@@ -112,6 +121,7 @@ class Report:
             "data_share": self.data_share,
             "host_milliseconds": None if self.host_seconds is None else 1e3 * self.host_seconds,
             "limit": self.limit,
+            "lower_precision": None if self.lower is None else self.lower._asdict(),
             "memory_bytes": self.memory_bytes,
             "notes": list(self.notes),
             "startup_seconds": self.startup._asdict(),

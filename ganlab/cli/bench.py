@@ -10,13 +10,14 @@ import click
 from ganlab.cli.completion import complete_recipes
 from ganlab.cli.output import Told, say
 from ganlab.cli.overrides import device_option, set_option, with_device
+from ganlab.messages import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
-    from ganlab.bench.report import Report, Spread
+    from ganlab.bench.report import Lower, Report, Spread
 
 
 @click.command(short_help="Measure how fast a recipe trains here, and what limits it.")
@@ -84,6 +85,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         what = "is the same whatever the batch" if report.device == "cpu" else "the host takes to give it out"
         yield "host", f"{_number(1e3 * report.host_seconds)} ms, {report.host_share:.0%} of an iteration, {what}"
     yield "limited by", f"{report.crowded}; {LIMITS[report.limit]}" if report.crowded else LIMITS[report.limit]
+    if report.lower is not None and not report.crowded:
+        yield "precision", _lower(report.lower)
     yield from (("note", note) for note in report.notes)
     of = "of the process" if report.device == "cpu" else "on the device"
     yield "memory", f"{report.memory_bytes / 1e6:,.0f} MB {of}, at most"
@@ -96,12 +99,21 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
 
 
 LIMITS = {
-    "compute": "the device's arithmetic and memory; smaller networks, a lower precision or a faster device help",
+    "compute": "the device's arithmetic and memory; smaller networks or a faster device help",
     "data": "the pictures; keep them on a faster disk, or on a device with more memory",
     "others": "measure again when the machine is idle: these figures say nothing about the recipe",
     "host": "the host, which has many small operations to start; a larger train.batch_size helps",
 }
 """What limits a training, and what to do about it."""
+WORTH_IT = 1.1
+"""From how many times as fast a lower precision is advised."""
+
+
+def _lower(lower: Lower) -> str:
+    """Say what a lower precision would do."""
+    if lower.times_as_fast < WORTH_IT:
+        return f"{lower.precision} is not faster here"
+    return f"{setting('train.precision', lower.precision)} is {lower.times_as_fast:.1f} times as fast"
 
 
 def _spread(values: Spread, factor: float) -> str:

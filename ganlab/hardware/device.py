@@ -92,6 +92,15 @@ def half(device: torch.device) -> Precision:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
+def lower_precision(device: torch.device, precision: Precision) -> Precision | None:
+    """Return the precision of 16 bits that a device has arithmetic for; None for less than `precision`, or none."""
+    if precision in HALF:
+        return None
+    if device.type == "cuda":
+        return half(device)
+    return "bf16" if device.type == "cpu" and _cpu_has_bf16() else None
+
+
 def autocast(precision: Precision, device: torch.device) -> Autocast:
     """Return what to enter around each forward pass."""
     if precision not in HALF:

@@ -129,12 +129,13 @@ class Description:
         """Return what is said where memory runs out."""
         import torch
 
-        from ganlab.hardware.device import HALF, half
+        from ganlab.hardware.device import lower_precision
 
         size, images, precision = self._recipe.train.batch_size, self._packed.spec, self._precision
         cuda = self._device.type == "cuda"
         used = f" ({torch.cuda.max_memory_allocated(self._device) / 1e9:.1f} GB were in use)" if cuda else ""
-        lower = f", or {setting('train.precision', half(self._device))}" if cuda and precision not in HALF else ""
+        half = lower_precision(self._device, precision) if cuda else None
+        lower = f", or {setting('train.precision', half)}" if half else ""
         return (
             f"out of memory on {self._device}{used} with train.batch_size = {size}, pictures of {images.channels} x "
             f"{images.height} x {images.width} and precision {precision}. The run is kept in {directory.path}; "

@@ -16,6 +16,7 @@ from toys import tiny
 from ganlab import Batch, ImageSpec, Iteration, Loss, Model, Update
 from ganlab.bench.measure import _Bench, _Fixed, endless, measure
 from ganlab.bench.peak import Peak
+from ganlab.bench.report import Lower
 from ganlab.data.batches import Batches, Draw
 from ganlab.data.packing import pack
 from ganlab.errors import GanlabError
@@ -164,15 +165,19 @@ def test_the_fixed_batch_stands_for_batches() -> None:
 
 
 class Slow(BCE):
-    """Takes half a second and a 64th of one for each picture, on a clock of its own."""
+    """Takes half a second and a 64th of one for each picture, on a clock of its own, in bfloat16 half as long."""
 
     api = 1
+    bf16: bool = True
 
     def updates(
         self, networks: Mapping[str, nn.Module], batches: Iterator[Batch], iteration: Iteration
     ) -> Iterator[Update]:
         def timed(batch: Batch) -> Batch:
-            NOW[0] += 0.5 + len(batch.real) / 64
+            half = torch.is_autocast_enabled("cpu")
+            if half and not self.bf16:
+                raise RuntimeError("\"svd_cpu\" not implemented for 'BFloat16'")
+            NOW[0] += (0.5 + len(batch.real) / 64) / (2 if half else 1)
             return batch
 
         return super().updates(networks, map(timed, batches), iteration)
@@ -195,6 +200,7 @@ def _slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Batches, "draw", slow_draw)
     monkeypatch.setattr("ganlab.bench.measure.measure_peak", lambda *_: Peak(1e6, "matmul"))
     monkeypatch.setattr("ganlab.hardware.load.Load.crowded", lambda self, threads: None)  # whatever runs beside it
+    monkeypatch.setattr("ganlab.hardware.device._cpu_has_bf16", lambda: False)
     registry.add("loss", "slow", Slow)
     yield
     registry.remove("loss", "slow")
@@ -219,6 +225,19 @@ def test_what_is_reported_is_what_iterations_took_and_nothing_is_kept(batch_size
     assert report.memory_bytes > 1e7
     assert {path.name for path in tmp_path.iterdir()} == {"cache"}
     assert list(dict.fromkeys(said))[-2:] == ["measuring", "measuring the peak"]
+    assert report.lower is None
+
+
+@pytest.mark.usefixtures("_slow")
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_lower_precision_that_the_processor_has_is_measured_too(
+    trains: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganlab.hardware.device._cpu_has_bf16", lambda: True)
+    recipe = parse_recipe(tiny(loss={"name": "slow", "bf16": trains}, train={"batch_size": 16}))
+    report = measure(recipe, 40.0, quiet)
+    assert (report.precision, report.iteration_seconds.median) == ("fp32", 1.0)
+    assert report.lower == (Lower("bf16", 1.0 / 0.625) if trains else None)
 
 
 def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ KEYS = {
     "data_share": float,
     "host_milliseconds": float,
     "limit": str,
+    "lower_precision": dict,
     "memory_bytes": int,
     "notes": list,
     "startup_seconds": dict,

@@ -39,7 +39,7 @@ def test_the_table_fits_the_terminal_and_loses_nothing(width: int, capsys: pytes
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= width
     words = " ".join(shown.split())
-    for part in ("64 (50 to 70)", "1,000 (900 to 1,280)", "50%", "convolution", "900 MB", "3.8 s", "eagerly"):
+    for part in ("64 (50 to 70)", "1,000 (900 to 1,280)", "50%", "convolution", "bf16 is 1.8 times", "900 MB", "3.8 s", "eagerly"):
         assert all(word in words for word in part.split()), part
 
 
@@ -47,13 +47,15 @@ def test_it_prints_json_and_writes_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("toy.toml").write_text(dumps(tiny()))
+    monkeypatch.setattr("ganlab.hardware.device._cpu_has_bf16", lambda: True)
     assert bench(monkeypatch, "toy.toml", "--seconds", "1", "--json", "--set", "train.batch_size=32") == 0
     printed = capsys.readouterr()
     found = json.loads(printed.out)
     assert (found["recipe"], found["batch_size"], found["pictures"]) == ("toy", 32, [40, 1, 8, 8])
     assert 0 < found["floor_share"] < 1
     assert 0 <= found["data_share"] < 1
-    assert printed.err.splitlines()[-2:] == ["measuring ...", "measuring the peak ..."]
+    assert printed.err.splitlines()[-2:] == ["measuring the peak ...", "measuring bf16 ..."]
+    assert found["lower_precision"]["times_as_fast"] > 0
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "toy.toml"}
 
 
