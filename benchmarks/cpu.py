@@ -28,9 +28,8 @@ from processes import DISTURBED, crowd, environment, leg, ratios, rounds
 
 from ganlab.hardware.device import lower_precision
 
-MEMORY, FILES = ("R-mem", "G-exact", "G-fast"), ("R-e2e", "G-e2e")
-if lower_precision(torch.device("cpu"), "fp32") == "bf16":
-    MEMORY = (*MEMORY, "G-bf16")
+BF16 = ("G-bf16",) if lower_precision(torch.device("cpu"), "fp32") == "bf16" else ()
+MEMORY, FILES = ("R-mem", "G-exact", "G-fast", *BF16), ("R-e2e", "G-e2e")
 
 
 class Comparison(NamedTuple):

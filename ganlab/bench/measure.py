@@ -89,7 +89,8 @@ def measure(recipe: Recipe, seconds: float, progress: Progress) -> Report:
             progress(f"measuring {half}", 0, 0)
             lower = _lower(recipe, packed, device, half, 0.15 * seconds, mine)
             progress(f"measuring {half}", 1, 1)
-        crowded = load.crowded(threads) if device.type == "cpu" else None
+        # A GPU needs a core that tells it what to do.
+        crowded = load.crowded(threads if device.type == "cpu" else 1)
     images = bench.batches_per_iteration * recipe.train.batch_size
     return Report(
         recipe=recipe.name,

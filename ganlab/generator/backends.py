@@ -11,6 +11,7 @@ import numpy as np
 from ganlab.errors import ArtefactError, GanlabError
 from ganlab.generator.file import Artefact, OtherFormatError, Outline
 from ganlab.generator.formats import Foreign
+from ganlab.hardware.load import yielding_threads
 from ganlab.hardware.onnx_session import open_session
 from ganlab.messages import one_line
 
@@ -25,7 +26,8 @@ def check_outline(outline: Outline) -> None:
     if outline.kind != "safetensors":
         return
     try:
-        import torch  # noqa: F401  # without it, nothing of the file is worth reading
+        with yielding_threads():
+            import torch  # noqa: F401  # without it, nothing of the file is worth reading
     except ImportError as error:
         raise GanlabError(f"{outline.path}: needs torch; an exported .onnx file does without it") from error
     from ganlab.generator.network import refuse_unlike

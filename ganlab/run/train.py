@@ -142,8 +142,9 @@ def train(
 
         recipe, watching = prepared.recipe, prepared.observers
         here, device, precision = prepared.here, prepared.device, prepared.precision
-        alone_on_cpu = device.type == "cpu" and here.world == 1
-        if alone_on_cpu and (crowded := load.crowded(recipe.train.threads or physical_cores())):
+        # A GPU needs a core that tells it what to do.
+        threads = (recipe.train.threads or physical_cores()) if device.type == "cpu" else 1
+        if here.world == 1 and (crowded := load.crowded(threads)):
             watching.note(f"{crowded}: the training will be slower than on an idle machine", "warning")
         heartbeat.work = lambda: "waiting for the other ranks" if here.world > 1 else "building the networks"
         with (

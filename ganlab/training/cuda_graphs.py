@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ganlab.hardware.memory import ran_out
 from ganlab.messages import one_line, told
 from ganlab.training.compiled import Compiled, uncompiled
 from ganlab.training.iteration import PROGRESS
@@ -164,12 +165,13 @@ class Captured:
     def _record(self, phase: int, work: Work) -> None:
         iteration, batches = self._iteration, self._iteration.batches
         drawn = batches.drawn
-        draws = [batches.draw().copy() for _ in range(work.draws)]
-        batches.drawn = drawn
-        graph = self._new_graph()
         try:
+            draws = [batches.draw().copy() for _ in range(work.draws)]
+            batches.drawn = drawn
+            graph = self._new_graph()
             graph.record(lambda: iteration.compute(batches.made_of(draw) for draw in draws))
         except Exception as error:  # noqa: BLE001  # whatever a plugin's code raises where it cannot be captured
+            batches.drawn = drawn
             iteration.abandon()
             first_line = str(error).partition("\n")[0]
             self._give_up(f"an iteration cannot be captured ({one_line(first_line) or type(error).__name__})")
@@ -191,22 +193,22 @@ class Captured:
         before: dict[str, Tensor] = {}
         try:
             layout, unlike = self._compared(phase, progress, tensors, before)
-        except torch.OutOfMemoryError:
-            layout = None
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            layout, unlike = None, None
         # Not in the handler: as long as it lasts, so does what the failed attempt has in memory.
         if layout is None:
             _put_back(before, tensors, iteration, drawn)
             self._give_up("there is not enough memory for a captured iteration beside an eager one")
-            torch.cuda.empty_cache()
-            return iteration.run(progress)
-        if unlike:
+        elif unlike:
             self._give_up(f"a captured iteration leaves another {unlike} than an eager one")
         else:
             self._proofs[phase] += 1
-            if self._proofs[phase] == PROOFS:
-                del before
-                torch.cuda.empty_cache()  # what eager iterations and copies took is more than the training itself takes
-        return layout
+        if self._eager or self._proofs[phase] == PROOFS:
+            before.clear()
+            torch.cuda.empty_cache()  # what the proof took is more than the training itself takes
+        return iteration.run(progress) if layout is None else layout
 
     def _compared(
         self, phase: int, progress: float, tensors: dict[str, Tensor], before: dict[str, Tensor]

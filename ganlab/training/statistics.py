@@ -131,8 +131,7 @@ class Statistics:
         sums = self._sums[layout]
         sums.values.add_(torch.stack([*values, self._one]))
         # What is once not finite stays so in a sum. Times 0 it is NaN, which fmax passes over.
-        counts = torch.add(sums.values[-1], sums.values[:-1], alpha=0.0)
-        torch.fmax(sums.last_finite, counts, out=sums.last_finite)
+        torch.fmax(sums.last_finite, sums.values[-1] + 0.0 * sums.values[:-1], out=sums.last_finite)
         return layout
 
     def count(self, layout: Layout, iteration: int) -> None:

@@ -72,7 +72,9 @@ class Trainer:
             if captured:
                 compiled = self._compiled(callbacks.note)
                 runner = Captured(iteration, cuda_graphs(), self.precision, callbacks.note, compiled)
-            elif recipe.train.compile:
+            elif self.device.type == "cuda":
+                callbacks.note("several ranks compute iterations eagerly, not as CUDA graphs")
+            if recipe.train.compile and not captured:
                 callbacks.note("train.compile = true changes nothing here: it is for one CUDA device")
             while not plan.done(state):
                 snapshots_before = plan.snapshots_due(state)

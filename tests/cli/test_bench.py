@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,26 @@ def test_the_table_fits_the_terminal_and_loses_nothing(width: int, capsys: pytes
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= width
     words = " ".join(shown.split())
-    for part in ("64 (50 to 70)", "1,000 (900 to 1,280)", "50%", "convolution", "bf16 is 1.8 times", "900 MB", "3.8 s", "eagerly"):
+    for part in (
+        "64 (50 to 70)",
+        "1,000 (900 to 1,280)",
+        "50%",
+        "convolution",
+        "bf16 is 1.8 times",
+        "900 MB",
+        "3.8 s",
+        "eagerly",
+    ):
         assert all(word in words for word in part.split()), part
+
+
+def test_beside_others_the_table_says_who_is_to_blame_and_advises_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    crowded = replace(REPORT, crowded="other processes keep 1.9 of 2 cores busy")
+    show(crowded, Console(width=80, highlight=False))
+    words = " ".join(capsys.readouterr().out.split())
+    assert "limited by other processes keep 1.9 of 2 cores busy; measure again when the machine is idle" in words
+    assert "arithmetic and memory" not in words
+    assert "times as fast" not in words
 
 
 def test_it_prints_json_and_writes_no_run(

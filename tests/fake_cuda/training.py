@@ -35,7 +35,9 @@ def prepare() -> None:
     convolutions.install()
     Report.non_finite = lambda *_: None  # type: ignore[method-assign]
     Magnitudes.refuse_non_finite = lambda *_: None  # type: ignore[method-assign]
-    cuda_graphs._unlike = lambda *_: None
+    compare = cuda_graphs._unlike
+    # It takes its time and memory all the same.
+    cuda_graphs._unlike = lambda *values: compare(*values) and None
     registry.add("dataset", "stripes", Stripes)
 
 

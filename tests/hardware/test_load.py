@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import ganlab
 from ganlab.hardware.load import Load, yielding_threads
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -101,8 +102,9 @@ def test_threads_yield_and_the_environment_is_left_as_it_was(monkeypatch: pytest
     [
         ("import ganlab; ganlab.train('r.toml')", "None"),
         ("import sys; sys.argv = ['ganlab', 'run', 'r.toml']; from ganlab.__main__ import main; main()", ""),
+        ("import ganlab; ganlab.load_generator('trained').sample(2)", "None"),
     ],
-    ids=["Python", "command"],
+    ids=["Python", "command", "sampling"],
 )
 def test_openmp_itself_says_how_long_its_threads_look_for_work(code: str, after: str) -> None:
     """Its runtime tells what it has read when torch loads it."""
@@ -110,6 +112,7 @@ def test_openmp_itself_says_how_long_its_threads_look_for_work(code: str, after:
         '[model]\nname = "dcgan"\nbase_channels = 1\n[train]\niterations = 1\nbatch_size = 4\n'
         '[dataset]\nname = "fashion_mnist"\nsplit = "shipped"\nresolution = 8\n'
     )
+    ganlab.train("r.toml", out="trained")
     told = f"{code}; import os; print(os.environ.get('GOMP_SPINCOUNT'))"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
     ended = subprocess.run(

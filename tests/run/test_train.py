@@ -312,6 +312,15 @@ def test_what_is_to_be_said_of_the_pictures_is_said_once_in_every_run(tmp_path: 
         assert log.count("dataset.range = [0, 3787] spreads") == 1
 
 
+@pytest.mark.parametrize("crowded", [None, "other processes keep 1.9 of 2 cores busy"])
+def test_a_run_beside_busy_processes_says_so(crowded: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab.hardware.load.Load.crowded", lambda self, threads: crowded)
+    run = ganlab.train(tiny(observers={"log": {}}))
+    log = (run.directory / "log.txt").read_text(encoding="utf-8")
+    said = "other processes keep 1.9 of 2 cores busy: the training will be slower than on an idle machine"
+    assert (said in log) == (crowded is not None)
+
+
 def test_overrides_are_a_mapping_of_dotted_keys() -> None:
     changed = {"train.iterations": 5, "model.latent_dim": 7, "optimizer": {"lr": 0.5}, "dataset.root": Path("a b")}
     tables = tiny(dataset={"name": "image_folder", "root": "x"})

@@ -375,11 +375,19 @@ NO_MEMORY = (
 )
 
 
-def test_what_is_too_large_to_be_proven_is_computed_eagerly() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        torch.AcceleratorError("CUDA error: out of memory"),  # as the launch of a graph says it
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_what_is_too_large_to_be_proven_is_computed_eagerly(error: RuntimeError) -> None:
     class Large(Tape):
         def replay(self) -> None:
             super().replay()
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
 
     captured = Run(graph=Large).capture().train(8)
     assert captured.notes == [NO_MEMORY]
@@ -418,6 +426,39 @@ def test_a_proof_that_runs_out_of_memory_leaves_nothing_and_ends_no_run(
     captured.train(7)
     assert captured.notes == [NO_MEMORY]
     assert_same(captured.outcome(), eager(8 + PROBES))
+
+
+def test_a_proof_that_finds_a_difference_leaves_nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[weakref.ref[Tensor]] = []
+    copy = cuda_graphs._copy
+
+    def watched(tensor: Tensor, place: torch.device) -> Tensor:
+        copied = copy(tensor, place)
+        alive.append(weakref.ref(copied))
+        return copied
+
+    emptied: list[int] = []
+    monkeypatch.setattr(cuda_graphs, "_copy", watched)
+    monkeypatch.setattr(cuda_graphs, "_unlike", lambda *_: "generator")
+    monkeypatch.setattr(
+        torch.cuda, "empty_cache", lambda: emptied.append(sum(reference() is not None for reference in alive))
+    )
+    captured = Run().capture().train(8)
+    assert captured.notes == [
+        "iterations are computed eagerly, not as CUDA graphs: a captured iteration leaves another generator than an "
+        "eager one"
+    ]
+    assert len(alive) == 3 * len(captured.iteration.tensors())
+    assert emptied == [0], "when the allocator gives back what it holds, nothing of the proof is left"
+
+
+def test_another_error_of_a_proof_ends_the_run() -> None:
+    class Broken(Tape):
+        def replay(self) -> None:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        Run(graph=Broken).capture().train(8)
 
 
 def test_a_nan_is_found_in_replayed_iterations_too() -> None:

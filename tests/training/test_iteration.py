@@ -77,7 +77,7 @@ def by_hand(networks: dict[str, nn.Module], iterations: int, fused: bool, k: int
     def step_d(real: Tensor, fake: Tensor) -> None:
         D.zero_grad()
         logits = D(real)
-        loss = (F.softplus(-logits) + (1 - 0.9) * logits).mean()
+        loss = (0.9 * F.softplus(-logits) + (1 - 0.9) * F.softplus(logits)).mean()
         loss = loss + F.softplus(D(fake.detach())).mean()
         loss.backward()
         adam_d.step()

@@ -96,14 +96,12 @@ def _ends(label: object) -> tuple[float, ...]:
 def _cross_entropy(logits: Tensor, label: float | Tensor) -> Tensor:
     """Return the mean of -label log s(l) - (1 - label) log(1 - s(l)) over logits `(N,)`, s the logistic function.
 
-    -log s(l) is softplus(-l), and -log(1 - s(l)) is softplus(l), which is l + softplus(-l).
+    -log s(l) is softplus(-l), and -log(1 - s(l)) is softplus(l).
     """
-    if isinstance(label, float) and label == 0.0:
-        return _softplus(logits).mean()
-    surprise = _softplus(-logits)
-    if isinstance(label, float) and label == 1.0:
-        return surprise.mean()
-    return (surprise + (1.0 - label) * logits).mean()
+    if isinstance(label, float) and label in (0.0, 1.0):
+        return _softplus(-logits if label else logits).mean()
+    # Not by their difference, l: next to a label of nearly 0 or 1, nothing would be left of the smaller one.
+    return (label * _softplus(-logits) + (1.0 - label) * _softplus(logits)).mean()
 
 
 def _softplus(x: Tensor) -> Tensor:
