@@ -78,6 +78,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "hidden": {"model": {"discriminator_channels": 32, "head_channels": 256}},
     "fp32": {"train": {"precision": "fp32"}},
+    "fp16": {"train": {"precision": "fp16"}},
     "deterministic": {"train": {"precision": "fp32", "deterministic": True}},
 }
 """What DCGAN's recipe may ask for; in bfloat16 where nothing is said."""
