@@ -55,10 +55,15 @@ class NonFiniteError(RunError):
     def __init__(self, what: str, iteration: int) -> None:
         self.what, self.iteration = what, iteration
         super().__init__(
-            f"{what} became NaN or infinite at iteration {iteration}; nothing was saved after that. "
+            f"{self.sentence}; nothing was saved after that. "
             f'Continue the run with train.on_nonfinite = "rollback", which tries again from the last checkpoint with '
             f'other random numbers, or start a new one with a lower optimizer.lr or train.precision = "fp32"'
         )
+
+    @property
+    def sentence(self) -> str:
+        """What has happened, without advice."""
+        return f"{self.what} became NaN or infinite at iteration {self.iteration}"
 
 
 class RankError(RunError):

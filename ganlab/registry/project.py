@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,17 +60,18 @@ def read_project(folder: Path) -> Project:
 
 
 @contextmanager
-def offered(project: Project) -> Iterator[list[Provider]]:
+def offered(project: Project, beside: Collection[str] = ()) -> Iterator[list[Provider]]:
     """Make the project's components those of the registry, beside ganlab's own, and yield who they are.
 
-    Its folder comes first on the path meanwhile, so that an installed copy is passed over.
+    Those of the distributions `beside`, by their normalized names, stay too. The project's folder comes first on the
+    path meanwhile, so that an installed copy is passed over.
     """
     before = list(sys.path)
     with TemporaryDirectory(prefix="ganlab-") as folder:
         _write_metadata(project, Path(folder))
         sys.path[:0] = [folder, *map(str, project.roots)]
         try:
-            registry.scan(lambda distribution: distribution in (HOST, normalized(project.name)))
+            registry.scan(lambda distribution: distribution in (HOST, normalized(project.name), *beside))
             found = [who for who in registry.providers() if normalized(who.distribution) == normalized(project.name)]
             _refuse_elsewhere(project, found)
             yield found

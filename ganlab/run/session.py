@@ -208,14 +208,17 @@ class Session:
     def _roll_back(self, error: NonFiniteError) -> None:
         rollbacks = self.state.rollbacks + 1
         if rollbacks > ROLLBACKS:
-            raise RunError(f"{error}. This was the end after {ROLLBACKS} rollbacks") from error
+            raise RunError(
+                f"{error.sentence}, after {ROLLBACKS} rollbacks; nothing was saved after that. Start a new run with a "
+                'lower optimizer.lr or train.precision = "fp32"'
+            ) from error
         checkpoint = self._newest_checkpoint()
         if checkpoint is None:
             raise error
         checkpoint.restore(self.state, self.ranks)
         self.state.rollbacks = rollbacks
         self.observers.note(
-            f"{error.what} became NaN or infinite at iteration {error.iteration}; going on from iteration "
+            f"{error.sentence}; going on from iteration "
             f"{self.state.iteration} with other random numbers (rollback {rollbacks} of {ROLLBACKS})",
             "warning",
         )

@@ -15,7 +15,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from ganlab.errors import GanlabError
-from ganlab.interfaces import Component, ImageSpec, Loss, Model
+from ganlab.interfaces import Component, ImageSpec, Loss, Model, Position
 from ganlab.messages import place_in
 from ganlab.registry.kinds import Kind
 from ganlab.registry.lookup import registry
@@ -51,6 +51,17 @@ class Subject(Generic[C]):
     def make(self) -> C:
         """Return a new component with the options, read as those of a recipe are. Raise `ValidationError`."""
         return self.cls.model_validate_json(json.dumps(self.options, default=str))
+
+    def live(self) -> C:
+        """Return one as the first iteration has it: numbers with a schedule are scalar tensors."""
+        import torch
+
+        from ganlab.training.schedules import Schedules
+
+        schedules = Schedules(torch.device("cpu"))
+        component = schedules.live(self.make())
+        schedules.begin(Position(0, 0, 0, progress=0))
+        return component
 
 
 class Check(NamedTuple):

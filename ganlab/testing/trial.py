@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -99,15 +99,20 @@ class Trial:
         observe: Callable[[Update, Tensor], None] = lambda update, gradient_norm: None,
         autocast: Autocast = nullcontext,
         batches: Iterator[Batch] | None = None,
+        around: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Run the iteration with this index and nothing around it; `observe` gets updates and norms of gradients."""
+        """Run the iteration with this index and nothing around it; `observe` gets updates and norms of gradients.
+
+        `around` is entered around what the device does, without what the host decides before.
+        """
         batches = trainer.batches if batches is None else batches
         loss = trainer.state.schedules.live(self.recipe.loss)
         drawn, progress = trainer.batches.drawn, index / self.iterations
         trainer.state.schedules.begin(
             Position(drawn * BATCH_SIZE, drawn / trainer.batches.per_epoch, index, progress=progress)
         )
-        run_iteration(loss, trainer.state, batches, self.place(index), autocast, observe, trainer.ranks)
+        with around or nullcontext():
+            run_iteration(loss, trainer.state, batches, self.place(index), autocast, observe, trainer.ranks)
 
     def place(self, index: int) -> Iteration:
         """Return where in the training the iteration with this index stands."""

@@ -45,7 +45,7 @@ def check(name: str, settings: tuple[str, ...], companion: str | None) -> None:
     """
     from ganlab.errors import PluginError
 
-    with _chosen(name) as providers:
+    with _chosen(name, companion) as providers:
         tables = _tables(providers, settings)
         failed = total = 0
         for provider in providers:
@@ -85,8 +85,10 @@ def _print(verdict: str, name: str, sentence: str) -> None:
 
 
 @contextmanager
-def _chosen(name: str) -> Iterator[list[Provider]]:
+def _chosen(name: str, companion: str | None) -> Iterator[list[Provider]]:
     """Yield the components that are meant: those of a plugin's folder, or installed ones."""
+    from ganlab.registry.entry_points import normalized
+    from ganlab.registry.lookup import registry
     from ganlab.registry.project import PYPROJECT, offered, read_project
     from ganlab.regular import named_path
 
@@ -95,7 +97,9 @@ def _chosen(name: str) -> Iterator[list[Provider]]:
     if (folder / PYPROJECT).is_file() or "/" in name or name in (".", ".."):
         project = read_project(folder)
         say(f"importing {project.name} {project.version} from {folder}, which runs its code", err=True)
-        with offered(project) as providers:
+        _, _, short = (companion or "").rpartition(":")
+        beside = [normalized(who.distribution) for who in registry.providers() if who.name == short]
+        with offered(project, beside) as providers:
             _refuse_unreadable(project.name)
             yield providers
     else:

@@ -37,7 +37,7 @@ def builds_what_it_states(subject: Subject[Augmentation]) -> str | None:
 
 def remembers_in_place(subject: Subject[Augmentation]) -> None:
     """Augment and adapt by turns, and look at what it brings along."""
-    component, images = subject.make(), tried_on(subject)[0]
+    component, images = subject.live(), tried_on(subject)[0]
     state = build_brought(component, images)
     memory = Memory(state)
     for stats in _reported(subject):
@@ -49,7 +49,7 @@ def remembers_in_place(subject: Subject[Augmentation]) -> None:
 
 def adapts_nothing_else(subject: Subject[Augmentation]) -> None:
     """Adapt to what the updates of an iteration report, and to what reports nothing; see what else has changed."""
-    component, images = subject.make(), tried_on(subject)[0]
+    component, images = subject.live(), tried_on(subject)[0]
     state = build_brought(component, images)
     for stats in (*_reported(subject), {}):
         before = {name: value.clone() for name, value in stats.items()}

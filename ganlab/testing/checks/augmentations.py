@@ -95,8 +95,8 @@ def lets_gradients_flow(subject: Subject[Augmentation]) -> None:
 def follows_the_seed(subject: Subject[Augmentation]) -> None:
     """Augment twice after the same seed, with the same component and with a new one, from the same state."""
     for images in tried_on(subject):
-        component, made = subject.make(), []
-        for augmentation in (component, component, subject.make()):
+        component, made = subject.live(), []
+        for augmentation in (component, component, subject.live()):
             torch.default_generator.manual_seed(SEED)
             made.append(_augmented(subject, real_pictures(images, 7), augmentation))
         if not all(torch.equal(made[0], other) for other in made[1:]):
@@ -134,8 +134,7 @@ def repeats_its_work(subject: Subject[Augmentation]) -> str | None:
     works: list[Work] = []
     for index in range(1 + PROBES):
         operators = Operators(trainer.device, trainer.state.tensors())
-        with operators:
-            trial.iterate(trainer, index, batches=operators.batches(trainer.batches))
+        trial.iterate(trainer, index, batches=operators.batches(trainer.batches), around=operators)
         works += [operators.work()] if index else []
     if why := difference(works):
         return f"on CUDA iterations with it will be computed eagerly, which is slower than as one graph: {why}"
@@ -191,7 +190,7 @@ CHECKS = (
 
 def _augmented(subject: Subject[Augmentation], images: Tensor, component: Augmentation | None = None) -> Tensor:
     """Return what the component, by default a new one, makes of pictures in its first state."""
-    component = component or subject.make()
+    component = component or subject.live()
     _, channels, height, width = images.shape
     return component.augment(images, build_brought(component, ImageSpec(channels, height, width)))
 

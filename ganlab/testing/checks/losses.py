@@ -42,19 +42,19 @@ def builds_what_it_states(subject: Subject[Loss]) -> None:
 
 def remembers_in_place(subject: Subject[Loss]) -> None:
     """Run each of the different iterations once, without optimizer steps, and look at what it brings along."""
-    trial = _trial(subject)
+    trial, loss = _trial(subject), subject.live()
     trainer = trial.begin()
     memory = Memory(trainer.state.brought.modules)
     for index in range(trial.iterations):
-        for _ in trial.recipe.loss.updates(trainer.state.networks, trainer.batches, trial.place(index)):
+        for _ in loss.updates(trainer.state.networks, trainer.batches, trial.place(index)):
             pass
         memory.hold()
 
 
 def leaves_modes(subject: Subject[Loss]) -> None:
     """Compare torch's modes before and after each yield."""
-    trial = _trial(subject)
-    loss, trainer = trial.recipe.loss, trial.begin()
+    trial, loss = _trial(subject), subject.live()
+    trainer = trial.begin()
     for index in range(trial.iterations):
         updates = updates_of(loss, trainer.state.networks, trainer.batches, trial.place(index))
         while True:
@@ -133,8 +133,7 @@ def repeats_its_work(subject: Subject[Loss]) -> str | None:
     works: list[list[Work]] = [[] for _ in range(period)]
     for index in range(period * (1 + PROBES)):
         operators = Operators(trainer.device, trainer.state.tensors())
-        with operators:
-            trial.iterate(trainer, index, batches=operators.batches(trainer.batches))
+        trial.iterate(trainer, index, batches=operators.batches(trainer.batches), around=operators)
         if index >= period:
             works[index % period].append(operators.work())
     for same in works:

@@ -181,6 +181,40 @@ def test_a_model_is_tried_with_the_loss_beside_it(command: Command, project: Cal
     )
 
 
+def test_a_plugin_in_a_folder_is_tried_with_what_another_distribution_offers(
+    command: Command, project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "checked_other.py").write_text(
+        "from ganlab.standard.losses.bce import BCE\nclass Mild(BCE):\n    'Binary cross-entropy.'\n    api = 1\n"
+    )
+    metadata = other / "ganlab_other-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: ganlab-other\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[ganlab.losses]\nmild = checked_other:Mild\n")
+    monkeypatch.syspath_prepend(str(other))
+    registry.scan()
+    points = """
+        [project]
+        name = "ganlab-toy"
+        [project.entry-points."ganlab.models"]
+        energy = "checked_energy:Energy"
+    """
+    folder = project(
+        points,
+        ENERGY.replace('"energy")', '"discriminator")').replace('"energy":', '"discriminator":'),
+        "checked_energy.py",
+    )
+    try:
+        ended = command(folder, "--with", "mild")
+    finally:
+        monkeypatch.undo()
+        registry.scan()
+    assert "is offered by" not in ended.message
+    assert "  ok      iteration " in ended.out
+
+
 PAIR = '''
     from ganlab import Loss, Model, Update
 

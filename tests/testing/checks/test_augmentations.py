@@ -27,6 +27,17 @@ class Good(Augmentation):
         return images + torch.rand(len(images), 1, 1, 1, dtype=images.dtype) - 0.5
 
 
+class Fading(Good):
+    """Mixes with grey, by a number that may change."""
+
+    api = 1
+    strength: Scheduled[float] = 0.25
+    """How much of grey."""
+
+    def augment(self, images: Tensor, state: Mapping[str, nn.Module]) -> Tensor:
+        return images * (1.0 - self.strength)
+
+
 class Cropping(Good):
     """Cuts a row off."""
 
@@ -349,6 +360,12 @@ def test_a_broken_augmentation_fails_one_check_that_says_what_to_change(broken: 
 
 def test_every_check_has_an_augmentation_that_breaks_it() -> None:
     assert {broken.check for broken in BREAKS} == {check.name for check in augmentations.CHECKS} - {"capture"}
+
+
+def test_an_augmentation_with_a_schedule_is_checked_as_the_loop_has_it() -> None:
+    options = [{"strength": {"from": 0.1, "to": 0.5, "progress": 0.5}}]
+    assert failures(Fading, options=options) == {}
+    assert suite(Fading, options=options).outcome("capture").verdict == "passed"
 
 
 def test_a_good_augmentation_passes_every_check() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlab import Batch, ImageSpec, Iteration, Loss, Scheduled, Update
+from ganlab.standard.losses.bce import BCE
 from ganlab.testing.checks import losses
 from ganlab.testing.optimum import MEAN, START, mean_found
 
@@ -581,6 +582,14 @@ def test_a_loss_that_cannot_be_captured_works_and_is_told_so() -> None:
         "the host reads the device within an iteration (_local_scalar_dense)"
     )
     assert failures(Impatient) == {}
+
+
+SCHEDULE = {"from": 1.0, "to": 0.8, "progress": 0.5}
+
+
+def test_a_loss_with_a_schedule_is_checked_as_the_loop_has_it() -> None:
+    assert failures(BCE, options=[{"real_label": SCHEDULE}]) == {}
+    assert suite(BCE, options=[{"real_label": SCHEDULE}]).outcome("capture").verdict == "passed"
 
 
 def test_a_good_loss_passes_every_check() -> None:

@@ -262,6 +262,34 @@ class Comparing(Good):
         return Discriminator(images, lambda logits: logits - logits.mean())
 
 
+class Levelling(Good):
+    """States that it judges each picture by itself, and normalises batches in training, by layers of its own."""
+
+    api = 1
+    one_pass: ClassVar[bool] = True
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        network = Discriminator(images, lambda logits: logits - logits.mean() if network.training else logits)
+        return network
+
+
+class Tallying(Good):
+    """States that it judges each picture by itself, and remembers the mean of what it saw last."""
+
+    api = 1
+    one_pass: ClassVar[bool] = True
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        def remember(logits: torch.Tensor) -> torch.Tensor:
+            if network.training:
+                network.get_buffer("seen").copy_(logits.detach().mean())
+            return logits
+
+        network = Discriminator(images, remember)
+        network.register_buffer("seen", torch.zeros(()))
+        return network
+
+
 class Forgetful(Good):
     """Keeps a constant that is drawn at random in a plain attribute."""
 
@@ -518,6 +546,8 @@ BREAKS = [
     Break("shipped", Endless, "the encoder makes NaN or infinite values from the first weights: look for divisions"),
     Break("gradients", Untrained, "encoder.1.weight, encoder.1.bias never get a gradient: use them in forward"),
     Break("one_pass", Comparing, "it states one_pass, but a logit differs by"),
+    Break("one_pass", Levelling, "it states one_pass, but a logit differs by"),
+    Break("one_pass", Tallying, "it states one_pass, but seen differs by"),
     Break("iteration", Dividing, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
     Break("iteration", Rooted, "is NaN or infinite in iteration 0 from the first weights: look for divisions by 0"),
     Break("gradients", Idle, "generator.spare.weight, generator.spare.bias never get a gradient: use them in forward"),
