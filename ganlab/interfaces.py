@@ -406,7 +406,7 @@ class Dataset(Component):
     resolution: Size = 64
     """Height and width of the training pictures, in pixels: one number, or `[height, width]`."""
     channels: PositiveInt = 3
-    """1 for greyscale, 3 for RGB."""
+    """1 for greyscale, 3 for RGB, 4 for RGBA."""
     crop: Literal["center", "none"] | Size = "center"
     """`"center"`: the largest centred box of the target's proportions; `"none"`: the whole picture, stretched;
     a number or `[height, width]`: a centred box of that many pixels."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ganlab.bench.pace import pace
 from ganlab.errors import GanlabError
-from ganlab.hardware.load import yielding_threads
+from ganlab.hardware.load import Load, yielding_threads
 from ganlab.hardware.memory import memory_errors
 from ganlab.messages import setting
 from ganlab.run.culprit import naming_culprit
@@ -37,6 +37,7 @@ def check_up(recipe: Recipe, seconds: float) -> Checkup:
     Pictures are packed into the cache as for a run; nothing else is kept. Raises what a run would raise.
     """
     notes: list[str] = []
+    load = Load()
 
     def out_of_memory() -> str:
         half = max(1, recipe.train.batch_size // 2)
@@ -49,6 +50,8 @@ def check_up(recipe: Recipe, seconds: float) -> Checkup:
         if prepared.here.world > 1:
             raise GanlabError("ganlab doctor looks with one process; start it without torchrun")
         with interruption.importing(), yielding_threads():
+            import torch
+
             from ganlab.data.census import remarks_on
             from ganlab.hardware.device import arithmetic, usual_modes
             from ganlab.training.footprint import state_without_numbers
@@ -63,6 +66,10 @@ def check_up(recipe: Recipe, seconds: float) -> Checkup:
             judging = _seconds_of_judging(recipe, prepared)
             with arithmetic(prepared.device, prepared.precision, recipe.train.deterministic, recipe.train.threads):
                 seen = pace(recipe, packed, prepared.device, prepared.precision, seconds)
+            # A GPU needs a core that tells it what to do.
+            crowded = load.crowded(torch.get_num_threads() if prepared.device.type == "cpu" else 1)
+        if crowded:
+            notes.append(f"{crowded}: on an idle machine it takes less time than is said here")
         from ganlab.data.batches import batches_per_epoch
 
         per_epoch = batches_per_epoch(len(packed.images), recipe.train.batch_size)

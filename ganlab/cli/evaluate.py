@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,13 @@ from ganlab.cli.judging import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ganlab.judging.report import Evaluation
+    from ganlab.judging.report import Column, Evaluation
+
+BETTER = ("better", "higher", "lower")
+GAP = 2
+"""Blanks between columns."""
+LEAST_HEADER = 12
+"""Letters of a generator's name that stand beside each other at least; the rest of it goes below."""
 
 
 @click.command(short_help="Judge generators by their pictures, beside real ones.")
@@ -56,29 +62,52 @@ def evaluate(
 
 
 def show(found: Evaluation, console: Console) -> None:
-    """Print the scores as a table, one column a generator, and below it what they were computed from."""
+    """Print the scores in tables, one column a generator, and below what they were computed from."""
     from rich.table import Table
     from rich.text import Text
 
     from ganlab.messages import printable
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("metric", style="bold", overflow="fold")
-    table.add_column("better", overflow="fold")
-    columns = (*found.columns, found.reference)
-    for column in columns:
-        table.add_column(Text(printable(column.name)), overflow="fold")
-    for name, better in found.better.items():
-        cells = (mean_and_spread(column.scores.get(name)) for column in columns)
-        table.add_row(name, "" if better == "neither" else better, *cells)
-    console.print(table)
+    for columns in _side_by_side(found, console.width):
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+        table.add_column("metric", style="bold", min_width=_widest(found.better))
+        table.add_column("better", min_width=_widest(BETTER))
+        for column in columns:
+            table.add_column(Text(printable(column.name)), overflow="fold", min_width=_widest(_cells(found, column)))
+        rows = zip(found.better.items(), *(_cells(found, column) for column in columns), strict=True)
+        for (name, better), *cells in rows:
+            table.add_row(name, "" if better == "neither" else better, *cells)
+        console.print(table)
+        console.print()
     about = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     about.add_column(style="bold", overflow="fold")
     about.add_column(overflow="fold")
     for label, text in _protocol(found):
         about.add_row(label, Text(printable(text)))
-    console.print()
     console.print(about)
+
+
+def _side_by_side(found: Evaluation, width: int) -> Iterator[list[Column]]:
+    """Yield the generators that fit beside each other, at least one, with real pictures behind them."""
+    beside = _widest(found.better) + GAP + _widest(BETTER) + GAP + _widest(_cells(found, found.reference))
+    columns: list[Column] = []
+    room = width - beside
+    for column in found.columns:
+        needed = max(_widest(_cells(found, column)), LEAST_HEADER) + GAP
+        if columns and room < needed:
+            yield [*columns, found.reference]
+            columns, room = [], width - beside
+        columns.append(column)
+        room -= needed
+    yield [*columns, found.reference]
+
+
+def _cells(found: Evaluation, column: Column) -> list[str]:
+    return [mean_and_spread(column.scores.get(name)) for name in found.better]
+
+
+def _widest(texts: Iterable[str]) -> int:
+    return max(map(len, texts))
 
 
 def _protocol(found: Evaluation) -> Iterator[tuple[str, str]]:

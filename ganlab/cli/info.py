@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ganlab.generator.metadata import Metadata
     from ganlab.interfaces import ImageSpec, Input
 
+LEAST_LETTERS, MOST_LETTERS = 28, 40
+"""Of the column of keys; what stands beside longer ones begins further to the right."""
+
 
 @click.command(short_help="Show what a generator is, and what it was trained on.")
 @click.argument("source", required=False, type=click.Path(path_type=Path), shell_complete=complete_runs)
@@ -38,9 +41,12 @@ def info(source: Path | None) -> None:
     sections = json.loads(metadata.to_json())
     sections["inputs"] = {record.name: _drawn(record.kind, metadata.images) for record in metadata.inputs}
     sections["shipped"] = {network: _computes(metadata, network) for network in metadata.networks}
-    for section, value in sections.items():
-        for key, item in _flat(section, value):
-            say(f"  {printable(key):<28} {printable(item)}")
+    rows = [
+        (printable(key), printable(item)) for section, value in sections.items() for key, item in _flat(section, value)
+    ]
+    width = min(MOST_LETTERS, max(LEAST_LETTERS, *(len(key) for key, _ in rows)))
+    for key, item in rows:
+        say(f"  {key:<{width}} {item}")
 
 
 def _computes(metadata: Metadata, network: str) -> str:

@@ -60,10 +60,10 @@ def copy(name: str, destination: Path) -> None:
     from ganlab.regular import named_path
 
     source = find_recipe(name)
+    read_layers(source)  # whatever is no recipe is refused
     target = destination / source.name if named_path(destination).is_dir() else destination
     if target.exists():
         raise GanlabError(f"{target} exists; name another file")
-    read_layers(source)  # whatever is no recipe is refused
     text = source.read_text(encoding="utf-8")
     if not (target.parent / FILE).exists():  # an editor would complain of a schema that is not there
         text = text.removeprefix(f"{DIRECTIVE}\n")

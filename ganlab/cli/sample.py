@@ -129,7 +129,8 @@ def sample(
         pictures = enlarged(generator.sample(chain(*chosen), *wishes), scale)
         if label_seeds:
             pictures = captioned(pictures, list(map(str, chain(*chosen))))
-        save_picture(out, grid(pictures, across), sheet=True)
+        alone = total == 1 and not label_seeds
+        save_picture(out, pictures[0] if alone else grid(pictures, across), sheet=True)
         say(out)
 
 

@@ -40,8 +40,10 @@ class Findings:
         """Yield what the user should be warned of."""
         if self.narrow:
             values = f"{self.least:.10g} to {self.greatest:.10g}"
+            which = f"{self.narrow:,} of the {self.deep:,} pictures" if self.deep > 1 else "the only picture"
+            verb = "has" if self.narrow == 1 else "have"
             yield (
-                f"{self.narrow:,} of the {counted(self.deep, 'picture')} with more than 8 bits have almost no contrast"
+                f"{which} with more than 8 bits {verb} almost no contrast"
                 f": less than an eighth of the possible values is used, only {values}; "
                 f"dataset.range = [{self.least:.10g}, {self.greatest:.10g}] spreads these values "
                 'over all shades, dataset.range = "data" those of each picture by itself'

@@ -68,7 +68,13 @@ class Sheet(np.ndarray[Any, np.dtype[np.uint8]]):
 
 
 def grid(pictures: Pictures, columns: int) -> Pictures:
-    """Lay pictures `(N, H, W, C)` out in rows of `columns`; return one picture `(H', W', C)` on white."""
+    """Lay pictures `(N, H, W, C)` out in rows of `columns`; return one picture `(H', W', C)` on white.
+
+    Raise `GanlabError` for arrays of other dimensions, and where there are no columns.
+    """
+    _check(pictures, "(N, H, W, C)")
+    if columns < 1:
+        raise GanlabError(f"a grid has one column or more, not {columns}")
     count, height, width, channels = pictures.shape
     sheet = np.full((*grid_size(count, height, width, columns), channels), 255, np.uint8)
     columns = min(columns, count)
@@ -98,12 +104,22 @@ def pictures_of_grid(sheet: Pictures, count: int, height: int, width: int) -> Pi
 def save_png(path: Path | str, picture: Pictures, flush: bool = True) -> None:
     """Write one picture `(H, W, C)` to `path` as PNG: greyscale, RGB or RGBA; of others, the first channel in grey.
 
-    `flush` waits for the disk. Raises `GanlabError` for a path that does not end in `.png`, `RunError` where the disk
+    `flush` waits for the disk. Raises `GanlabError` for a path that does not end in `.png` and for what is no such
+    array of uint8, `RunError` where the disk
     refuses.
     """
     if named_path(path).suffix.lower() != ".png":
         raise GanlabError(f"{path}: a PNG file has a name that ends in .png")
+    _check(picture, "(H, W, C)")
     save_picture(Path(path), picture, flush)
+
+
+def _check(pictures: Pictures, dimensions: str) -> None:
+    """Raise `GanlabError` for what is no array of these dimensions of uint8."""
+    if not isinstance(pictures, np.ndarray) or pictures.dtype != np.uint8 or pictures.ndim != dimensions.count(",") + 1:
+        shape, dtype = getattr(pictures, "shape", None), getattr(pictures, "dtype", type(pictures).__name__)
+        found = f"{dtype} {shape}" if shape is not None else str(dtype)
+        raise GanlabError(f"must be an array {dimensions} of uint8, 0 to 255, not {found}")
 
 
 def save_picture(path: Path, picture: Pictures, flush: bool = True, sheet: bool = False) -> None:

@@ -15,7 +15,7 @@ from ganlab.errors import ArtefactError
 from ganlab.generator.metadata import Metadata
 from ganlab.hardware.memory import memory_errors
 from ganlab.interfaces import Categorical, Input, Labels, Normal
-from ganlab.messages import did_you_mean, in_words, listed, one_line, quoted, shown
+from ganlab.messages import did_you_mean, in_words, listed, one_line, quoted, shown, with_article
 
 Choice = float | str | Sequence[float | str] | np.ndarray[Any, Any]
 """What an input is set to: a category, or a class by name or number, or several that take turns; one number for all of
@@ -46,6 +46,11 @@ class Arguments(NamedTuple):
         They have one row a picture: float `(N, *shape)` for normal, uniform and categorical inputs, the last one-hot,
         integers `(N,)` for labels.
         """
+        if not isinstance(inputs, Mapping):
+            names = ", ".join(f'"{name}": ...' for name in self.kinds)
+            raise ArtefactError(
+                f"{self.name}: takes its inputs by name, {{{names}}}, not {with_article(type(inputs).__name__)}"
+            )
         self._known(inputs)
         if missing := [name for name in self.kinds if name not in inputs]:
             raise ArtefactError(f"{self.name}: needs {in_words([self._described(m, self.kinds[m]) for m in missing])}")
@@ -71,7 +76,7 @@ class Arguments(NamedTuple):
                 turns[name] = self._turns(name, kind, choice)
             else:
                 numbers[name] = self._numbers(name, kind, choice)
-        if not 0.0 <= truncation < math.inf:
+        if not isinstance(truncation, int | float) or not 0.0 <= truncation < math.inf:
             raise ArtefactError(f"{self.name}: truncation must be a number from 0, not {shown(truncation)}")
         scaled = [name for name, kind in self.kinds.items() if isinstance(kind, Normal) and name not in numbers]
         if truncation != 1.0 and not scaled:

@@ -108,16 +108,23 @@ _REMEDIES: Mapping[str, Callable[[Options], Iterator[Advice]]] = {
 def _slower(options: Options, network: str = "") -> Iterator[Advice]:
     """Yield half of the learning rate, of one network or of all; of one that changes, half of it from end to end."""
     optimizer = options.recipe["optimizer"]
-    own = optimizer.get(network, {}) if network in options.networks else {}
-    key, whose = ("optimizer.lr", "the learning rate")
+    own = {name: optimizer[name]["lr"] for name in options.networks if "lr" in optimizer.get(name, {})}
     if network in options.networks:
-        key, whose = f"optimizer.{network}.lr", f"the {network}'s learning rate"
-    rate = own.get("lr", optimizer.get("lr"))
+        yield from _halved(f"optimizer.{network}.lr", f"the {network}'s", own.get(network, optimizer.get("lr")))
+        return
+    if set(options.networks) - own.keys() or not own:
+        yield from _halved("optimizer.lr", "the", optimizer.get("lr"))
+    for name, rate in own.items():
+        yield from _halved(f"optimizer.{name}.lr", f"the {name}'s", rate)
+
+
+def _halved(key: str, whose: str, rate: object) -> Iterator[Advice]:
+    what = f"half of {whose} learning rate"
     if isinstance(rate, float | int):
-        yield Advice(f"half of {whose}", f"{key} = {dump_value(rate / 2)}")
-    elif is_schedule(rate):
+        yield Advice(what, f"{key} = {dump_value(rate / 2)}")
+    elif isinstance(rate, Mapping) and is_schedule(rate):
         halved = {**rate, "from": rate["from"] / 2, "to": rate["to"] / 2}
-        yield Advice(f"half of {whose}", f"{key} = {dump_value(halved)}")
+        yield Advice(what, f"{key} = {dump_value(halved)}")
 
 
 def _faster_generator(options: Options) -> Iterator[Advice]:

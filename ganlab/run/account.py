@@ -60,7 +60,8 @@ def read_account(
         name=name,
         state=known.state if ended is None else STATES[ended],
         begun=known.begun,
-        images=history.seen if history.seen is not None else known.images,
+        # A checkpoint may be newer than the last tick, and a run that goes on newer than its checkpoint.
+        images=max((count for count in (history.seen, known.images) if count is not None), default=None),
         shipped=known.shipped or "",
         changes=[one_line(text, LINE_LETTERS) for text in known.changes],
         note=known.note,

@@ -53,11 +53,13 @@ def write_report(
 
 
 def check_place(path: Path) -> None:
-    """Refuse a place in which there is anything but a report of ours."""
-    if not os.path.lexists(path):
-        return
+    """Refuse a name that is none of a page, and a place in which there is anything but a report of ours."""
     if path.is_dir():
         raise GanlabError(f"{path} is a directory; name a file, {option('out')}")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise GanlabError(f"{path}: a report has a name that ends in .html")
+    if not os.path.lexists(path):
+        return
     start = b""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)

@@ -41,15 +41,20 @@ class Session:
     """One process's share of a run: its trainer in a directory, and what the trainer's callbacks do there."""
 
     def __init__(
-        self, trainer: Trainer, observers: Observers, interruption: Interruption, scoring: Scoring | None = None
+        self,
+        trainer: Trainer,
+        observers: Observers,
+        interruption: Interruption,
+        scoring: Scoring | None = None,
+        crowded: str | None = None,
     ) -> None:
-        """`scoring` judges the generator; it is rank 0's."""
+        """`scoring` judges the generator; it is rank 0's. `crowded` says what others take of the cores, if too much."""
         self.trainer, self.observers, self.interruption = trainer, observers, interruption
         self.recipe, self.state, self.plan = trainer.recipe, trainer.state, trainer.plan
         self.packed, self.ranks, self.device = trainer.packed, trainer.ranks, trainer.device
         self._description = Description(trainer)
         self._watch: Watch | None = None
-        self._scoring = scoring
+        self._scoring, self._crowded = scoring, crowded
         self.out_of_patience = False
         """Whether no generator has been better for so long that the training ends."""
         self._owed = False
@@ -105,6 +110,8 @@ class Session:
                         self._saver.delete_old()
                         self._note_end("finished")
                 return False
+        if self._crowded is not None:
+            self._warn(f"{self._crowded}: the training will be slower than on an idle machine")
         with self.ranks.work_of_first() as mine:
             if mine:
                 file = self.recipe.file

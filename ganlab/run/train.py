@@ -16,6 +16,7 @@ from ganlab.errors import GanlabError, printable
 from ganlab.hardware.cores import physical_cores
 from ganlab.hardware.load import Load, yielding_threads
 from ganlab.hardware.memory import memory_errors
+from ganlab.messages import with_article
 from ganlab.recipe.compose import Overrides
 from ganlab.recipe.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from ganlab.run.culprit import naming_culprit
@@ -144,8 +145,7 @@ def train(
         here, device, precision = prepared.here, prepared.device, prepared.precision
         # A GPU needs a core that tells it what to do.
         threads = (recipe.train.threads or physical_cores()) if device.type == "cpu" else 1
-        if here.world == 1 and (crowded := load.crowded(threads)):
-            watching.note(f"{crowded}: the training will be slower than on an idle machine", "warning")
+        crowded = load.crowded(threads) if here.world == 1 else None
         heartbeat.work = lambda: "waiting for the other ranks" if here.world > 1 else "building the networks"
         with (
             heartbeat.beating(watching.note),
@@ -160,7 +160,7 @@ def train(
             if not prepared.continues:
                 _look_ahead(trainer, watching)
             scoring = _scoring(trainer, watching, heartbeat)
-            session = Session(trainer, watching, interruption, scoring)
+            session = Session(trainer, watching, interruption, scoring, crowded)
             heartbeat.work = lambda: session.work
             directory = _common_directory(recipe, prepared.directory, ranks)
             with (
@@ -194,6 +194,10 @@ def as_recipe(recipe: Recipe | Path | str | Mapping[str, Any], overrides: Overri
         return recipe
     if isinstance(recipe, Mapping):
         return parse_recipe(recipe, overrides=overrides)
+    if not isinstance(recipe, str | os.PathLike):
+        raise GanlabError(
+            f"a recipe is a path, a name, nested tables or a Recipe, not {with_article(type(recipe).__name__)}"
+        )
     return load_recipe(find_recipe(str(recipe)), overrides)
 
 

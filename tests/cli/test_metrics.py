@@ -94,5 +94,5 @@ def test_evaluate_asks_for_weights_and_fetches_none(command: Command, trained: P
     assert ended.code == 2
     assert ended.err.endswith(
         "ganlab: the weights pt_inception-2015-12-05-6726825d.pth are not here: ganlab metrics fetch downloads them, "
-        "or name the file that you have, weights = PATH\n"
+        "or name the file that you have as the metric's option weights, as in --set fid.weights=PATH\n"
     )

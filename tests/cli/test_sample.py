@@ -75,6 +75,8 @@ def test_seeds_are_the_same_pictures_one_by_one_and_as_an_array(command: Command
     ended = command("sample", "--seeds", "7-8,12", "--out", "pixels.NPY")
     assert ended.out == "3 pictures in pixels.NPY\n"
     pixels = np.load("pixels.NPY")
+    assert command("sample", "--seeds", "7", "--out", "alone.png").code == 0
+    assert np.array_equal(np.asarray(Image.open("alone.png")), pixels[0, :, :, 0]), "a picture alone has no frame"
     assert pixels.shape == (3, 8, 8, 1)
     for picture, seed in zip(pixels, (7, 8, 12), strict=True):
         assert np.array_equal(picture[:, :, 0], np.asarray(Image.open(f"single/seed{seed:08d}.png")))

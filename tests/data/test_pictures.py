@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,28 @@ def test_pixels_are_those_of_the_formula(channels: int, dtype: type[np.float32 |
 def test_the_ends_and_the_middle() -> None:
     images = np.array([-2.0, -1.0, 0.0, 1.0, 2.0], np.float32).reshape(1, 1, 1, 5)
     assert to_uint8(images).ravel().tolist() == [0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "columns", "problem"),
+    [
+        (np.zeros((2, 4, 4, 3), np.uint8), 0, "a grid has one column or more, not 0"),
+        (np.zeros((4, 4, 3), np.uint8), 2, r"must be an array (N, H, W, C) of uint8, 0 to 255, not uint8 (4, 4, 3)"),
+        (np.zeros((2, 4, 4, 3)), 2, r"must be an array (N, H, W, C) of uint8, 0 to 255, not float64 (2, 4, 4, 3)"),
+        ([[0]], 2, "must be an array (N, H, W, C) of uint8, 0 to 255, not list"),
+    ],
+)
+def test_what_makes_no_grid_is_one_sentence(pictures: Any, columns: int, problem: str) -> None:
+    with pytest.raises(GanlabError) as caught:
+        grid(pictures, columns)
+    assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize("picture", [np.zeros((2, 4, 4, 3), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8)])
+def test_what_is_no_picture_is_one_sentence_and_no_file(picture: Any, tmp_path: Path) -> None:
+    with pytest.raises(GanlabError, match=r"must be an array \(H, W, C\) of uint8, 0 to 255, not "):
+        save_png(tmp_path / "x.png", picture)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

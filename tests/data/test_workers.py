@@ -67,7 +67,7 @@ def test_the_packed_file_is_the_same_for_any_number_of_processes(tmp_path: Path,
     again = pack(dataset, "pictures", print)
     assert len(again.images) == 92
     assert {Path(name).name for name, _ in again.skipped} == {"empty.jpg", "cut.jpg", "page.png"}
-    assert [sentence.partition(" ")[0] for sentence in again.warnings] == ["1", "1", "classes"]
+    assert [sentence.partition(" ")[0] for sentence in again.warnings] == ["the", "1", "classes"]
     with pytest.raises(DataError) as one:
         pack(ImageFolder(root=root, resolution=8), "pictures", print, 0)
     with pytest.raises(DataError) as other:

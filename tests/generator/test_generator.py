@@ -97,6 +97,13 @@ def test_latents_of_another_shape_or_type_are_refused(generator: Generator, z: n
         generator({"z": z})
 
 
+def test_what_is_no_dictionary_of_inputs_is_refused(generator: Generator) -> None:
+    with pytest.raises(ArtefactError, match=r'takes its inputs by name, \{"z": \.\.\.\}, not a ndarray'):
+        generator(np.zeros((1, DIM), np.float32))  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ArtefactError, match="truncation must be a number from 0, not 'a'"):
+        generator.sample(1, truncation="a")  # type: ignore[arg-type]  # on purpose
+
+
 def test_latents_that_are_not_finite_are_refused(generator: Generator) -> None:
     with pytest.raises(ArtefactError, match="z holds values that are not finite"):
         generator({"z": np.full((1, DIM), np.nan)})

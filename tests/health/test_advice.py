@@ -54,6 +54,17 @@ def test_the_networks_own_rate_is_halved_where_it_has_one() -> None:
     assert settings("generator_collapse", recipe)[0] == "optimizer.lr = 0.0005"
 
 
+def test_where_each_network_has_a_rate_of_its_own_each_is_halved() -> None:
+    own = {"generator": {"lr": 1e-3}, "discriminator": {"lr": 2e-4}}
+    recipe = parse_recipe(tiny(optimizer=own))
+    assert settings("generator_collapse", recipe)[:2] == [
+        "optimizer.generator.lr = 0.0005",
+        "optimizer.discriminator.lr = 0.0001",
+    ]
+    recipe = parse_recipe(tiny(optimizer={"lr": 4e-3, "generator": {"lr": 1e-3}}))
+    assert settings("generator_collapse", recipe)[:2] == ["optimizer.lr = 0.002", "optimizer.generator.lr = 0.0005"]
+
+
 def test_a_generator_that_is_beaten_learns_five_times_as_fast_where_it_is_not_the_faster_one() -> None:
     def rates(optimizer: dict[str, Any]) -> list[str]:
         found = settings("discriminator_wins", parse_recipe(tiny(optimizer=optimizer)))

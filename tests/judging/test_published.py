@@ -92,7 +92,7 @@ def test_what_does_not_come_whole_is_one_sentence_and_leaves_what_was_there(addr
         fetch(weights_at(f"{address}/{path}"), target, quiet)
     assert str(caught.value) == (
         f"cannot download {address}/{path}: {MISTAKES[path]}; nothing was kept. Try again, or download it otherwise "
-        "and name the file, weights = PATH"
+        "and name the file as the metric's option weights, as in --set fid.weights=PATH"
     )
     assert target.read_text() == "earlier"
     assert [entry.name for entry in Path().iterdir()] == ["kept.bin"]

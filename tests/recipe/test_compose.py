@@ -202,7 +202,8 @@ def test_a_recipe_from_memory_extends_what_lies_in_the_current_folder(tmp_path: 
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     assert failure(tmp_path / "no.toml") == f"{tmp_path}/no.toml: cannot be read: No such file or directory"
-    assert failure(tmp_path) == f"{tmp_path}: is not a file"
+    hint = "to train on the pictures in a folder: ganlab run own_pictures --set dataset.root=FOLDER"
+    assert failure(tmp_path) == f"{tmp_path}: is not a file; {hint}"
     os.mkfifo(tmp_path / "pipe")
     assert failure(tmp_path / "pipe") == f"{tmp_path}/pipe: is not a file"
     (tmp_path / "binary").write_bytes(b"seed = 1\n\xff\x00")

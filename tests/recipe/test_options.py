@@ -129,7 +129,9 @@ def test_choices_are_the_texts_among_what_is_accepted() -> None:
 def test_options_come_with_their_documentation_on_one_line() -> None:
     found = {option.name: option for option in options_of(Dataset)}
     assert list(found) == list(Dataset.model_fields)
-    assert found["channels"] == Option("channels", "a whole number above 0", "3", "1 for greyscale, 3 for RGB.")
+    assert found["channels"] == Option(
+        "channels", "a whole number above 0", "3", "1 for greyscale, 3 for RGB, 4 for RGBA."
+    )
     assert "\n" not in found["crop"].doc
 
 

@@ -16,7 +16,7 @@ from made_up import SMALLEST, Block, Cross, Flow, Folder, Matching, Mirror, Net,
 from pydantic import field_serializer
 
 from ganlab.errors import PluginError, RecipeError
-from ganlab.recipe.recipe import STANDARD_OBSERVERS, make_component, make_components, parse_recipe
+from ganlab.recipe.recipe import STANDARD_OBSERVERS, load_recipe, make_component, make_components, parse_recipe
 from ganlab.registry import Registry
 from ganlab.standard.metrics.kid import KID
 from ganlab.standard.metrics.mind import MIND
@@ -111,6 +111,38 @@ def test_each_network_has_an_optimizer_with_its_own_overrides(components: Regist
     assert generator == Adam(lr=1e-3)
     assert discriminator == Adam(lr=1e-3, betas=(0.0, 0.9), eps=1e-4)
     assert recipe.table["optimizer"]["discriminator"] == {"betas": [0.0, 0.9], "eps": 1e-4}
+
+
+OWN_RATES = "[optimizer]\ngenerator = { lr = 1e-3 }\ndiscriminator = { lr = 2e-4 }\n"
+
+
+def test_a_rate_that_no_network_would_learn_by_is_refused_where_it_is_written_over_theirs(
+    components: Registry, tmp_path: Path
+) -> None:
+    problem = (
+        "optimizer.lr = 0.01: changes nothing, for each network has its own: optimizer.generator.lr and "
+        "optimizer.discriminator.lr"
+    )
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(SMALLEST + OWN_RATES, "r", {"optimizer.lr": 0.01}, components=components)
+    assert caught.value.problems == [f"overrides['optimizer.lr']: {problem}"]
+    (tmp_path / "base.toml").write_text(SMALLEST + OWN_RATES)
+    (tmp_path / "mine.toml").write_text('extends = "base.toml"\n[optimizer]\nlr = 0.01\n')
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(tmp_path / "mine.toml", components=components)
+    assert caught.value.problems == [f"{tmp_path / 'mine.toml'}:3: {problem}"]
+
+
+def test_a_rate_of_all_networks_is_read_where_one_learns_by_it_or_nothing_was_written_over(
+    components: Registry,
+) -> None:
+    one = SMALLEST + "[optimizer]\ngenerator = { lr = 1e-3 }\n"
+    recipe = parse_recipe(one, "r", {"optimizer.lr": 0.01}, components=components)
+    assert (recipe.optimizer["generator"].lr, recipe.optimizer["discriminator"].lr) == (1e-3, 0.01)
+    both = {"optimizer.lr": 0.01, "optimizer.betas": [0.0, 0.9], "optimizer.generator": {"lr": 0.01}}
+    assert parse_recipe(SMALLEST, "r", both, components=components).optimizer["generator"].lr == 0.01
+    resolved = parse_recipe(SMALLEST + OWN_RATES, components=components).dump()
+    assert parse_recipe(resolved, components=components).optimizer["generator"].lr == 1e-3, "as a run keeps its recipe"
 
 
 def test_each_network_may_name_an_optimizer_of_its_own(components: Registry) -> None:

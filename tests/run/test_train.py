@@ -319,6 +319,15 @@ def test_a_run_beside_busy_processes_says_so(crowded: str | None, monkeypatch: p
     log = (run.directory / "log.txt").read_text(encoding="utf-8")
     said = "other processes keep 1.9 of 2 cores busy: the training will be slower than on an idle machine"
     assert (said in log) == (crowded is not None)
+    ganlab.train(tiny(observers={"log": {}}), out=run.directory)
+    again = (run.directory / "log.txt").read_text(encoding="utf-8")
+    assert again.count(said) == (crowded is not None), "where nothing is trained, nothing is slow"
+
+
+@pytest.mark.parametrize("nothing", [None, 3])
+def test_what_cannot_be_a_recipe_is_one_sentence(nothing: Any) -> None:
+    with pytest.raises(GanlabError, match=r"a recipe is a path, a name, nested tables or a Recipe, not an? "):
+        ganlab.train(nothing)
 
 
 def test_overrides_are_a_mapping_of_dotted_keys() -> None:

@@ -39,6 +39,13 @@ def test_statistics_are_means_and_remember_the_first_broken_iteration() -> None:
     assert reported(statistics) == ({}, None), "nothing has been added since"
 
 
+def test_a_statistic_that_is_called_as_a_loss_is_not_mixed_with_it() -> None:
+    statistics = Statistics(CPU)
+    for index in range(2):
+        add(statistics, index, (Update("critic", torch.tensor(1.0), {"loss_critic": torch.tensor(100.0)}), 1.0))
+    assert reported(statistics) == ({"loss_critic": 1.0, "stat_loss_critic": 100.0}, None)
+
+
 @pytest.mark.parametrize("bad", [float("inf"), float("-inf"), float("nan")])
 def test_a_broken_gradient_is_told_from_a_broken_loss(bad: float) -> None:
     statistics = Statistics(CPU)

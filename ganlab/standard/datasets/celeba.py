@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ganlab import DataError, Dataset, Source, open_picture
 from ganlab.standard.datasets.archives import open_file_store, refuse_special
+from ganlab.standard.datasets.formats import PictureChannels
 from ganlab.standard.datasets.image_folder import Files, largest_file
 from ganlab.standard.datasets.layout import Found
 
@@ -36,6 +37,8 @@ class CelebA(Dataset):
 
     api = 1
 
+    channels: PictureChannels = 3
+    """1 for greyscale, 3 for RGB, 4 for RGBA."""
     root: Path = Path("data/celeba")
     """The folder that holds img_align_celeba/ or img_align_celeba.zip, or one of these itself."""
     face_crop: bool = False

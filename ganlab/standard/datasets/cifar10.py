@@ -19,6 +19,7 @@ from pydantic import PositiveInt
 
 from ganlab import DataError, Dataset, Source
 from ganlab.standard.datasets.archives import refuse_special
+from ganlab.standard.datasets.formats import PictureChannels
 from ganlab.standard.datasets.published import Arrays, Split, expanded, fetch, not_there
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class CIFAR10(Dataset):
 
     resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 32
     """Height and width of the training pictures, in pixels: one number, or `[height, width]`."""
+    channels: PictureChannels = 3
+    """1 for greyscale, 3 for RGB, 4 for RGBA."""
     root: Path = Path("data")
     """The folder that holds cifar-10-batches-py/ or cifar-10-python.tar.gz, or one of these itself."""
     split: Split = "train"

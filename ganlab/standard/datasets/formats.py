@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
+
+from pydantic import AfterValidator, PositiveInt
 
 from ganlab import file_kind
+
+
+def _of_a_picture(channels: int) -> int:
+    if channels not in (1, 3, 4):
+        raise ValueError("must be 1, 3 or 4, as pictures have")
+    return channels
+
+
+PictureChannels = Annotated[PositiveInt, AfterValidator(_of_a_picture)]
+"""How many channels a picture of a file can be given."""
 
 ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif", ".bmp", ".gif"),

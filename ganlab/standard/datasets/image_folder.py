@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ganlab import DataError, Dataset, Source, open_picture
 from ganlab.standard.datasets.archives import FileStore, open_file_store
-from ganlab.standard.datasets.formats import ENDINGS
+from ganlab.standard.datasets.formats import ENDINGS, PictureChannels
 from ganlab.standard.datasets.label_file import by_file, located
 from ganlab.standard.datasets.layout import Found, Split, by_folders, choose_split, class_name, natural
 
@@ -31,6 +31,8 @@ class ImageFolder(Dataset):
 
     api = 1
 
+    channels: PictureChannels = 3
+    """1 for greyscale, 3 for RGB, 4 for RGBA."""
     root: Path
     """The folder or zip; a relative path starts at the current directory."""
     labels: bool | Literal["auto"] | LabelFile = True

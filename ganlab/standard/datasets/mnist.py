@@ -14,6 +14,7 @@ from pydantic import PositiveInt
 
 from ganlab import DataError, Dataset, Source
 from ganlab.standard.datasets.archives import refuse_special
+from ganlab.standard.datasets.formats import PictureChannels
 from ganlab.standard.datasets.published import Arrays, Split, expanded, fetch, not_there
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class MNIST(Dataset):
 
     resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 28
     """Height and width of the training pictures, in pixels: one number, or `[height, width]`."""
-    channels: PositiveInt = 1
-    """1 for greyscale, 3 for RGB."""
+    channels: PictureChannels = 1
+    """1 for greyscale, 3 for RGB, 4 for RGBA."""
     root: Path = Path("data")
     """The folder that holds MNIST/raw/, as torchvision lays it out, or the files themselves, gzipped or not."""
     split: Split = "train"
@@ -81,8 +82,8 @@ class FashionMNIST(Dataset):
 
     resolution: PositiveInt | tuple[PositiveInt, PositiveInt] = 28
     """Height and width of the training pictures, in pixels: one number, or `[height, width]`."""
-    channels: PositiveInt = 1
-    """1 for greyscale, 3 for RGB."""
+    channels: PictureChannels = 1
+    """1 for greyscale, 3 for RGB, 4 for RGBA."""
     root: Path = Path("data")
     """The folder that holds FashionMNIST/raw/, as torchvision lays it out, or the files themselves, gzipped or not."""
     split: Literal["train", "test", "all", "shipped"] = "train"

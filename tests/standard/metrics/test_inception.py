@@ -73,7 +73,7 @@ def test_without_a_path_they_lie_where_fetch_puts_them(weights: Path) -> None:
         inception(None, "cpu", EVERYTHING)
     assert str(caught.value) == (
         "the weights pt_inception-2015-12-05-6726825d.pth are not here: ganlab metrics fetch downloads them, or name "
-        "the file that you have, weights = PATH"
+        "the file that you have as the metric's option weights, as in --set fid.weights=PATH"
     )
     place = place_of(inception_module.WEIGHTS)
     place.parent.mkdir()
