@@ -257,8 +257,9 @@ def test_what_is_counted_is_one_or_several() -> None:
 def test_one_finding_is_said_in_the_singular() -> None:
     one = list(Findings(deep=1, narrow=1, least=0, greatest=9, profiles=1, several=1).sentences())
     assert [sentence.split(" ", 6)[:6] for sentence in one] == [
-        ["1", "of", "the", "1", "picture", "with"],
+        ["the", "only", "picture", "with", "more", "than"],
         ["1", "picture", "has", "a", "colour", "profile"],
         ["1", "file", "holds", "several", "pictures,", "frames"],
     ]
+    assert "8 bits has almost no contrast" in one[0]
     assert "1 iteration on 1 picture, 1 snapshot of" in str(Outlook(1, True, 1, 1, 1000))

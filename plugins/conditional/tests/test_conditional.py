@@ -214,7 +214,7 @@ def test_sample_draws_the_class_that_is_asked_for_and_refuses_one_that_is_not_th
     asked = CliRunner().invoke(command, ["sample", str(trained), "--label", "2", "--seeds", "5", "--out", "two.png"])
     assert asked.exit_code == 0, asked.output
     expected = ganlab.load_generator(trained, device="cpu").sample([5], label=2)[0, :, :, 0]
-    assert np.array_equal(np.asarray(Image.open("two.png"))[2:10, 2:10], expected)
+    assert np.array_equal(np.asarray(Image.open("two.png")), expected)
     for label in ("3", "-1"):
         refused = CliRunner().invoke(command, ["sample", str(trained), "--label", label])
         assert isinstance(refused.exception, ArtefactError)

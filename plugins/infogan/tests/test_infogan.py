@@ -259,7 +259,7 @@ def test_a_continuous_code_is_chosen_and_a_category_out_of_range_refused(
     inputs = generator.draw([5])
     inputs["continuous"] = np.array([[0.5, -1.0]], np.float32)
     expected = np.rint((generator(inputs)[0, 0] + 1) * 127.5)
-    assert np.abs(np.asarray(Image.open("one.png"))[2:10, 2:10] - expected).max() <= 1
+    assert np.abs(np.asarray(Image.open("one.png")) - expected).max() <= 1
     assert command("sample", str(trained), "--input", "category=3") == 2
     assert capsys.readouterr().err.endswith("category 3 is none of its categories, 0 to 2\n")
 
