@@ -1,4 +1,4 @@
-"""Everything that is measured on a CPU, in one command: `python benchmarks/cpu.py`, about 20 minutes on two cores.
+"""Everything that is measured on a CPU, in one command: `python benchmarks/cpu.py`, about 40 minutes on two cores.
 
 The correctness gate first; then ganlab and the textbook in turns, every leg in a fresh process; inference; start-up;
 scaling. Writes benchmarks/results/cpu-<date>.json after each part, from which benchmarks/pages.py makes the tables.
@@ -20,6 +20,7 @@ import faces
 import scaling
 import startup
 import torch
+import whole
 from arithmetic import flops
 from gate import NARROW, gate
 from machine import RESULTS, describe
@@ -56,6 +57,8 @@ QUICK = (
     Comparison("32 px, in memory", Setting(32, 3, 16, NARROW), MEMORY, 8),
     Comparison("32 px, from JPEG files", Setting(32, 3, 8, NARROW), FILES, 20),
 )
+WHOLE = {64: 1, 32: 2}
+"""Rounds of whole processes at each resolution: a round of three takes a quarter of an hour at 64 px."""
 WARM_UP = 2
 
 
@@ -64,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="tiny networks and two rounds: to see that it works")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison (7)")
-    parser.add_argument("--only", help="parts, as in gate,comparisons,busy,inference,startup,scaling")
+    parser.add_argument("--only", help="parts, as in gate,comparisons,busy,whole,inference,startup,scaling")
     parser.add_argument("--out", type=Path, help="the JSON file to write")
     chosen = parser.parse_args()
     quick, count = chosen.quick, 2 if chosen.quick else chosen.rounds
@@ -82,6 +85,7 @@ def main() -> None:
             "busy": lambda: comparisons(
                 work, pictures, (QUICK[0]._replace(beside=1),) if quick else BUSY, min(count, 3)
             ),
+            "whole": lambda: whole.measure(work, pictures, {32: 1} if quick else WHOLE, bool(BF16), quick),
             "inference": lambda: inference(work, pictures, quick),
             "startup": lambda: startup.measure(work, 1 if quick else 3),
             "scaling": lambda: scaling.measure(work, pictures, quick),

@@ -94,6 +94,8 @@ def cpu(results: Path) -> Iterator[str]:
         yield from _comparison(comparison)
     for comparison in found.get("busy", []):
         yield from _comparison(comparison)
+    for one in found.get("whole", []):
+        yield from _whole(one)
     if inference := found.get("inference"):
         yield from _inference(inference)
     if startup := found.get("startup"):
@@ -292,6 +294,20 @@ def _gpu_comparison(comparison: Mapping[str, Any]) -> Iterator[str]:
     for one in comparison["ratios"]:
         if one["base"] == "R-e2e":
             yield from ("", f"{one['leg']} against R-e2e: {_ratio(one)[0]}.")
+
+
+def _whole(found: Mapping[str, Any]) -> Iterator[str]:
+    ratios = {one["leg"]: one for one in found["ratios"]}
+    rows = []
+    for name in dict.fromkeys(one["leg"] for one in found["legs"]):
+        legs = [one for one in found["legs"] if one["leg"] == name]
+        memory = _n(_median(legs, "peak_bytes") / 1e6)
+        rows.append((name, f"{_median(legs, 'seconds'):.0f}", memory, *_ratio(ratios.get(name))))
+    yield from _titled(
+        f"Whole processes: {found['iterations']} iterations at {found['resolution']} px, RGB, batches of 64",
+        ("process", "seconds", "MB at most", "against the textbook", "least to least", "pairs"),
+        rows,
+    )
 
 
 def _inference(batches: Sequence[Mapping[str, Any]]) -> Iterator[str]:

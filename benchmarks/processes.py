@@ -31,16 +31,25 @@ def environment(threads: int = CORES, **more: str) -> dict[str, str]:
 def leg(name: str, cache: Path, threads: int = CORES, **wanted: Any) -> dict[str, Any]:
     """Run one leg and return what it says, and how much of the machine others took meanwhile."""
     command = [sys.executable, str(HERE / "legs.py"), json.dumps({"leg": name, **wanted}, default=str)]
+    said, about = run(command, environment(threads, GANLAB_CACHE=str(cache)))
+    return {"leg": name, **json.loads(said), **about}
+
+
+def run(command: Sequence[str], variables: dict[str, str]) -> tuple[str, dict[str, float]]:
+    """Run a command; return what it prints, how long it took, and how much of the machine others took meanwhile."""
     before, own, start = busy(), _children(), time.perf_counter()
-    done = subprocess.run(
-        command, env=environment(threads, GANLAB_CACHE=str(cache)), stdout=subprocess.PIPE, text=True, check=True
-    )
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
     after, wall = busy(), time.perf_counter() - start
     others = max(0.0, after.working - before.working - (_children() - own)) + after.stolen - before.stolen
-    return {
-        "leg": name,
-        **json.loads(done.stdout),
+    return said, {
         "process_seconds": wall,
+        "peak_bytes": used.ru_maxrss * 1024,
         "others_share": others / (wall * CORES),
         "stolen_seconds": after.stolen - before.stolen,
         "waiting_seconds": after.waiting - before.waiting,

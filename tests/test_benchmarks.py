@@ -20,6 +20,7 @@ import processes
 import pytest
 import textbook
 import torch
+import whole
 from ours import Setting
 from torch.utils.flop_counter import FlopCounterMode
 from turns import Flags, Turn
@@ -78,6 +79,19 @@ def test_a_leg_runs_in_a_process_of_its_own(leg: str, tmp_path: Path) -> None:
     found = processes.leg(leg, tmp_path / "cache", threads=1, **options)
     assert found["iterations"] == 2
     assert found["images_per_second"] == pytest.approx(16 / found["seconds"])
+
+
+@pytest.mark.long
+def test_whole_processes_are_compared_and_leave_whole_runs(tmp_path: Path) -> None:
+    pictures = faces.write(tmp_path / "faces", 32)
+    (found,) = whole.measure(tmp_path, pictures, {32: 1}, bf16=False, quick=True)
+    assert [leg["leg"] for leg in found["legs"]] == ["R-e2e", "ganlab run"]
+    assert all(leg["seconds"] > 0.5 and leg["peak_bytes"] > 1e8 for leg in found["legs"])
+    (ratio,) = found["ratios"]
+    slow, fast = found["legs"]
+    assert (ratio["base"], ratio["median"]) == ("R-e2e", slow["seconds"] / fast["seconds"])
+    metrics = (tmp_path / "whole-32-fp32-0" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(metrics[-1])["iteration"] == found["iterations"] == 4
 
 
 def test_loops_take_turns() -> None:
