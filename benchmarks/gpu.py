@@ -30,7 +30,7 @@ from arithmetic import flops
 from legs import timed
 from machine import RESULTS, describe
 from ours import Setting
-from processes import ratios, rounds
+from processes import ratios, rounds, watched
 from turns import Loop, Turn, kernels
 
 import ganlab.training.trainer as training
@@ -374,9 +374,10 @@ class _Bench:
             measured = []
             for number, name in rounds(tuple(legs), 2):
                 z = legs[name].draw(range(batch_size))
-                result = timed(partial(legs[name], z), warm_up=5, iterations=30)
+                with watched() as about:
+                    result = timed(partial(legs[name], z), warm_up=5, iterations=30)
                 device = there if name == "onnxruntime" else str(self._device)
-                measured.append({**result, "round": number, "leg": name, "device": device, "others_share": 0.0})
+                measured.append({**result, **about, "round": number, "leg": name, "device": device})
             found.append(
                 {"batch_size": batch_size, "legs": measured, "ratios": [ratios(measured, "torch", "onnxruntime")]}
             )

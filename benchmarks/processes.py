@@ -37,19 +37,26 @@ def leg(name: str, cache: Path, threads: int = CORES, **wanted: Any) -> dict[str
 
 def run(command: Sequence[str], variables: dict[str, str]) -> tuple[str, dict[str, float]]:
     """Run a command; return what it prints, how long it took, and how much of the machine others took meanwhile."""
-    before, own, start = busy(), _children(), time.perf_counter()
-    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
+    start = time.perf_counter()
+    with watched() as about, subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
+    return said, {"process_seconds": time.perf_counter() - start, "peak_bytes": used.ru_maxrss * 1024, **about}
+
+
+@contextmanager
+def watched() -> Iterator[dict[str, float]]:
+    """Yield what is filled at the end: how much of the machine others than this process and its children took."""
+    about: dict[str, float] = {}
+    before, own, start = busy(), _own(), time.perf_counter()
+    yield about
     after, wall = busy(), time.perf_counter() - start
-    others = max(0.0, after.working - before.working - (_children() - own)) + after.stolen - before.stolen
-    return said, {
-        "process_seconds": wall,
-        "peak_bytes": used.ru_maxrss * 1024,
+    others = max(0.0, after.working - before.working - (_own() - own)) + after.stolen - before.stolen
+    about |= {
         "others_share": others / (wall * CORES),
         "stolen_seconds": after.stolen - before.stolen,
         "waiting_seconds": after.waiting - before.waiting,
@@ -104,6 +111,6 @@ def ratios(measured: Sequence[dict[str, Any]], base: str, other: str, undisturbe
     }
 
 
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _own() -> float:
+    mine, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime

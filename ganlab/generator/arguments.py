@@ -76,7 +76,11 @@ class Arguments(NamedTuple):
                 turns[name] = self._turns(name, kind, choice)
             else:
                 numbers[name] = self._numbers(name, kind, choice)
-        if not isinstance(truncation, int | float) or not 0.0 <= truncation < math.inf:
+        try:
+            usable = 0.0 <= truncation < math.inf
+        except (TypeError, ValueError):  # of what cannot be compared, and of arrays
+            usable = False
+        if not usable:
             raise ArtefactError(f"{self.name}: truncation must be a number from 0, not {shown(truncation)}")
         scaled = [name for name, kind in self.kinds.items() if isinstance(kind, Normal) and name not in numbers]
         if truncation != 1.0 and not scaled:

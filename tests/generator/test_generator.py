@@ -100,8 +100,17 @@ def test_latents_of_another_shape_or_type_are_refused(generator: Generator, z: n
 def test_what_is_no_dictionary_of_inputs_is_refused(generator: Generator) -> None:
     with pytest.raises(ArtefactError, match=r'takes its inputs by name, \{"z": \.\.\.\}, not a ndarray'):
         generator(np.zeros((1, DIM), np.float32))  # type: ignore[arg-type]  # on purpose
-    with pytest.raises(ArtefactError, match="truncation must be a number from 0, not 'a'"):
-        generator.sample(1, truncation="a")  # type: ignore[arg-type]  # on purpose
+
+
+@pytest.mark.parametrize("truncation", ["a", None, np.ones(2), -0.5, np.nan], ids=str)
+def test_a_truncation_that_is_no_number_from_0_is_refused(generator: Generator, truncation: Any) -> None:
+    with pytest.raises(ArtefactError, match="truncation must be a number from 0, not "):
+        generator.sample(1, truncation=truncation)
+
+
+def test_a_truncation_may_be_a_number_of_numpy(generator: Generator) -> None:
+    expected = generator.sample(2, truncation=0.5)
+    assert np.array_equal(generator.sample(2, truncation=np.float32(0.5)), expected)  # type: ignore[arg-type]
 
 
 def test_latents_that_are_not_finite_are_refused(generator: Generator) -> None:

@@ -262,6 +262,19 @@ class Comparing(Good):
         return Discriminator(images, lambda logits: logits - logits.mean())
 
 
+class Flagged(Good):
+    """States that it judges each picture by itself, and has buffers of truths and of nothing."""
+
+    api = 1
+    one_pass: ClassVar[bool] = True
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        network = Discriminator(images)
+        network.register_buffer("mask", torch.ones(3, dtype=torch.bool))
+        network.register_buffer("nothing", torch.zeros(0))
+        return network
+
+
 class Levelling(Good):
     """States that it judges each picture by itself, and normalises batches in training, by layers of its own."""
 
@@ -578,6 +591,10 @@ def test_every_check_has_a_model_that_breaks_it() -> None:
 
 def test_a_good_model_passes_every_check() -> None:
     assert failures(Good, ["onnx"]) == {}
+
+
+def test_a_discriminator_may_have_buffers_of_any_type() -> None:
+    assert failures(Flagged) == {}
 
 
 def test_a_good_encoder_passes_every_check() -> None:
